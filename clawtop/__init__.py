@@ -1,138 +1,159 @@
 """clawtop: a live dashboard and failover engine for OpenClaw gateways.
 
-The map. Data flows one way: disk -> store -> hub -> Snapshot -> view -> ui. Keys and verbs flow back: command -> plan
--> confirmation -> operation -> receipt; the screen shows the next snapshot and never what it hopes for.
+A map of the code. Data flows one way: disk -> store -> hub -> Snapshot -> view -> ui. Commands flow back: a key or a
+verb becomes a plan, the operator confirms it, an operation executes it and returns a receipt. The screen never shows
+an expected result; it waits for the next snapshot.
 
-    errors.py    what an operator may read when something fails, with its exit code
-    text.py      the one door from foreign bytes to a screen: safe, masked, elided
-    clock.py     the one door through which time enters
-    crash.py     what is left when something unexpected happens: one line, a masked report
-    threads.py   threads that never keep the process
-    nested.py    the one door from foreign JSON to values: bounded in depth
+tests/test_architecture.py enforces who may import whom. Inside commands, core, store and engine, a package imports
+only packages that are listed above it.
 
-commands/  the table of commands: keys, footer, palette, help, verbs and the README's list come from it. model, keys (as
-          people write them), table, lookup; refusal, with its checks: why one cannot run now
+    errors.py    errors that an operator reads: what happened, what was not changed, what to do; with exit codes
+    text.py      foreign bytes become text that is safe to show: safe, masked, elided
+    nested.py    foreign JSON becomes values of bounded depth
+    clock.py     the only module that reads the time
+    threads.py   threads that never keep the process alive
+    crash.py     unexpected errors: one line for the operator, a masked report for the issue tracker
 
-core/  decides: pure functions over frozen values; standard library only, no clock, no I/O. Packages import upwards only
-    model/            the nouns: auth (Profile, UsageStats), config, locks, sessions, witness (who reported a run),
-                      prompts (holders, waiters, lanes), gateway, events, problem, snapshot; sentence: words with times
-                      and names as values
-    generations       what differs between OpenClaw's generations and versions: rows, in the shapes of `rules`
-    javascript        values as OpenClaw's own language reads them; provider_ids, diff, config_checks
-    source            where snapshots come from, as a port
-    settings          what an operator may set once; nearest: the name that a mistyped one was meant to be
-    conversation      messages, pictures, tool calls; paired and trimmed for a model
-    failure/          what failed: classify (the answer), dialect (whose: as_3_28, as_6_11, as_9_6, else status),
-                      record, signal, status, rules, phrase_tables, billing_tables, tables_9_6, provider_json,
-                      provider_plugins, local_9_6, phrases, pasted (an error as text), retry_after, provider_time,
-                      retry_evidence; engine_reason: the engine's own class, reach and mark (engine_tables,
-                      local_trouble); differences: where it reads otherwise than OpenClaw, on purpose
-    cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking, noted;
-                      mending: failures that need the operator
-    rotation/         who is next: order, eligibility, pins, explanation, written (orders that do not fit); when it is
-                      back: forecast
-    failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
-                      candidate, consequences, compaction; same_account: OpenClaw's retries before it rotates;
-                      openclaw_decision: what it decides, openclaw_steps: what it does then, by version; explained: one
-                      error, twice
-    session/          who may prompt: admission (the registry), fence, recovery, attention, lanes, lane_queue, activity
-                      (is a run going on), turns (claims, tasks and queued inputs), openclaw_runs, gateway_witness (what
-                      the gateway's words are worth), log_runs (as the log tells them), exchanges (what followed a
-                      message); drain, its proof (who has to say no) and remedies (what ends a run); unpinning
-    locks/            staleness (both verdicts), session_rules, limits, removal (why none), leaks (of a living
-                      owner's former life)
-    operations/       plan: what one would change; clear, order, unlock, undo make them, of a target by an edit; verb,
-                      receipt, past (as the journal tells it), outcome (what became of one), loading (what makes a
-                      gateway load it), loaded (the state as the gateway knows it, and what it has not), late (sights)
-    fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
-    health/           do turns succeed, judged once: judgement, cause, causes (the table) with gateway_causes,
-                      account_causes, turn_causes and their wording; silence (of a gateway that lives), turns, waiting
-                      (messages without an answer, hung runs), blocked
-    incident/         blocking, links, node, lane_stats, lane_sources, metrics, timeline, happenings, notices
+commands/  The table of commands. Keys, footer, palette, help, verbs and README's lists are generated from it.
+    keys            how keys are written for people
+    model           what a command is
+    checks          the reasons why a command cannot run now
+    table           the commands; lookup finds one by id, verb or key
+    refusal         whether a command can run now, and why not
 
-store/  the disk: one module per format, nothing else knows it
-    place/            where it is: layout, copies, generation, databases, mounts, environment
-    auth/             port: what a storage offers; backends chooses it; reader keeps what was read; json_backend (A, B):
-                      json_files, writing: lock, target, update, state, json_edit; sqlite_backend (C, D):
-                      sqlite_rows, sqlite_update, migration; accounts, entries, machine
-    sessions/         port: what a storage offers; backends chooses it; rows (files): index (sessions.json),
-                      list_schema, piecemeal, unlisted, trajectory; tables (2026.8 on), records (claims, tasks,
-                      audit), rows_and_tasks (between the two); entry, tail, transcript_end, transcript_write,
-                      conversation, fingerprint; settings: what a prompt needs of a session; lists: of the engine,
-                      taken apart once
-    sqlite/           pool: each database once; database: read without a trace; schema: known versions; cells; writing;
-                      owners
-    locks/            lockfile, owners, reader, openclaw (OpenClaw's protocol), processes, procfs, standpoint (from
-                      where they are seen), command_line (who works beside the gateway), life
-    gateway/          liveness, usage (of its process), kernel_lock (2026.8 on), trust, token, log, log_place,
-                      log_lines, log_words
-    own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,
-                      mark_spool, spool_writer, recording, deltas, settings, bundle
-    provider/         for a call: credentials, secrets, model_config, builtin (addresses), network_config (TLS, proxy)
-    for all           disk: the calls that change one; door: the only one who opens a file; patience: reads that may
-                      hang; config, config_part, wire, json_text, atomic
-    all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again
+core/  Decisions: pure functions over immutable values. Standard library only; no I/O and no clock.
+    nearest         the known name that a mistyped one probably stands for
+    settings        what an operator can configure in clawtop
+    provider_ids    the many spellings of a provider's name
+    generations     how OpenClaw's storage generations and versions differ, as tables; rules has the tables' types
+    model/          the nouns: auth (profiles, usage), config, locks, sessions, prompts (holders, waiters, lanes),
+                    gateway, witness (evidence that a run is active), events, problem, snapshot; sentence: text in which
+                    times and names are still values
+    source          the port through which snapshots arrive
+    javascript      numbers and dates as OpenClaw's own language reads them
+    failure/        What kind of failure an error is. record and signal: the error as a value; phrases, phrase_tables,
+                    billing_tables, status, rules: how OpenClaw classifies it; as_3_28, as_6_11, as_9_6 (with
+                    tables_9_6, local_9_6, provider_plugins): what differs by version, chosen by dialect. engine_reason,
+                    engine_tables, local_trouble, differences: where clawtop's engine deviates on purpose. classify
+                    decides. provider_json, provider_time, retry_evidence: what an error says in its JSON, about when an
+                    account is usable again, about retries; retry_after: what OpenClaw's client library does with that;
+                    pasted: an error as an operator pastes it
+    cooldown/       How long a profile must not be used: stats (what failures and successes change), schedules, windows,
+                    marking (merging what runs learned), noted (what processes tell each other), profile_state (one word
+                    for it), mending (failures that only the operator can end)
+    locks/          staleness (what OpenClaw will do with a lock, and what clawtop may do), session_rules and limits (by
+                    version and configuration), leaks (locks that a restarted gateway forgot), removal (why a lock
+                    stays)
+    session/        Who may prompt a session: admission (the registry of prompt holders as a state machine), fence (did
+                    anybody else write?), lanes, lane_queue. Whether OpenClaw runs in it: activity weighs the witnesses
+                    log_runs, gateway_witness and turns; openclaw_runs are the runs it finds. How it is freed: attention
+                    (is it stuck?), drain, proof (is it free?), remedies (what can end its run), recovery, unpinning.
+                    exchanges: what followed each message
+    failover/       What follows a failed attempt: decision, its steps as effects, compaction; candidate and fallback
+                    (the chain of models), probing (a provider whose profiles all cool), same_account (retries before a
+                    rotation). openclaw_decision, openclaw_steps: the same as OpenClaw does it; consequences and
+                    explained compare both for one error
+    rotation/       Which profile is next: eligibility, order, written (stored orders that no longer fit), pins;
+                    explanation (why a profile is or is not next), forecast (when anything is usable again)
+    operations/     What an operation would change: target, edit, plan; clear, order, unlock, undo make plans; verb is
+                    the command line for one. What became of it: receipt, past and outcome (from the journal), loading
+                    and loaded (what the gateway has read of it), late (what a later state shows)
+    health/         Whether turns succeed: judgement, from causes in the gateway, the accounts and the turns
+                    (gateway_causes, account_causes, turn_causes; cause, wording), silence (why a live gateway does not
+                    answer), turns, waiting (unanswered messages, hung runs), blocked
+    incident/       Who waits for whom: blocking, links, node. What happened: timeline, happenings, notices. Lanes:
+                    lane_stats, lane_sources, metrics (the gateway's)
+    fleet/          Several hosts: summary (one host in short), hosts (all of them), diagnosis (why one is not reached)
+    config_checks   settings of OpenClaw that cause incidents
+    diff            whether two snapshots differ
 
-engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; no terminal library
-    gateway/          what a live gateway says: door (where its token may go), client (a question over its WebSocket;
-                      wire, answers, errors), http (its health), words (who works where), caller (asked at once), turn
-                      (one that it runs), rounds (what is asked next), watch (beside the hub)
-    live/             hub: dirty sources -> snapshots; feed, tape; player: a recording in the hub's place; hook: the
-                      operator's command at a notice
-    operations/       execute: plans -> receipts; locked, verification
-    drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
-                      runner, chain: one model, then the next; attempt, prompting (what is sent), candidates, auth_view,
-                      in_flight, marks, leftovers, probe (of accounts)
-    providers/        base, http, framing (bytes -> events), reading and reply (leniently), network (TLS), errors,
-                      lateness (of the event loop); anthropic, openai, responses (OpenAI, Azure, Codex), google, ollama,
-                      bedrock; copilot: its token
-    prompt/           registry: one prompt holder per session, kept in records (choice); holder, fork, foreign,
-                      session_lock, process_title; lane_scheduler: session lane, then global lane; recoverer: stuck
-                      sessions
-    etcd/             the same registry for several hosts: choice, client, records, names; shown: in snapshots
-    drain/            drainer, scene, processes: freeing one, stage by stage; recovery: of a stuck one, sends nothing
-    library           for other programs: what `from clawtop.engine import ...` gives
+store/  The disk: one module for each format. Nothing else knows paths or formats.
+    patience        a deadline for each read that may hang
+    disk            the system calls that change a disk; door: the only module that opens files
+    json_text       JSON, read as OpenClaw's parser reads it
+    owners          who owns a file, and who may write it
+    sqlite/         OpenClaw's databases: pool (each opened once), database (reading), writing, schema, cells
+    wire            the parts of OpenClaw's files that clawtop uses
+    atomic          replacing a file in one step
+    config          openclaw.json, with its includes
+    kept            equal values stay the same object
+    place/          Where a state directory is and what it is: layout, generation, databases, copies, mounts,
+                    environment
+    config_part     warnings about the configuration, as a part of snapshots
+    locks/          lockfile, openclaw (its protocol), reader, owners; processes, procfs, command_line, life and
+                    standpoint: who lives, as seen from this process
+    provider/       What a call to a provider needs: credentials, secrets, model_config, builtin (known addresses),
+                    network_config
+    gateway/        liveness, kernel_lock, usage (memory, CPU), trust, token; log, log_place, log_lines, log_words: its
+                    log
+    auth/           The auth store behind one port; backends chooses json_backend (generations A, B: json_files, lock,
+                    target, update, json_edit) or sqlite_backend (C, D: sqlite_rows, sqlite_update, migration). reader,
+                    entries, state, accounts and machine serve both
+    sessions/       The sessions behind one port; backends chooses rows (session files: index, lists, list_schema,
+                    piecemeal, unlisted, trajectory), tables (databases, 2026.8 on: records) or rows_and_tasks (between
+                    the two). Transcripts: conversation, tail, transcript_end, transcript_write, fingerprint; entry,
+                    settings
+    own/            clawtop's own files: holders, holder_record, journal, mark_spool, spool_writer, accounts, recording,
+                    deltas, bundle, settings
+    incident        what led up to a state; snapshot: everything, read once; watch: when to read again
 
-fleet/  several hosts: protocol (the stream), far (sends it), near (one host, supervised), fleet (all), transport;
-        remote, executor: operations on a host, pinned and found again; steering: verbs that last, as driving and
-        draining need them
+engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store. No terminal library.
+    providers/      A call to a provider. base (what a call is made of), http (one request), network (TLS), framing
+                    (bytes to events), reading and reply (decoding), errors, lateness (of the event loop). APIs:
+                    anthropic, openai, responses, google, ollama, bedrock; copilot has its own token
+    gateway/        What a live gateway reports. door (who may get its token), client with wire, answers and errors (its
+                    WebSocket), http; words, caller, turn (asked at once); rounds and watch (asked regularly)
+    live/           hub: changes on disk become snapshots; feed, tape (recording), player (replaying), hook (the
+                    operator's command for notices)
+    operations/     execute: plans become receipts; locked, verification
+    prompt/         One prompt holder per session: registry, records, choice, holder, foreign (OpenClaw's runs);
+                    session_lock, process_title, fork, lane_scheduler, recoverer
+    etcd/           The same registry for several hosts: choice, client, records, names; shown (in snapshots)
+    drive/          Driving a session. driver is the interface, opening makes it, desk is what its runs share; handle
+                    and turn: one run; chain: its models, runner: one model, attempt: one request, with candidates,
+                    session_choice, prompting, auth_view, in_flight, events, journal_writer; marks and leftovers write
+                    cooldowns in the background; probe asks an account whether it is usable
+    drain/          Freeing a session: drainer, scene (what it observes), processes, recovery
+    library         what `from clawtop.engine import ...` offers other programs
 
-export/  metrics for Prometheus: metrics (THE table), families, gauges, counts, exposition, dashboard; rules.yml
+export/  Metrics for Prometheus: metrics is the table; families, gauges, counts, exposition; dashboard, rules.yml.
 
-view/  pure: a Snapshot and a time become rows and lines; no terminal library
-    line, columns     what everything is made of; humanize, words, ordering
-    facts             what rows have in common: provider_facts
-    rows              the overview's tables: profile_columns, session_columns, lock_columns, warning_columns
-    headline, footer  first line, headline, footer, help; tabs (names of screens), replay_words;
-                      tour: the demo's questions, a key each
-    detail            of a row: fact_lines, incident_detail
-    incident          tree_rows, lane_rows, timeline_rows, forecast_rows, incident_text
-    fleet             fleet_rows
-    operating         row_plans, row_sessions: what a row's command acts on; plan_lines, drain_lines,
-                      recovery_lines, error_lines, run_lines, run_log
-    explain           explain_error_lines, explain_profile_lines; provider_times; named: facts under one another
-    plain, report     the state as text and as JSON
+fleet/  Several hosts over ssh. far streams a host's state, near follows it, fleet has all hosts; protocol, transport.
+    remote, executor   operations on a host, pinned to their plan
+    steering           verbs that run long there: driving, draining
 
-ui/    Textual and what it draws with
-    ports, shell      what it is plugged into; what screens, widgets and commands may ask of the app
-    app, run          the app: state, screens, clock; its start. preparation: snapshots -> facts; vigil: notices
-    arming, flash, messages, theme, terminal, terminal_output, painting (only what changed); pasting: as text;
-                      typed_ahead: one key at a time; surviving: what breaks ends nothing else
-    fleet, fleet_run  several hosts, and the dashboard of one in their place
-    work, driven      the runs and the drain of this dashboard
-    commands/         dispatch: one handler for each command; looking, operating, driving, incident; palette
-    screens/          base, tables: what views share (table_control: with the fleet's); views opens them: overview,
-                      incident, warnings. Over them, each a pane: reading, run; dialog: confirm, bulk, drain, recover,
-                      drive, label, leave
-    widgets/          live_table, line_bar, line_scroll, filter_line, choice_line, message_editor; drawn, strips
-cli/   a module per verb, imported when it is asked for; main parses, common opens the state; version names the commit;
-       completion, man and README come from the one parser; config shows and saves settings; process, output, ending:
-       signals, limits, standard streams
-docs/  pages that comments cite: invariants, formats, decisions; hardening; library: the engine in other programs;
-       changelog
-demo/  a small world on loopback: provider (with scripted faults), world (its state directory), scenarios, which story
-       plays and stage shows; lock_process starts keep_lock, which holds a lock; threads replays the five incidents that
-       clawtop was built from
+view/  What is shown, as lines: pure functions of a snapshot and the time. No terminal library.
+    line, columns      toned text and tables; ordering, humanize (numbers and times), words (states)
+    facts              what the rows of a snapshot share; provider_facts
+    rows               the overview: profile_columns, session_columns, lock_columns, warning_columns; detail, fact_lines
+    headline, footer   the lines around every screen; tabs, replay_words, tour
+    incident           tree_rows, lane_rows, timeline_rows, forecast_rows, incident_detail, incident_text
+    fleet_rows         the fleet
+    row_plans          what a command on a row does; row_sessions; plan_lines, drain_lines, recovery_lines, run_lines,
+                       run_log, error_lines
+    explain            explain_error_lines, explain_profile_lines, provider_times, named
+    plain, report      the state as text and as JSON
+
+ui/  The Textual app, as thin as possible.
+    shell, ports       what screens may ask of the app; what the app is connected to
+    app, run           the app; its start. preparation (snapshots to facts), vigil (first view, notices), arming, flash,
+                       messages
+    work, driven       the drain and the runs of this dashboard
+    fleet, fleet_run   the fleet's screen
+    terminal           signals; terminal_output and painting write only what changed; theme, pasting, typed_ahead (one
+                       key at a time), surviving (errors in a handler)
+    commands/          dispatch: one handler for each command, in looking, operating, driving, incident; palette
+    screens/           base, tables, table_control; views: overview, incident, warnings; pane: reading, run; dialog:
+                       confirm, bulk, drain, recover, drive, label, leave
+    widgets/           live_table, line_bar, line_scroll, filter_line, choice_line, message_editor; drawn, strips
+
+cli/   One module per verb, imported when the verb is used. main parses, common opens the state directory; process,
+       output, output_file and ending handle signals, limits, standard streams and files. Completion, man page and
+       README come from the one parser.
+docs/  Documents that comments cite: invariants, formats, decisions, hardening; library (for other programs), changelog.
+demo/  A simulated world on loopback: provider (with scripted faults), world (its state directory), scenarios, story
+       (plays one), stage (shows it), lock_process and keep_lock (another process with a lock). threads replays the five
+       incidents that clawtop was built for.
 """
 
 __version__ = "0.1.0"
