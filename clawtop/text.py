@@ -17,7 +17,6 @@ from functools import lru_cache
 from urllib.parse import quote
 
 ELLIPSIS = "…"
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 MASK = "•••"
 
 # Unicode categories that can move the cursor, hide or reorder text: controls, format (bidi, zero width), lone

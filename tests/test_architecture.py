@@ -602,6 +602,23 @@ def test_every_function_has_a_caller_in_the_package() -> None:
     assert lost == []
 
 
+def test_every_constant_is_used_in_the_package() -> None:
+    """Or is a dialect of OpenClaw that is replayed against its vectors, or read by Textual."""
+    used = Counter(name for path in modules() for name in [*_names(tree_of(path)), *_imported(tree_of(path))])
+    unused = [
+        f"{place_of(path)}:{node.lineno} {target.id}"
+        for path in modules()
+        for node in tree_of(path).body
+        for target in (_targets(node) if isinstance(node, ast.Assign | ast.AnnAssign) else [])
+        if isinstance(target, ast.Name) and used[target.id] == 1 and not target.id.startswith("__")
+    ]
+    assert [name.partition(" ")[2] for name in unused] == ["WITHOUT_PLUGINS"], unused
+
+
+def _imported(tree: ast.AST) -> list[str]:
+    return [alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
+
+
 def _names(tree: ast.AST) -> list[str]:
     nodes = list(ast.walk(tree))
     attributes = [node.attr for node in nodes if isinstance(node, ast.Attribute)]

@@ -1,4 +1,8 @@
-"""Timeouts around compaction, separate from a model's timeouts (OpenClaw 2026.5.20; threads 342 and 62351)."""
+"""Timeouts around compaction, separate from a model's timeouts (OpenClaw 2026.5.20; threads 342 and 62351).
+
+clawtop's engine never compacts a transcript itself: of these functions it uses `abort_in_compaction_wait`; the others
+are replayed against OpenClaw's rows only.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,6 @@ from typing import Generic, Literal, TypeVar
 
 from clawtop.core.failover.decision import Signals
 from clawtop.core.model import FailureReason
-
-COMPACTION_TIMEOUT_MS = 900_000
-"""How long one compaction may take."""
-
-RETRY_WAIT_MS = 60_000
-"""How long a run waits for a compaction's retry; armed again while the compaction is in flight."""
 
 Messages = TypeVar("Messages")
 

@@ -77,9 +77,6 @@ class Explained:
 ONCE_EMPTY = RotationCounts(empty=3)
 """A run whose empty replies were already retried as often as any version does."""
 
-_TimeAndZone = tuple[int, tzinfo | None]
-"""Now, in ms since the epoch, and the zone of clock times that name none."""
-
 
 def explained(
     error: ErrorValue,

@@ -245,9 +245,9 @@ _SPOKEN = MappingProxyType(
 
 
 def failure_message(reason: FailureReason | None, answer: str | None, *, timed_out: bool = False) -> str:
-    """What the caller of a failed run reads: a sentence for common failures, else the provider's own message.
+    """What OpenClaw tells the caller of a failed run: a sentence for common failures, else the provider's own message.
 
-    `timed_out` matters if there is no answer.
+    `timed_out` matters if there is no answer. Replayed against OpenClaw's rows only: clawtop words its own errors.
     """
     if answer:
         return _SPOKEN.get(reason, answer) if reason else answer

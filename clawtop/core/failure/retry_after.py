@@ -1,6 +1,7 @@
 """How long a provider asks to wait, and when a client library must not wait by itself.
 
-Agrees with OpenClaw 2026.5.20: its SDK transport waits out short ones and leaves long ones to the failover.
+Agrees with OpenClaw 2026.5.20: its SDK transport waits out short ones and leaves long ones to the failover. Replayed
+against OpenClaw's rows only: clawtop's own client never waits or retries.
 """
 
 from __future__ import annotations

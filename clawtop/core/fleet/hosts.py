@@ -53,7 +53,6 @@ class Host:
     summary: HostSummary | None = None
     heard_at: int | None = None
     retry_at: int | None = None
-    armed: bool = False
 
     @property
     def level(self) -> int:

@@ -51,7 +51,7 @@ def lock_limits(
 def write_lock_options(
     settings: WriteLockSettings, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
 ) -> dict[str, float]:
-    """The same in OpenClaw's own form: exact, with `math.inf` for waiting forever."""
+    """The same in OpenClaw's own form: exact, with `math.inf` for waiting forever. Replayed against its rows only."""
     names = {"timeoutMs": _ACQUIRE, "staleMs": _STALE, "maxHoldMs": _MAX_HOLD}
     return {name: resolve(limit, settings, write_lock, env)[0] for name, limit in names.items()}
 
@@ -75,7 +75,10 @@ def resolve(
 def max_hold_from_timeout(
     timeout_ms: float | None = None, *, grace_ms: float | None = None, min_ms: float | None = None
 ) -> float:
-    """How long a run with this timeout may hold the lock: timeout + grace, at least `min_ms`, at most 24.8 days."""
+    """How long OpenClaw lets a run with this timeout hold its lock: timeout + grace, at least `min_ms`, at most 24.8 d.
+
+    Replayed against its rows only: clawtop's engine holds the lock for no longer than the configured limit.
+    """
     minimum = _positive(min_ms, _MAX_HOLD.default_ms)
     timeout = timeout_ms if timeout_ms == math.inf else _positive(timeout_ms, minimum)
     return min(MAX_HOLD_CEILING_MS, max(minimum, timeout + _positive(grace_ms, TIMEOUT_GRACE_MS)))

@@ -61,13 +61,18 @@ def base_session_key(key: str) -> str:
 
 
 def cron_agent_lane(lane: str | None) -> str:
-    """The lane of an agent turn that a cron job starts; a lane named by the job stays."""
+    """The lane of an agent turn that a cron job starts; a lane named by the job stays. Replayed against OpenClaw's rows
+    only: clawtop starts no cron jobs.
+    """
     name = (lane or "").strip()
     return CRON_NESTED if name in {"", CRON} else name
 
 
 def nested_lane(session_key: str | None) -> str:
-    """The lane of agent-to-agent turns: one for each session, so that they do not wait for one another."""
+    """The lane of agent-to-agent turns: one for each session, so that they do not wait for one another.
+
+    Replayed against OpenClaw's rows only: clawtop starts no such turns.
+    """
     key = (session_key or "").strip()
     return _NESTED_PREFIX + key if key else NESTED
 
@@ -77,6 +82,8 @@ def isolated_heartbeat_key(session_key: str, configured_key: str, stored_base: s
 
     Repeated `:heartbeat` suffixes collapse onto the base that was stored with the session, else onto the configured
     key - unless that key itself ends in `:heartbeat`, which is then a real session name.
+
+    Replayed against OpenClaw's rows only: clawtop starts no heartbeats.
     """
     for base in ((stored_base or "").strip(), "" if configured_key.endswith(_HEARTBEAT_SUFFIX) else configured_key):
         if base and re.fullmatch(f"(?:{_HEARTBEAT_SUFFIX})+", _after(session_key, base)):

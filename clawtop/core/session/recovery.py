@@ -155,7 +155,9 @@ def _lane_task_ms(stuck: StuckSession, rules: AttentionRules) -> float:
 def outcome_after_abort(
     stuck: StuckSession, run_session_id: str, result: AbortResult, rules: AttentionRules
 ) -> RecoveryOutcome:
-    """The outcome once the run was aborted: the lane is reset unless the run ended by itself and nothing waits."""
+    """What OpenClaw's watchdog does once the run was aborted: it resets the lane, unless the run ended by itself and
+    nothing waits. Replayed against OpenClaw's rows only.
+    """
     waits = stuck.lane_queued > 0 or stuck.queue_depth > 0
     reset = result.force_cleared or (rules.aborts_free_lane and waits)
     return RecoveryOutcome(

@@ -75,9 +75,6 @@ class Records:
     ended_run: str | None = None
 
 
-NO_RECORDS = Records()
-
-
 @dataclass(frozen=True, slots=True)
 class RecordedRuns:
     """What records say about a session: witnesses, who waits behind its run, and what was left behind."""

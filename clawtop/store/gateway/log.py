@@ -23,7 +23,6 @@ LINE_BYTES = 64 * 1024
 KEPT_EVENTS = 4_000
 ECHO_MS = 5_000
 
-DEFAULT_DIRECTORIES = (Path("/tmp/openclaw"),)  # noqa: S108 - OpenClaw's own fixed path
 """Where every gateway of a machine logs that has no `logging.file`."""
 
 

@@ -11,7 +11,6 @@ from textual.widgets import TextArea
 
 from clawtop.ui.pasting import TAB, pasted_text
 
-EDITOR_LINES = 4
 TOGETHER_S = 0.005
 """Keys that come closer than this were not typed: a terminal without bracketed paste sends pasted text as keys."""
 
