@@ -135,10 +135,10 @@ def figures(quick: bool) -> Iterator[Row]:
         with tempfile.TemporaryDirectory(prefix="clawtop-bench-", ignore_cleanup_errors=True) as place:
             if version == WATCHED:
                 with gateway_lab(installed(version), Path(place)) as lab:
-                    yield watched(lab, 1 if quick else 5, 100 if quick else 300)
+                    yield watched(lab, 1 if quick else 3, 100 if quick else 300)
             else:
                 with imported_lab(version, Path(place)) as imported:
-                    yield from cleared(imported, 3 if quick else 20)
+                    yield from cleared(imported, 3 if quick else 12)
 
 
 @contextmanager
@@ -155,6 +155,4 @@ def imported_lab(version: str, home: Path) -> Iterator[DatabaseLab]:
             lab.stop()
 
 
-BENCHES = (
-    Bench("gateway", "what a real gateway feels of being watched, and of a clear", 300, 100, figures, long=True),
-)
+BENCHES = (Bench("gateway", "what a real gateway feels of being watched, and of a clear", 150, 80, figures, long=True),)

@@ -127,7 +127,7 @@ def figures(quick: bool) -> Iterator[Row]:
         place = Path(root)
         yield from tree(place)
         yield from log(place)
-        yield from recording(place, 6 if quick else 60)
+        yield from recording(place, 6 if quick else 30)
 
 
-BENCHES = (Bench("incident", "the blocking tree, a long log, recording", 80, 20, figures),)
+BENCHES = (Bench("incident", "the blocking tree, a long log, recording", 50, 20, figures),)

@@ -62,7 +62,7 @@ def figures(quick: bool) -> Iterator[Row]:
             continue
         with tempfile.TemporaryDirectory() as directory:
             state = make(Path(directory), **size)
-            yield compared(what, installed(), state.state_dir, 2 if quick else 9, limit)
+            yield compared(what, installed(), state.state_dir, 2 if quick else 5, limit)
 
 
-BENCHES = (Bench("status", "status --json beside OpenClaw's models status --json", 60, 20, figures),)
+BENCHES = (Bench("status", "status --json beside OpenClaw's models status --json", 30, 15, figures),)
