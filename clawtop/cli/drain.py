@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
         _show_preview(drainer, args)
         return 0
     if not args.yes:
-        confirm(_preview(drainer))
+        confirm(_preview(drainer, args))
     if args.steered is None:
         return _show(drainer.target, threads.run(drainer.drain()), args)
     try:
@@ -193,14 +193,23 @@ def _row_target(reader: SnapshotReader, session: str, agent: str | None) -> Drai
 
 def _show_preview(drainer: Drainer, args: argparse.Namespace) -> None:
     if args.json:
-        preview = list(drainer.preview())
-        print_json({"schema": SCHEMA, "dry_run": True, "target": _target_json(drainer.target), "preview": preview})
+        lines = drainer.preview().lines
+        print_json(
+            {
+                "schema": SCHEMA,
+                "dry_run": True,
+                "target": _target_json(drainer.target),
+                "preview": list(lines[args.gateway_abort]),
+                "preview_with_gateway_abort": list(lines[True]),
+            }
+        )
     else:
-        print_lines(_preview(drainer))
+        print_lines(_preview(drainer, args))
 
 
-def _preview(drainer: Drainer) -> list[str]:
-    return [f"drain {safe(drainer.target.key or drainer.target.file)}", *drainer.preview()]
+def _preview(drainer: Drainer, args: argparse.Namespace) -> list[str]:
+    name = f"drain {safe(drainer.target.key or drainer.target.file)}"
+    return [name, *drainer.preview().lines[args.gateway_abort]]
 
 
 def _show(target: DrainTarget, outcome: DrainOutcome, args: argparse.Namespace) -> int:

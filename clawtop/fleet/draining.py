@@ -9,12 +9,15 @@ from pathlib import Path
 from clawtop.core.model import Snapshot
 from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.core.session.attention import AttentionReport
-from clawtop.core.session.drain import DrainOutcome, DrainStage, DrainStep, DrainWishes, Wait
+from clawtop.core.session.drain import DrainOutcome, DrainPreview, DrainStage, DrainStep, DrainWishes, Wait
 from clawtop.core.session.recovery import RecoveryMove, SessionRecovery
 from clawtop.errors import RefusedError
 from clawtop.fleet.remote import LostError
 from clawtop.fleet.steering import Steers, Told, texts
 from clawtop.text import shown
+
+WITH_ABORT = "preview_with_gateway_abort"
+"""The preview of a drain that has the gateway end its run, whatever was asked for."""
 
 LOOK_S = 60.0
 """How long a preview may take."""
@@ -38,7 +41,7 @@ class RemoteDrains:
         on_wait: Callable[[Wait, float], None],
     ) -> RemoteDrain:
         """A drain of a session there; errors are raised when it is used."""
-        return RemoteDrain(self._steers, self._loop, _words(session, agent, wishes), on_step, on_wait)
+        return RemoteDrain(self._steers, self._loop, session, agent, wishes, on_step=on_step, on_wait=on_wait)
 
 
 def _words(session: str, agent: str | None, wishes: DrainWishes) -> tuple[str, ...]:
@@ -58,24 +61,30 @@ class RemoteDrain:
         self,
         steers: Steers,
         loop: asyncio.AbstractEventLoop,
-        words: tuple[str, ...],
+        session: str,
+        agent: str | None,
+        wishes: DrainWishes,
+        *,
         on_step: Callable[[DrainStep], None],
         on_wait: Callable[[Wait, float], None],
     ) -> None:
         self._steers = steers
         self._steered = steers.make()
         self._loop = loop
-        self._words = words
+        self._wishes = wishes
+        self._words = _words(session, agent, wishes)
         self._on_step = on_step
         self._on_wait = on_wait
         self._steps: list[DrainStep] = []
         self.drain_id = self._steered.id
 
-    def preview(self) -> tuple[str, ...]:
+    def preview(self, told: Callable[[DrainPreview], None]) -> DrainPreview:  # noqa: ARG002 - a host answers once
         """What is held and what would be done; called in a thread. Raises ClawtopError."""
         verb, *rest = self._words
         asking = asyncio.run_coroutine_threadsafe(self._steers.ask((verb, "--dry-run", "--json", *rest)), self._loop)
-        return texts(asking.result(LOOK_S + 10).get("preview"))
+        answer = asking.result(LOOK_S + 10)
+        lines = {True: texts(answer[WITH_ABORT])} if WITH_ABORT in answer else {}
+        return DrainPreview({**lines, self._wishes.abort_in_gateway: texts(answer.get("preview"))})
 
     async def drain(self) -> DrainOutcome:
         """Drain. Raises ClawtopError. Cancelling stops it there, and the session is open again."""

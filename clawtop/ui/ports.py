@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clawtop.core.operations.receipt import Receipt
     from clawtop.core.session.admission import OnContention
     from clawtop.core.session.attention import AttentionReport
-    from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Wait
+    from clawtop.core.session.drain import DrainOutcome, DrainPreview, DrainStep, DrainWishes, Wait
     from clawtop.core.session.recovery import SessionRecovery
     from clawtop.engine.drive.events import RunItem
     from clawtop.engine.drive.turn import TurnAnswer
@@ -45,8 +45,12 @@ class Draining(Protocol):
 
     drain_id: str
 
-    def preview(self) -> tuple[str, ...]:
-        """What is held and what a drain would do. Only reads. Runs in a thread."""
+    def preview(self, told: Callable[[DrainPreview], None]) -> DrainPreview:
+        """What is held and what a drain would do. Only reads. Runs in a thread.
+
+        Args:
+            told: receives, in that thread, what is known before a gateway has answered.
+        """
 
     async def drain(self) -> DrainOutcome:
         """Drain the session; cancelling stops the drain and reopens the session. Raises ClawtopError."""

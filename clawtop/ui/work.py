@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from clawtop.clock import Clock
@@ -21,7 +22,7 @@ from clawtop.view.line import Tone, piece
 
 if TYPE_CHECKING:
     from clawtop.core.session.attention import AttentionReport
-    from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
+    from clawtop.core.session.drain import DrainPreview, DrainStep, DrainWishes, Wait
     from clawtop.core.session.recovery import SessionRecovery
     from clawtop.ui.driven import DrivenRun
     from clawtop.view.run_log import Subject
@@ -139,11 +140,18 @@ class Work:
     def can_abort(self) -> bool:
         return self._ports.drains.can_abort
 
-    async def survey(self, session: str, agent: str | None, wishes: DrainWishes) -> tuple[str, ...]:
-        """The preview of a drain. Raises ClawtopError."""
+    async def survey(
+        self, session: str, agent: str | None, wishes: DrainWishes, told: Callable[[DrainPreview], None]
+    ) -> DrainPreview:
+        """The preview of a drain; `told` receives what is known before a gateway has answered. Raises ClawtopError."""
+        loop = asyncio.get_running_loop()
 
-        def look() -> tuple[str, ...]:
-            return self._ports.drains.prepare(session, agent, wishes, _ignore, _ignore).preview()
+        def tell(preview: DrainPreview) -> None:
+            with suppress(RuntimeError):  # the dashboard has ended meanwhile
+                loop.call_soon_threadsafe(told, preview)
+
+        def look() -> DrainPreview:
+            return self._ports.drains.prepare(session, agent, wishes, _ignore, _ignore).preview(tell)
 
         return await asyncio.to_thread(look)
 

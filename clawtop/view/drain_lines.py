@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from clawtop.core.session.drain import DrainOutcome, DrainStage, DrainStep, DrainWishes
+from clawtop.core.session.drain import DrainOutcome, DrainPreview, DrainStage, DrainStep, DrainWishes
 from clawtop.text import safe, shown
 from clawtop.view.humanize import clock_time, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
@@ -93,11 +92,15 @@ def option_lines(wishes: DrainWishes, *, can_abort: bool, width: int) -> list[Li
 
 
 def preview_lines(
-    session: str, survey: Sequence[str], wishes: DrainWishes, *, can_abort: bool, width: int
+    session: str, preview: DrainPreview, wishes: DrainWishes, *, can_abort: bool, width: int
 ) -> list[Line]:
     """What holds the session and what would be done: the words of `clawtop drain --dry-run`."""
     lines = [*wrapped(piece(f"drain {safe(session)}", Tone.STRONG), width, 2), EMPTY]
-    for text in survey:
+    known = preview.of(wishes)
+    if known is None or not preview.complete:
+        waiting = "looking at what that would do" if known is None else "the gateway is being asked what it runs"
+        lines += wrapped(piece(waiting, Tone.WARN), width, 3)
+    for text in known or ():
         is_step = text[:1].isdigit() or text.startswith(" ")
         tone = Tone.PLAIN if is_step else Tone.INFO
         lines += wrapped(piece(shown(text), Tone.WARN if text.startswith(" ") else tone), width, 3)

@@ -20,7 +20,7 @@ from clawtop.clock import SystemClock
 from clawtop.core.generations import SEMANTICS, Chosen
 from clawtop.core.model import EventKind, Gateway, GatewayWords, RunSight
 from clawtop.core.session.admission import OnContention
-from clawtop.core.session.drain import DrainStage
+from clawtop.core.session.drain import DrainPreview, DrainStage
 from clawtop.core.session.proof import Access
 from clawtop.engine.drain import scene
 from clawtop.engine.drain.drainer import LOOK_S, Drainer, DrainStep, DrainWishes, new_drain_id, resumable
@@ -139,8 +139,26 @@ async def test_a_preview_changes_nothing(state: Path) -> None:
         return sorted((str(path), path.lstat().st_mtime_ns) for path in state.rglob("*"))
 
     before = tree()
-    assert "nothing holds the session now" in await asyncio.to_thread(drainer(state).preview)
+    preview = await asyncio.to_thread(drainer(state).preview)
+    assert "nothing holds the session now" in preview.lines[False]
     assert tree() == before
+
+
+async def test_a_preview_tells_what_the_disk_shows_before_the_gateway_answers(state: Path) -> None:
+    caller, early = FakeCaller(state), list[DrainPreview]()
+
+    def told(preview: DrainPreview) -> None:
+        assert caller.asked == 0
+        early.append(preview)
+
+    preview = await asyncio.to_thread(drainer(state, gateway_answers=True, caller=caller).preview, told)
+    assert [one.complete for one in early] == [False]
+    assert "not heard" in early[0].lines[False][0]
+    assert preview.complete
+    assert caller.asked == 1
+    assert preview.lines[False][0].startswith("an OpenClaw run")
+    assert any("not allowed for this drain" in line for line in preview.lines[False])
+    assert not any("not allowed for this drain" in line for line in preview.lines[True])
 
 
 async def test_a_run_in_another_process_is_asked_to_stop_and_new_ones_are_kept_out(state: Path) -> None:

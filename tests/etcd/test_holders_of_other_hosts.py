@@ -151,7 +151,8 @@ async def test_a_drain_asks_a_run_on_another_host_to_stop(server: EtcdServer, st
         await holding.wait()
         wishes = DrainWishes(deadline_s=60.0, still_s=0.2, stop_after_s=0.0)
         drainer = _drainer(server, state, wishes)
-        assert any("run-far" in line for line in await asyncio.to_thread(drainer.preview))
+        preview = await asyncio.to_thread(drainer.preview)
+        assert any("run-far" in line for line in preview.lines[False])
         outcome = await drainer.drain()
         assert outcome.released
         assert ended.is_set()

@@ -120,8 +120,10 @@ async def test_what_a_host_refuses_to_drive_is_said_with_its_name(tmp_path: Path
 
 async def test_a_drain_on_a_host_is_seen_step_by_step(tmp_path: Path) -> None:
     async with far_dashboard(tmp_path) as dashboard:
-        preview = await dashboard.work.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
-        assert preview[0] == "nothing holds the session now"
+        preview = await dashboard.work.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK, lambda _preview: None)
+        assert preview.complete
+        assert preview.lines[False][0] == "nothing holds the session now"
+        assert any("have the gateway end its run" in line for line in preview.lines[True])
         job = await dashboard.work.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
         await until(lambda: not job.under_way)
         assert job.log.released

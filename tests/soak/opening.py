@@ -23,6 +23,7 @@ from clawtop.commands import Target, TargetKind
 from clawtop.core.model import Snapshot
 from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt
+from clawtop.core.session.drain import DrainPreview
 from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.fleet import FleetApp, FleetScreen
@@ -130,8 +131,10 @@ class Desk:
     def prepare(self, *_wishes: object) -> Any:
         return self
 
-    def preview(self) -> tuple[str, ...]:
-        return ("close the session", "wait", "prove it")
+    def preview(self, told: Callable[[DrainPreview], None]) -> DrainPreview:
+        lines = ("close the session", "wait", "prove it")
+        told(DrainPreview({False: lines, True: lines}, complete=False))
+        return DrainPreview({False: lines, True: lines})
 
     def drive(self, *_message: object, **_options: object) -> Any:
         self.runs.append(Run(f"r-{len(self.runs)}"))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clawtop.commands import Arming, Context, Target, TargetKind, command, why_not
 from clawtop.core.model import LockKind
-from clawtop.core.session.drain import DrainWishes
+from clawtop.core.session.drain import DrainPreview, DrainWishes
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Stall
 from clawtop.demo.world import CAST
@@ -63,7 +66,8 @@ async def begin(dashboard: LiveDashboard, pilot: object) -> None:
 async def test_the_preview_says_what_the_dry_run_says_and_changes_nothing(
     dashboard: LiveDashboard, size: tuple[int, int]
 ) -> None:
-    words = await dashboard.work.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
+    preview = await dashboard.work.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK, lambda _preview: None)
+    words = preview.lines[QUICK.abort_in_gateway]
     assert words[0] == "nothing holds the session now"
     async with dashboard.app.run_test(size=size) as pilot:
         await begin(dashboard, pilot)
@@ -170,6 +174,53 @@ async def test_the_gateways_abort_is_offered_only_where_the_gateway_is_asked(tmp
         else:
             await pilot.pause()
             assert not dashboard.shows("have the gateway end its run")
+
+
+class SlowPreview:
+    """Drains whose gateway takes as long for an answer as the test wants."""
+
+    can_abort = True
+    drain_id = "d-1"
+
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+        self.asked = 0
+
+    def prepare(self, *_wishes: object) -> Any:
+        return self
+
+    def preview(self, told: Callable[[DrainPreview], None]) -> DrainPreview:
+        self.asked += 1
+        told(DrainPreview({abort: ("perhaps a run", f"aborts: {abort}") for abort in (False, True)}, complete=False))
+        assert self.answers.wait(60.0)
+        return DrainPreview({abort: (f"run {self.asked}", f"aborts: {abort}") for abort in (False, True)})
+
+
+async def test_a_preview_shows_what_is_known_at_once_and_fills_in(tmp_path: Path) -> None:
+    drains = SlowPreview()
+    async with (
+        live_dashboard(tmp_path, ports=lambda ports: replace(ports, drains=drains)) as dashboard,
+        dashboard.app.run_test(size=WIDE) as pilot,
+    ):
+        await begin(dashboard, pilot)
+        await dashboard.sees(pilot, "perhaps a run", "the gateway is being asked", "aborts: False")
+        await pilot.press("g")
+        await dashboard.sees(pilot, "aborts: True", "the gateway ends its run", "perhaps a run")
+        assert not dashboard.shows("Yes, drain it (y)")
+        await pilot.press("y")
+        assert dashboard.work.drain is None
+        drains.answers.set()
+        await dashboard.sees(pilot, "run 1", "aborts: True", "Yes, drain it (y)")
+        assert not dashboard.shows("the gateway is being asked")
+        drains.answers.clear()
+        await pilot.press("g")
+        await dashboard.sees(pilot, "run 1", "aborts: False", "Yes, drain it (y)")
+        await until(pilot, lambda: drains.asked == 2)
+        assert not dashboard.shows("perhaps a run")
+        drains.answers.set()
+        await dashboard.sees(pilot, "run 2", "aborts: False")
+        await pilot.press("n")
+        await until(pilot, lambda: is_back(dashboard.app))
 
 
 # --- stopping, leaving -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import Event, EventKind, PromptHolder, Session, Waiter
-from clawtop.core.session.drain import DrainOutcome, DrainStage, DrainStep, DrainWishes
+from clawtop.core.session.drain import DrainOutcome, DrainPreview, DrainStage, DrainStep, DrainWishes
 from clawtop.text import cells
 from clawtop.view.drain_lines import DrainLog, option_lines, outcome_lines, preview_lines, progress_lines
 from clawtop.view.line import Tone, text_of
@@ -180,8 +180,16 @@ def test_the_preview_offers_what_can_be_chosen() -> None:
     assert "the gateway ends its run" in other
     assert "not possible" in words(option_lines(wishes, can_abort=False, width=90))
     survey = ("nothing holds the session now", "1. close the session", "   a gateway cannot be kept out")
-    text = words(preview_lines("agent:main:main", survey, wishes, can_abort=False, width=90))
+    preview = DrainPreview({False: survey})
+    text = words(preview_lines("agent:main:main", preview, wishes, can_abort=False, width=90))
     assert text.startswith("drain agent:main:main\n\nnothing holds the session now\n1. close the session\n")
+    aborting = replace(wishes, abort_in_gateway=True)
+    text = words(preview_lines("agent:main:main", preview, aborting, can_abort=True, width=90))
+    assert text.startswith("drain agent:main:main\n\nlooking at what that would do\n")
+    assert "nothing holds" not in text
+    early = replace(preview, complete=False)
+    text = words(preview_lines("agent:main:main", early, wishes, can_abort=True, width=90))
+    assert text.startswith("drain agent:main:main\n\nthe gateway is being asked what it runs\nnothing holds")
 
 
 def test_a_wait_for_an_account_counts_down_until_the_run_goes_on() -> None:

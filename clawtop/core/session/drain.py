@@ -318,6 +318,32 @@ def _prove(progress: DrainProgress, scene: DrainScene, terms: Terms) -> tuple[Dr
 # --- what an operator is told before -----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class DrainPreview:
+    """What holds the session and what a drain would do, line by line.
+
+    Attributes:
+        lines: by whether the gateway is asked to end its run; a choice that is not known is missing.
+        complete: False while a gateway whose answer is required has not given it.
+    """
+
+    lines: Mapping[bool, tuple[str, ...]]
+    complete: bool = True
+
+    def of(self, wishes: DrainWishes) -> tuple[str, ...] | None:
+        """The lines for these wishes; None if they are not known."""
+        return self.lines.get(wishes.abort_in_gateway)
+
+
+def preview_of(scene: DrainScene, terms: Terms, *, gateway_live: bool | None, complete: bool) -> DrainPreview:
+    """The preview from one observation, for either answer to whether the gateway may end its run."""
+    lines = {
+        abort: survey(scene, replace(terms, abort_in_gateway=abort), gateway_live=gateway_live)
+        for abort in (False, True)
+    }
+    return DrainPreview(lines, complete)
+
+
 def survey(scene: DrainScene, terms: Terms, *, gateway_live: bool | None) -> tuple[str, ...]:
     """What is held and by whom, what waits, what would be lost, and what the drain would do, line by line.
 

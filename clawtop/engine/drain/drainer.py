@@ -35,6 +35,7 @@ from clawtop.core.session.drain import (
     DrainAction,
     Drained,
     DrainOutcome,
+    DrainPreview,
     DrainProgress,
     DrainStage,
     DrainStep,
@@ -46,8 +47,8 @@ from clawtop.core.session.drain import (
     Wait,
     decide,
     held_by,
+    preview_of,
     remedy_lines,
-    survey,
 )
 from clawtop.core.session.remedies import Means, Remedy
 from clawtop.engine.drain.processes import stop_stack
@@ -156,11 +157,17 @@ class Drainer:
         self._waited_for = ""
         self._asked: GatewayReply | None = None
 
-    def preview(self) -> tuple[str, ...]:
-        """What is held, what waits, what would be lost and what would be done. Changes nothing."""
-        look = threads.run(self._look_once())
+    def preview(self, told: Callable[[DrainPreview], None] = lambda _preview: None) -> DrainPreview:
+        """What is held, what waits, what would be lost and what would be done. Changes nothing.
+
+        Args:
+            told: receives what the disk shows before a gateway is asked, which may take long.
+        """
+        return self._preview_of(threads.run(self._look_once(lambda look: told(self._preview_of(look, complete=False)))))
+
+    def _preview_of(self, look: DrainLook, *, complete: bool = True) -> DrainPreview:
         live = {GatewayState.LIVE: True, GatewayState.UNKNOWN: None}.get(look.gateway.state, False)
-        return survey(look.scene, self._terms(), gateway_live=live)
+        return preview_of(look.scene, self._terms(), gateway_live=live, complete=complete)
 
     async def drain(self) -> DrainOutcome:
         """Drain the session. Cancelling stops it between two steps; the session is open again in any case.
@@ -198,8 +205,8 @@ class Drainer:
             stop_processes=wishes.stop_processes,
         )
 
-    async def _look(self) -> DrainLook:
-        """The session now, with a fresh answer of the gateway if one is required."""
+    async def _look(self, before: Callable[[DrainLook], None] = lambda _look: None) -> DrainLook:
+        """The session now, with a fresh answer of the gateway if one is required; `before` it is asked for."""
         asked = self._asked or GatewayReply(self._caller.access())
         if self._make_shared is not None:
             self._admission = await self._records().admission_of(str(self.target.file))
@@ -207,6 +214,7 @@ class Drainer:
         now = self._clock.monotonic()
         if not look.must_ask or (asked.at is not None and now - asked.at / 1000 < ASK_EVERY_S):
             return look
+        before(look)
         words = await self._caller.words(look.gateway, self.target.key)
         self._asked = GatewayReply(asked.access, words, round(self._clock.monotonic() * 1000))
         return await asyncio.to_thread(self._watcher.look, self._asked)
@@ -355,10 +363,10 @@ class Drainer:
             return self._files.member
         return (await self._records().enter(lambda _word, _token: None)).member
 
-    async def _look_once(self) -> DrainLook:
+    async def _look_once(self, before: Callable[[DrainLook], None]) -> DrainLook:
         """One observation, on a separate event loop."""
         try:
-            return await self._look()
+            return await self._look(before)
         finally:
             await self._forget_shared()
 

@@ -19,6 +19,7 @@ from clawtop.view.error_lines import error_lines
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
 if TYPE_CHECKING:
+    from clawtop.core.session.drain import DrainPreview
     from clawtop.ui.work import DrainJob, Work
 
 
@@ -77,7 +78,8 @@ class DrainScreen(DialogScreen):
         self._asking = False
         self._starting = False
         self._wishes = work.wishes
-        self._survey: tuple[str, ...] = ()
+        self._preview: DrainPreview | None = None
+        self._looking = False
         self._error: ClawtopError | None = None
 
     def on_mount(self) -> None:
@@ -96,7 +98,16 @@ class DrainScreen(DialogScreen):
             return DialogState.OVER
         if self._starting:
             return DialogState.STARTING
-        return DialogState.PREVIEW if self._survey else DialogState.LOOKING
+        return DialogState.PREVIEW if self._shows_what_is_lost() else DialogState.LOOKING
+
+    def _shows_what_is_lost(self) -> bool:
+        """Whether the lines tell all that the operator would agree to: only a gateway knows what it drops."""
+        preview = self._preview
+        return (
+            preview is not None
+            and preview.of(self._wishes) is not None
+            and (preview.complete or not self._wishes.abort_in_gateway)
+        )
 
     # --- drawing -------------------------------------------------------------------------------------------------
 
@@ -112,9 +123,9 @@ class DrainScreen(DialogScreen):
         if self._job is not None:
             lines = progress_lines(self._job.log, shell(self).clock.monotonic(), shell(self).options.zone, width)
             return [*lines, *self._question(width)] if self.scene is DialogState.ASKING else lines
-        if not self._survey:
+        if self._preview is None:
             return [piece(f"looking at {safe(self._session)}", Tone.DIM)]
-        return preview_lines(self._session, self._survey, self._wishes, can_abort=self._work.can_abort, width=width)
+        return preview_lines(self._session, self._preview, self._wishes, can_abort=self._work.can_abort, width=width)
 
     @staticmethod
     def _question(width: int) -> list[Line]:
@@ -124,14 +135,27 @@ class DrainScreen(DialogScreen):
     # --- acting --------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        self.run_worker(self._survey_it(), exclusive=True, exit_on_error=False)
+        """Look at the session in the background, unless that is under way."""
+        if not self._looking:
+            self._looking = True
+            self.run_worker(self._survey_it(), exit_on_error=False)
 
     async def _survey_it(self) -> None:
         try:
-            self._survey = await self._work.survey(self._session, self._agent, self._wishes)
+            self._preview = await self._work.survey(self._session, self._agent, self._wishes, self._told)
         except ClawtopError as error:
             self._error = error
+        finally:
+            self._looking = False
+        if self._preview is not None and self._preview.of(self._wishes) is None:
+            self._look()  # other wishes, meanwhile, of which this one says nothing
         self.refresh_time()
+
+    def _told(self, preview: DrainPreview) -> None:
+        """Show what is known before the gateway has answered; a complete preview stays until the next one."""
+        if self._looking and self._preview is None:
+            self._preview = preview
+            self.refresh_time()
 
     def action_fresh(self) -> None:
         """Toggle between reopening the session and continuing under a fresh session id."""
@@ -141,8 +165,9 @@ class DrainScreen(DialogScreen):
 
     def action_gateway(self) -> None:
         """Toggle whether the gateway is asked to abort its run; the preview says what that means."""
-        if self.scene is DialogState.PREVIEW and self._work.can_abort:
+        if self.scene in {DialogState.LOOKING, DialogState.PREVIEW} and self._work.can_abort:
             self._wishes = replace(self._wishes, abort_in_gateway=not self._wishes.abort_in_gateway)
+            self.refresh_time()
             self._look()
 
     def action_confirm(self) -> None:
