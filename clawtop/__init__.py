@@ -46,9 +46,9 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
                     stays)
     session/        Who may prompt a session: admission (the registry of prompt holders as a state machine), fence (did
                     anybody else write?), lanes, lane_queue. Whether OpenClaw runs in it: activity weighs the witnesses
-                    log_runs, gateway_witness and turns; openclaw_runs are the runs it finds. How it is freed: attention
-                    (is it stuck?), drain, proof (is it free?), remedies (what can end its run), recovery, unpinning.
-                    exchanges: what followed each message
+                    log_runs, gateway_witness, backend_runs and turns; openclaw_runs are the runs it finds. How it is
+                    freed: attention (is it stuck?), drain, proof (is it free?), remedies (what can end its run),
+                    recovery, unpinning. exchanges: what followed each message
     failover/       What follows a failed attempt: decision, its steps as effects, compaction; candidate and fallback
                     (the chain of models), probing (a provider whose profiles all cool), same_account (retries before a
                     rotation). openclaw_decision, openclaw_steps: the same as OpenClaw does it; consequences and
@@ -75,17 +75,18 @@ store/  The disk: one module for each format. Nothing else knows paths or format
     sqlite/         OpenClaw's databases: pool (each opened once), database (reading), writing, schema, cells
     wire            the parts of OpenClaw's files that clawtop uses
     atomic          replacing a file in one step
+    runtimes        which of its runtimes start processes of their own
     config          openclaw.json, with its includes
     kept            equal values stay the same object
     place/          Where a state directory is and what it is: layout, generation, databases, copies, mounts,
                     environment
     config_part     warnings about the configuration, as a part of snapshots
     locks/          lockfile, openclaw (its protocol), reader, owners; processes, procfs, command_line, life and
-                    standpoint: who lives, as seen from this process
+                    standpoint: who lives, as seen from this process; descent and stack: what is below a process
     provider/       What a call to a provider needs: credentials, secrets, model_config, builtin (known addresses),
                     network_config
-    gateway/        liveness, kernel_lock, usage (memory, CPU), trust, token; log, log_place, log_lines, log_words: its
-                    log
+    gateway/        liveness, kernel_lock, usage (memory, CPU), backends (processes that work on runs), trust, token;
+                    log, log_place, log_lines, log_words: its log
     auth/           The auth store behind one port; backends chooses json_backend (generations A, B: json_files, lock,
                     target, update, json_edit) or sqlite_backend (C, D: sqlite_rows, sqlite_update, migration). reader,
                     entries, state, accounts and machine serve both

@@ -23,6 +23,7 @@ from clawtop.core.model import (
 from clawtop.core.session.attention import thresholds
 from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse_json5, read_bytes, stamp_of
+from clawtop.store.runtimes import backends
 from clawtop.store.wire import mapping, milliseconds, text
 from clawtop.text import remember_secrets
 
@@ -254,6 +255,7 @@ def summarise(
         log_file=_path_text(mapping(raw.get("logging")).get("file")),
         gateway_wanted=_wants_gateway(mapping(raw.get("gateway"))),
         unread=read.unread,
+        backends=backends(raw),
     )
 
 

@@ -34,11 +34,14 @@ from clawtop.core.model import (
     VerdictKind,
 )
 from clawtop.core.session.activity import NOT_LOOKED, CommandLine
+from clawtop.core.session.backend_runs import process_witnesses
+from clawtop.core.session.openclaw_runs import heard_sessions
 from clawtop.crash import unexpected
 from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store.auth.port import OwnAuth
 from clawtop.store.auth.reader import AuthReader
 from clawtop.store.config import summarise
+from clawtop.store.gateway.backends import BackendWatch
 from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, heard
 from clawtop.store.gateway.liveness import (
     PortProbe,
@@ -145,6 +148,8 @@ class SnapshotReader:
         self._life = LifeWatch(clock)
         self._command_lines = CommandLineWatch(processes, clock)
         self._usage = UsageWatch(processes, clock)
+        self._backends = BackendWatch(processes, clock)
+        self._worked: Kept[tuple[str, str, str | None], Session] = Kept()
         self._silence = SilenceWatch()
         self._others: tuple[ProcessEvidence, ...] | None = None  # if this read had to look for them
 
@@ -233,6 +238,7 @@ class SnapshotReader:
             command_line=self._others,
             judged_at=self._at,
         )
+        snapshot = self._with_backends(layout, snapshot)
         for part in self._extra_parts:
             snapshot = self._with_part(part, layout, snapshot)
         self.reading = ""
@@ -421,6 +427,21 @@ class SnapshotReader:
             return found
 
         return look
+
+    def _with_backends(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with what the processes below the gateway show, and the sessions judged with it."""
+        gateway, uid = snapshot.gateway, self._uid
+        if gateway.state is not GatewayState.LIVE or self._at is not None or uid is None:
+            return snapshot
+        found = None
+        if not layout.is_copy and not self._obstacles:
+            found = self._backends.look(gateway, snapshot.config, layout.state_dir, uid)
+        snapshot = replace(snapshot, gateway=replace(gateway, backends=found))
+        if not found:
+            return snapshot
+        sessions = heard_sessions(snapshot, process_witnesses(found, snapshot.sessions))
+        kept = self._worked.kept(((row.agent, row.key, row.file), row) for row in sessions)
+        return replace(snapshot, sessions=kept)
 
     def _served(self, gateway: Gateway) -> Gateway:
         """The gateway with its port's response, if its process is seen to be alive."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.locks.staleness import proof_words
-from clawtop.core.model import EventKind, Lock, LockKind, Session, counted
+from clawtop.core.model import EventKind, Lock, LockKind, Session, WitnessKind, counted
 from clawtop.core.session.attention import retry_of
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
@@ -158,6 +158,16 @@ def _provider(target: Target, env: Env) -> list[Fact] | None:
 # --- sessions ----------------------------------------------------------------------------------------------------
 
 
+def _own_process(session: Session, env: Env) -> Line:
+    """The process below the gateway that works on its run, and what it takes with everything below it."""
+    own = next((w for w in session.witnesses if w.kind is WitnessKind.PROCESS and w.pid is not None), None)
+    if own is None:
+        return EMPTY
+    memory = f", {own.memory >> 20} MB" if own.memory is not None else ""
+    age = f", {span(env.now - own.since)}" if own.since is not None else ""
+    return piece(f"{own.pid} below the gateway{memory}{age}")
+
+
 def _session(target: Target, env: Env) -> list[Fact] | None:
     session = env.facts.session(target.id, target.agent)
     if session is None:
@@ -174,6 +184,7 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
         *problem_facts(session.problems, env),
         ("blocked", piece(blocked, Tone.WARN) if blocked else EMPTY),
         ("retries", _retries(session, env)),
+        ("process", _own_process(session, env)),
         ("lane", piece(safe(session.lane_class))),
         ("agent", _agent(session, env)),
         ("model", piece(f"{safe(session.provider or '?')}/{safe(session.model or '?')}")),

@@ -16,7 +16,20 @@ from clawtop.core.failover.same_account import silences_of
 from clawtop.core.health.cause import RECENT_MS
 from clawtop.core.health.judgement import Health, Next, TurnCounts, judge
 from clawtop.core.health.wording import GATEWAY_NOT_SEEN
-from clawtop.core.model import AgentInfo, Lock, Problem, ProcessUsage, Profile, PromptHolder, Session, Snapshot, counted
+from clawtop.core.model import (
+    AgentInfo,
+    BackendProcess,
+    Lock,
+    Problem,
+    ProcessUsage,
+    Profile,
+    PromptHolder,
+    Session,
+    Snapshot,
+    Witness,
+    WitnessKind,
+    counted,
+)
 from clawtop.core.rotation.order import resolve_order
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
@@ -66,6 +79,7 @@ def report(
             "distrust": snapshot.gateway.distrust,
             "silent_since": snapshot.gateway.silent_since,
             "usage": _usage(snapshot.gateway.usage),
+            "backends": _backends(snapshot.gateway.backends),
         },
         "log": {"paths": list(snapshot.log_paths), "how": snapshot.log_how},
         "health": _health(health, texts),
@@ -297,6 +311,35 @@ def _retry(session: Session) -> dict[str, Any] | None:
     return {"number": retry.number, "most": retry.most, "due": retry.due, "reason": retry.reason}
 
 
+def _witness(witness: Witness) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "kind": witness.kind,
+        "running": witness.running,
+        "what": witness.what,
+        "at": witness.at,
+        "since": witness.since,
+        "run_id": witness.run_id,
+    }
+    return told if witness.kind is not WitnessKind.PROCESS else {**told, "pid": witness.pid, "memory": witness.memory}
+
+
+def _backends(processes: Iterable[BackendProcess] | None) -> list[dict[str, Any]] | None:
+    """`memory`: bytes, with everything below it."""
+    if processes is None:
+        return None
+    return [
+        {
+            "pid": one.pid,
+            "backend": one.backend,
+            "session": one.key,
+            "since": one.started_at,
+            "memory": one.memory,
+            "stays": one.stays,
+        }
+        for one in processes
+    ]
+
+
 def _session(session: Session, labels: Mapping[str, str]) -> dict[str, Any]:
     return {
         "agent": session.agent,
@@ -309,11 +352,7 @@ def _session(session: Session, labels: Mapping[str, str]) -> dict[str, Any]:
         "active": session.active,
         "active_how": session.active_how,
         "active_since": running_since(session) if session.active else None,
-        "witnesses": [
-            {"kind": w.kind, "running": w.running, "what": w.what, "at": w.at, "since": w.since, "run_id": w.run_id}
-            for w in session.witnesses
-            if session.active is not False
-        ],
+        "witnesses": [_witness(w) for w in session.witnesses if session.active is not False],
         "retry": _retry(session),
         "problems": _texts(session.problems),
         "updated_at": session.updated_at,

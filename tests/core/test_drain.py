@@ -38,7 +38,7 @@ from clawtop.core.session.drain import (
 )
 from clawtop.core.session.fence import FileFingerprint
 from clawtop.core.session.proof import Proof, ProofSource, Says, Statement
-from clawtop.core.session.remedies import Means, Remedy
+from clawtop.core.session.remedies import Means, OwnProcess, Remedy
 
 SEEN, LONGER = FileFingerprint(True, size=1), FileFingerprint(True, size=2)
 TERMS = Terms(deadline=60_000, stop_at=30_000, still_ms=3_000)
@@ -47,7 +47,7 @@ HOLDER = PromptHolder("/s.jsonl", "k", "main", "main", "run-1", None, "streaming
 GATEWAY_RUN = Proof(held=Statement(ProofSource.DISK, Says.YES, "stored as running, and its gateway is alive"))
 UNHEARD = Proof(missing=Statement(ProofSource.ANSWER, Says.UNKNOWN, "the gateway did not answer"))
 ABORT = Remedy(Means.ABORT, "the gateway aborts it")
-STOP = Remedy(Means.STOP, "its process is stopped", pid=5)
+STOP = Remedy(Means.STOP, "its process is stopped", process=OwnProcess(5))
 
 
 def lock(kind: VerdictKind, ino: int = 1) -> FoundLock:

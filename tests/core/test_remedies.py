@@ -7,7 +7,7 @@ import pytest
 from clawtop.core.generations import SEMANTICS
 from clawtop.core.model import GatewayState, TaskSight
 from clawtop.core.session.proof import Access
-from clawtop.core.session.remedies import HeldRun, Means, queue_words, remedies
+from clawtop.core.session.remedies import HeldRun, Means, OwnProcess, queue_words, remedies
 
 MAIN, JOB, BEAT = "agent:main:main", "agent:main:cron:j", "agent:main:main:heartbeat"
 TASK = TaskSight("task-1", JOB, "cron", "running")
@@ -34,7 +34,7 @@ def means(version: str, run: HeldRun, access: Access = Access.OPEN, gateway: Gat
         ("8.x", HeldRun(JOB, True, TASK), Access.OPEN, "abort cancel wait"),
         ("9.x", HeldRun(MAIN, None), Access.OPEN, "abort wait"),
         ("9.x", HeldRun(MAIN, True), Access.OFF, "type wait"),
-        ("9.x", HeldRun(MAIN, True, pid=7), Access.OPEN, "abort stop wait"),
+        ("9.x", HeldRun(MAIN, True, process=OwnProcess(7)), Access.OPEN, "abort stop wait"),
     ],
 )
 def test_what_works_comes_first(version: str, run: HeldRun, access: Access, expected: str) -> None:
@@ -44,7 +44,7 @@ def test_what_works_comes_first(version: str, run: HeldRun, access: Access, expe
 def test_a_gateway_that_is_not_known_to_live_is_told_nothing() -> None:
     for state in (GatewayState.DEAD, GatewayState.ABSENT, GatewayState.UNKNOWN):
         assert means("9.x", HeldRun(MAIN, True), gateway=state) == ""
-        assert means("9.x", HeldRun(MAIN, True, pid=7), gateway=state) == "stop"
+        assert means("9.x", HeldRun(MAIN, True, process=OwnProcess(7)), gateway=state) == "stop"
 
 
 def test_when_the_gateway_acts_by_itself() -> None:

@@ -29,6 +29,7 @@ from clawtop.core.model.config import (
 )
 from clawtop.core.model.events import Event, EventKind
 from clawtop.core.model.gateway import (
+    BackendProcess,
     Gateway,
     GatewayHealth,
     GatewayState,
@@ -77,6 +78,7 @@ __all__ = [
     "AuthConfig",
     "AuthPart",
     "AuthStore",
+    "BackendProcess",
     "ConfigProfile",
     "ConfigSummary",
     "CooldownConfig",

@@ -89,7 +89,8 @@ class ConfigSummary:
     """What the rest of the program needs from openclaw.json. No secrets, no raw text.
 
     `gateway_wanted`: it configures a gateway that runs on this machine. `unread`: it cannot be read, and no earlier
-    or last good reading of it is known; the other fields then say nothing about it.
+    or last good reading of it is known; the other fields then say nothing about it. `backends`: the runtimes it names
+    that work in processes of their own, each with the base name of its command ("" if it has none of its own).
     """
 
     path: str = ""
@@ -102,3 +103,4 @@ class ConfigSummary:
     log_file: str | None = None
     gateway_wanted: bool = False
     unread: bool = False
+    backends: Mapping[str, str] = field(default_factory=dict)

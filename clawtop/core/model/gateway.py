@@ -78,6 +78,26 @@ class ProcessUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class BackendProcess:
+    """A process below the gateway that works on runs: a command-line backend's, or an ACP agent's.
+
+    Attributes:
+        backend: its runtime's id in the configuration; "acp" for an ACP agent.
+        key: the session it works in, if it says so.
+        started_at: ms since the epoch.
+        memory: bytes that it and everything below it take.
+        stays: it outlives its turns, so that it alone does not show a run.
+    """
+
+    pid: int
+    backend: str
+    key: str | None = None
+    started_at: int | None = None
+    memory: int = 0
+    stays: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunSight:
     """What a gateway says about the runs of one session (`sessions.list`, 2026.5.18 and later).
 
@@ -146,6 +166,7 @@ class Gateway:
             directory.
         usage: of its process, where it can be seen.
         words: None if it was never queried: no live gateway, or a snapshot that is not live.
+        backends: the processes below it that work on runs; None if they cannot be seen.
     """
 
     state: GatewayState = GatewayState.UNKNOWN
@@ -160,3 +181,4 @@ class Gateway:
     silent_since: int | None = None
     has_answered: bool = False
     usage: ProcessUsage | None = None
+    backends: tuple[BackendProcess, ...] | None = None

@@ -66,9 +66,9 @@ def _source(session: Session, *, locked_by: bool) -> str:
 
 def _worker(session: Session, snapshot: Snapshot) -> int | None:
     """The process that works on a run without a lock: its own, else the gateway, unless that says that it does not."""
-    seen = running_witness(session)
-    if seen is not None and seen.kind is WitnessKind.PROCESS and seen.pid is not None:
-        return seen.pid
+    own = next((w.pid for w in session.witnesses if w.kind is WitnessKind.PROCESS and w.pid is not None), None)
+    if own is not None:
+        return own
     since = running_since(session)
     asked = [w for w in session.witnesses if w.kind is WitnessKind.GATEWAY and w.running is False]
     if not any(denied.at is None or since is None or denied.at >= since for denied in asked):

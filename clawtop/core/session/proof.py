@@ -150,14 +150,16 @@ def statements_of(
     key: str | None,
     *,
     unread: str | None = None,
+    unseen: str | None = None,
 ) -> tuple[Statement, ...]:
     """What is known of one session now.
 
     Args:
         words: queried for this look; None if the gateway was not queried.
         unread: why the databases that hold claims were not read whole, where they were not.
+        unseen: why the processes below the gateway, which may work on its runs, cannot be seen.
     """
-    found = [_lock(lock), _claim(session, unread), _queue(session), _process(session), _disk(session)]
+    found = [_lock(lock), _claim(session, unread), _queue(session), _process(session, unseen), _disk(session)]
     if words is not None:
         found += [_answer(words, key), _tasks(words, key)]
     return tuple(found)
@@ -191,8 +193,17 @@ def _queue(session: Session | None) -> Statement:
     return Statement(ProofSource.QUEUE, Says.NO, "no input waits for its turn")
 
 
-def _process(session: Session | None) -> Statement:
-    return _of_kind(session, ProofSource.PROCESS, WitnessKind.PROCESS, "no process of its own works in it")
+def _process(session: Session | None, unseen: str | None) -> Statement:
+    """A process that outlives its turns waits for the next one once everything else says that the last is over."""
+    if unseen is not None:
+        return Statement(ProofSource.PROCESS, Says.UNKNOWN, f"whether a process of its own works in it: {unseen}")
+    found = _of_kind(session, ProofSource.PROCESS, WitnessKind.PROCESS, _NO_PROCESS)
+    if found.says is Says.UNKNOWN and session is not None and session.active is False:
+        return Statement(ProofSource.PROCESS, Says.NO, _NO_PROCESS)
+    return found
+
+
+_NO_PROCESS = "no process of its own works in it"
 
 
 def _of_kind(session: Session | None, source: ProofSource, kind: WitnessKind, no: str) -> Statement:

@@ -35,16 +35,27 @@ AUTOMATIC = frozenset({Means.ABORT, Means.CANCEL, Means.STOP})
 
 
 @dataclass(frozen=True, slots=True)
+class OwnProcess:
+    """A run's own process below the gateway. `since`: its start (ms since the epoch). `memory`: bytes, with all below
+    it.
+    """
+
+    pid: int
+    since: int | None = None
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Remedy:
     """One remedy. `words` say what it does, or why nothing else does. `command`: to type. `task`: to cancel.
-    `pid`: to stop, with its child processes.
+    `process`: to stop, with everything below it.
     """
 
     means: Means
     words: str
     command: str | None = None
     task: str | None = None
-    pid: int | None = None
+    process: OwnProcess | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +65,14 @@ class HeldRun:
     Attributes:
         answers: whether the gateway counts it among the runs requested over its API; None: not queried.
         task: its cron task, where it has one.
-        pid: its own process below the gateway.
+        process: its own, below the gateway.
         quiet_ms: since its last sign of life.
     """
 
     key: str | None
     answers: bool | None = None
     task: TaskSight | None = None
-    pid: int | None = None
+    process: OwnProcess | None = None
     quiet_ms: int | None = None
 
 
@@ -85,8 +96,10 @@ def _remedies(run: HeldRun, remote: Remote, gateway: GatewayState, access: Acces
                 yield Remedy(Means.CANCEL, "the gateway cancels its task (tasks.cancel)", task=run.task.id)
         elif reachable and lane is not LaneClass.CRON:
             yield Remedy(Means.TYPE, "OpenClaw's own command aborts it", command=abort_command(run.key))
-    if run.pid is not None:
-        yield Remedy(Means.STOP, f"its own process {run.pid} below the gateway is stopped", pid=run.pid)
+    if run.process is not None:
+        memory = f", {run.process.memory >> 20} MB" if run.process.memory else ""
+        what = f"its own process {run.process.pid} below the gateway is stopped, with all below it{memory}"
+        yield Remedy(Means.STOP, what, process=run.process)
     if gateway is not GatewayState.LIVE:
         return
     if not reachable or (lane in _UNREACHED and not remote.aborts_all and run.task is None and not run.answers):

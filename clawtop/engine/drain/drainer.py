@@ -290,8 +290,8 @@ class Drainer:
         if remedy.means is Means.CANCEL and remedy.task is not None:
             why_not = await self._caller.cancel_task(look.gateway, remedy.task)
             return "the gateway says the task is cancelled" if why_not is None else f"not cancelled: {why_not}"
-        if remedy.means is Means.STOP and remedy.pid is not None and look.gateway.pid is not None:
-            return await stop_stack(remedy.pid, look.gateway.pid, self._clock)
+        if remedy.means is Means.STOP and remedy.process is not None and look.gateway.pid is not None:
+            return await stop_stack(remedy.process, look.gateway.pid, self._clock)
         return "nothing to apply it to"
 
     async def _remove_lock(self, action: RemoveLock, look: DrainLook) -> None:

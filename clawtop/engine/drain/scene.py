@@ -11,6 +11,7 @@ from clawtop.clock import Clock
 from clawtop.core.generations import semantics_of, storage_of
 from clawtop.core.model import (
     Gateway,
+    GatewayState,
     GatewayWords,
     Lock,
     LockFile,
@@ -36,7 +37,7 @@ from clawtop.core.session.proof import (
     roles,
     statements_of,
 )
-from clawtop.core.session.remedies import HeldRun, Remedy, queue_words, remedies
+from clawtop.core.session.remedies import HeldRun, OwnProcess, Remedy, queue_words, remedies
 from clawtop.engine.gateway.watch import with_words
 from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.locks.processes import ProcessTable
@@ -135,7 +136,10 @@ class Watcher:
             holder=holder,
             lock=None if lock is None else FoundLock(lock.file, lock.verdict, lock.pid),
             fingerprint=fingerprint(self._target.file),
-            openclaw=find(statements_of(session, theirs, asked.words, key, unread=_unread(snapshot)), table),
+            openclaw=find(
+                statements_of(session, theirs, asked.words, key, unread=_unread(snapshot), unseen=_unseen(snapshot)),
+                table,
+            ),
             quiet_ms=quiet_ms(table, remote, snapshot.gateway.state, 0),
             not_before=None if resumed is None else now + resumed - self._clock.now_ms(),
             asked_at=asked.at if must_ask else None,
@@ -160,13 +164,13 @@ class Watcher:
         words, key = asked.words, self._target.key
         sight = words.sessions.get(key) if words is not None and key is not None else None
         tasks = tasks_in(key, words.tasks or ()) if words is not None and key is not None else []
-        pids = [w.pid for w in session.witnesses if w.kind is WitnessKind.PROCESS] if session is not None else []
+        own = [w for w in session.witnesses if w.kind is WitnessKind.PROCESS and w.pid] if session is not None else []
         sign = last_sign(session) if session is not None else None
         run = HeldRun(
             key=key,
             answers=sight.active if sight is not None else None,
             task=next((task for task in tasks if task.runtime == CRON), None),
-            pid=next((pid for pid in pids if pid is not None), None),
+            process=None if not own else OwnProcess(own[0].pid or 0, own[0].since, own[0].memory or 0),
             quiet_ms=None if sign is None else max(0, self._clock.now_ms() - sign),
         )
         return remedies(run, remote, snapshot.gateway.state, asked.access, abort_ms=snapshot.config.attention.abort_ms)
@@ -194,6 +198,13 @@ class Watcher:
 def _unread(snapshot: Snapshot) -> str | None:
     """What keeps the databases from being read whole."""
     return next((problem.text for problem in snapshot.warnings if problem.where.endswith(DATABASE_SUFFIX)), None)
+
+
+def _unseen(snapshot: Snapshot) -> str | None:
+    """Why the processes that work on the gateway's runs cannot be seen, where its configuration may start some."""
+    if snapshot.gateway.state is not GatewayState.LIVE or not snapshot.config.backends:
+        return None
+    return "the processes below its gateway cannot be seen from here" if snapshot.gateway.backends is None else None
 
 
 def _real(path: str) -> str:

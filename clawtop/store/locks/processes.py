@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from clawtop.clock import machine_began_ms
 from clawtop.core.locks.session_rules import looks_like_openclaw
@@ -19,9 +19,6 @@ from clawtop.core.model import ProcessEvidence
 from clawtop.store.locks.procfs import START_TICKS, kernel_bytes, stat_fields
 from clawtop.store.locks.standpoint import Standpoint, boot_by_first_sight
 from clawtop.text import MASK, masked
-
-if TYPE_CHECKING:
-    import psutil
 
 _SECRET_OPTION = re.compile(r"--?[a-z-]{0,30}(?:token|key|secret|password|passphrase|credential)s?", re.IGNORECASE)
 _MAX_PID = 2**31 - 1
@@ -148,12 +145,28 @@ class SystemProcesses:
 
     def environment(self, pid: int) -> Mapping[str, str]:
         """As `Census`."""
+        if not self._linux:
+            psutil = psutil_module()
+            try:
+                return dict(psutil.Process(pid).environ())
+            except (psutil.Error, OSError, ValueError):
+                return {}
         try:
             raw = kernel_bytes(f"{self._proc}/{pid}/environ", _MAX_ARGV_BYTES)
         except OSError:
             return {}
         pairs = (entry.decode("utf-8", "surrogateescape").partition("=") for entry in raw.split(b"\0") if b"=" in entry)
         return {name: value for name, _, value in pairs}
+
+    def words(self, pid: int) -> Sequence[str]:
+        """A command line unchanged, to be compared and not kept; empty if it may not be read."""
+        if self._linux:
+            return _words(f"{self._proc}/{pid}/cmdline")
+        psutil = psutil_module()
+        try:
+            return tuple(psutil.Process(pid).cmdline())
+        except (psutil.Error, OSError, ValueError):
+            return ()
 
     def _pids(self) -> Iterator[int]:
         try:
@@ -316,48 +329,8 @@ def answers_to(pid: int, port: int, peer_port: int) -> bool:
     )
 
 
-class ProcessStack:
-    """A process and everything below it, as found at one time. A pid that has been reused is never signalled."""
-
-    def __init__(self, processes: list[psutil.Process]) -> None:
-        self._processes = processes
-
-    def living(self) -> tuple[int, ...]:
-        """Those that still exist, the lowest last."""
-        return tuple(process.pid for process in self._processes if _lives(process))
-
-    def signal(self, number: int) -> None:
-        """Send a signal to all that still exist, from the lowest to the top."""
-        for process in reversed(self._processes):
-            try:
-                process.send_signal(number)
-            except (psutil_module().Error, OSError):
-                continue
-
-
-def stack_below(ancestor: int, pid: int) -> ProcessStack | None:
-    """The stack of `pid`, if that is a descendant of `ancestor` and neither it nor this process; else None."""
-    psutil = psutil_module()
-    try:
-        process = psutil.Process(pid)
-        above = [parent.pid for parent in process.parents()]
-        if pid in {ancestor, os.getpid()} or ancestor not in above or os.getpid() in above:
-            return None
-        return ProcessStack([process, *process.children(recursive=True)])
-    except (psutil.Error, OSError, ValueError):
-        return None
-
-
 def psutil_module() -> Any:
     """psutil, which takes a while to load."""
     import psutil
 
     return psutil
-
-
-def _lives(process: psutil.Process) -> bool:
-    psutil = psutil_module()
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-STATE, USER_TICKS, SYSTEM_TICKS, START_TICKS, RSS_PAGES = 0, 11, 12, 19, 21
-"""Fields of /proc/PID/stat by their place in `stat_fields`: a letter, ticks of `SC_CLK_TCK`, pages of `SC_PAGE_SIZE`.
+STATE, PARENT, USER_TICKS, SYSTEM_TICKS, START_TICKS, RSS_PAGES = 0, 1, 11, 12, 19, 21
+"""Fields of /proc/PID/stat by their place in `stat_fields`: a letter, a pid, ticks of `SC_CLK_TCK`, pages of
+`SC_PAGE_SIZE`.
 """
 
 _STAT_BYTES = 4096

@@ -1,0 +1,68 @@
+"""Whose runs the processes below a gateway work on, as witnesses.
+
+A process that says which session it works in is certain. Another one belongs to the one session that may be running,
+if there is only one. Which of several it is stays open: nothing is stopped on a guess, and a session that may be its is
+unknown unless its runs have ended since.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from clawtop.core.model import BackendProcess, Session, Witness, WitnessKind
+
+TOUCHED_MS = 60_000
+"""OpenClaw writes a session's row when it takes a message; its process may follow this much later."""
+
+
+def process_witnesses(
+    processes: Iterable[BackendProcess], sessions: Sequence[Session]
+) -> Mapping[str, tuple[Witness, ...]]:
+    """What the processes show about these sessions, by key. `sessions` are judged by every other witness."""
+    told: dict[str, list[Witness]] = {}
+    nameless: list[BackendProcess] = []
+    keys = {session.key for session in sessions}
+    for process in processes:
+        if process.key in keys and process.key is not None:
+            told.setdefault(process.key, []).append(_witness(process))
+        else:
+            nameless.append(process)
+    open_ones = [session for session in sessions if session.active is not False and session.key not in told]
+    alike = Counter(process.backend for process in nameless)
+    for process in nameless:
+        own = [one for one in open_ones if one.provider == process.backend] or open_ones
+        if len(own) == 1 and alike[process.backend] == 1:
+            told.setdefault(own[0].key, []).append(_witness(process))
+        elif not own and not process.stays:
+            for session in sessions:
+                if session.key not in told and _may_be_its(session, process):
+                    told[session.key] = [_doubt(process)]
+    return {key: tuple(found) for key, found in told.items()}
+
+
+def _witness(process: BackendProcess) -> Witness:
+    """One that stays between turns shows no run by itself; what ended since it began outweighs it."""
+    return Witness(
+        WitnessKind.PROCESS,
+        None if process.stays else True,
+        f"its own process {process.pid} ({process.backend}) is there below the gateway",
+        at=process.started_at if process.stays else None,
+        since=process.started_at,
+        pid=process.pid,
+        memory=process.memory,
+    )
+
+
+def _doubt(process: BackendProcess) -> Witness:
+    what = f"process {process.pid} ({process.backend}) below the gateway works for a session that it does not name"
+    return Witness(WitnessKind.PROCESS, None, what, since=process.started_at)
+
+
+def _may_be_its(session: Session, process: BackendProcess) -> bool:
+    if session.provider not in {None, process.backend} or process.started_at is None:
+        return session.provider == process.backend
+    if session.ended_at is not None and session.ended_at >= process.started_at:
+        return False
+    touched = max(session.updated_at or 0, session.started_at or 0)
+    return abs(touched - process.started_at) <= TOUCHED_MS
