@@ -133,6 +133,7 @@ view/  What is shown, as lines: pure functions of a snapshot and the time. No te
     row_plans          what a command on a row does; row_sessions; plan_lines, drain_lines, recovery_lines, run_lines,
                        run_log, error_lines
     explain            explain_error_lines, explain_profile_lines, provider_times, named
+    overview           where the overview's parts stand, and its first frame
     plain, report      the state as text and as JSON
 
 ui/  The Textual app, as thin as possible.
@@ -143,14 +144,16 @@ ui/  The Textual app, as thin as possible.
     fleet, fleet_run   the fleet's screen
     terminal           signals; terminal_output and painting write only what changed; theme, pasting, typed_ahead (one
                        key at a time), surviving (errors in a handler)
+    early              the first frame, drawn before Textual is imported; with it, free of Textual: palettes, colours,
+                       pen (cells as bytes), terminal_file (a terminal that may stop reading)
     commands/          dispatch: one handler for each command, in looking, operating, driving, incident; palette
     screens/           base, tables, table_control; views: overview, incident, warnings; pane: reading, run; dialog:
                        confirm, bulk, drain, recover, drive, label, leave
     widgets/           live_table, line_bar, line_scroll, filter_line, choice_line, message_editor; drawn, strips
 
-cli/   One module per verb, imported when the verb is used. main parses, common opens the state directory; process,
-       output, output_file and ending handle signals, limits, standard streams and files. Completion, man page and
-       README come from the one parser.
+cli/   One module per verb, imported when the verb is used. main parses, common opens the state directory, first_frame
+       draws before the dashboard is imported; process, output, output_file and ending handle signals, limits, standard
+       streams and files. Completion, man page and README come from the one parser.
 docs/  Documents that comments cite: invariants, formats, decisions, hardening; library (for other programs), changelog.
 demo/  A simulated world on loopback: provider (with scripted faults), world (its state directory), scenarios, story
        (plays one), stage (shows it), lock_process and keep_lock (another process with a lock). threads replays the five

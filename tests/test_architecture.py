@@ -687,7 +687,7 @@ DOORLESS = {
     "store/place/databases.py": "databases",
     "store/sqlite/": "SQLite opens its files itself",
     "ui/terminal.py": "the terminal and the environment of this process",
-    "ui/terminal_output.py": "the same",
+    "ui/terminal_file.py": "the same",
     "engine/prompt/process_title.py": "this process's own command line",
     "cli/export.py": "pages of the package itself",
     "cli/version.py": "the same",
@@ -725,7 +725,7 @@ ON_THEIR_OWN = {
     "store/sqlite/database.py": "a private copy of a database, in the system's folder for temporary files",
     "fleet/transport.py": "the folder of ssh's sockets",
     "cli/ending.py": "the last words on the terminal",
-    "ui/terminal_output.py": "the terminal",
+    "ui/terminal_file.py": "the terminal",
 }
 """Who changes a disk without the seam, and why."""
 
@@ -828,7 +828,7 @@ NOT_THE_CLOCKS = {
     "ui/screens/dialog.py set_interval": TEXTUAL,
     "ui/screens/run.py set_interval": TEXTUAL,
     "ui/typed_ahead.py set_timer": TEXTUAL,
-    "ui/terminal_output.py poll": "the terminal itself, asked by the thread that writes to it",
+    "ui/terminal_file.py poll": "the terminal itself, asked by the thread that writes to it",
     "cli/process.py alarm": "ends a process that cannot end itself, whatever its loop does",
     "cli/version.py timeout": OUTSIDE,
     "demo/stage.py wait": OUTSIDE,

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clawtop.clock import Clock, SystemClock
 
@@ -29,11 +29,12 @@ def open_reader(
     *,
     asks_live: bool = True,
     progressive: bool = False,
+    on_accounts: Callable[[Snapshot], None] | None = None,
 ) -> SnapshotReader:
     """The reader for `--state-dir`, `--agent` and `--at`. Raises StateUnreadableError.
 
     `asks_live`: it asks a gateway that is known to live whether it answers; else somebody else does. `progressive`: it
-    reads again and again, so that details of many sessions may come later.
+    reads again and again, so that details of many sessions may come later. `on_accounts`: as for the reader.
     """
     from clawtop.store.gateway.liveness import ask_patiently
     from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
@@ -50,6 +51,7 @@ def open_reader(
         live_probe=ask_patiently if asks_live and not getattr(args, "no_gateway", False) else None,
         extra_parts=extra_parts,
         progressive=progressive,
+        on_accounts=on_accounts,
     )
 
 
@@ -89,17 +91,42 @@ def _incident_parts(args: argparse.Namespace) -> tuple[ExtraPart, ...]:
     return config_part, IncidentPart(), *shared, lambda _layout, snapshot: with_unloaded(snapshot)
 
 
+class LiveReader(NamedTuple):
+    """A reader that reads again and again, and what its snapshots get from the second one on."""
+
+    reader: SnapshotReader
+    parts: _LaterParts
+
+
+def live_reader(
+    args: argparse.Namespace, clock: Clock, on_accounts: Callable[[Snapshot], None] | None = None
+) -> LiveReader:
+    """What a live screen or a recording reads with. Raises StateUnreadableError."""
+    parts = _LaterParts(lambda: _incident_parts(args))
+    return LiveReader(
+        open_reader(args, clock, (parts,), asks_live=False, progressive=True, on_accounts=on_accounts), parts
+    )
+
+
 def live_feed(
-    args: argparse.Namespace, clock: Clock, tape: Tape | None = None, seen: Callable[[], None] = lambda: None
+    args: argparse.Namespace,
+    clock: Clock,
+    tape: Tape | None = None,
+    seen: Callable[[], None] = lambda: None,
+    live: LiveReader | None = None,
 ) -> tuple[SnapshotReader, Feed]:
-    """The reader and what feeds a live screen or a recording from it: hub, gateway, tape. `seen`: as for the hub."""
+    """The reader and what feeds a live screen or a recording from it: hub, gateway, tape.
+
+    `seen`: as for the hub. `live`: what `live_reader` made, if it was needed before.
+    """
     from clawtop.engine.gateway.watch import GatewayWatch
     from clawtop.engine.live.feed import Feed
     from clawtop.engine.live.hub import Hub
 
+    reader, parts = live or live_reader(args, clock)
     watch = GatewayWatch(clock, enabled=not args.no_gateway) if args.at is None else None
-    parts = (_LaterParts(lambda: _incident_parts(args)), *((watch,) if watch is not None else ()))
-    reader = open_reader(args, clock, parts, asks_live=False, progressive=True)
+    if watch is not None:
+        parts.then(watch)
     return reader, Feed(Hub(reader, clock, seen=seen), tape, watch)
 
 
@@ -119,7 +146,12 @@ class _LaterParts:
     def __init__(self, load: Callable[[], Sequence[ExtraPart]]) -> None:
         self._load = load
         self._parts: Sequence[ExtraPart] | None = None
+        self._also: tuple[ExtraPart, ...] = ()
         self._is_first = True
+
+    def then(self, part: ExtraPart) -> None:
+        """Another one, after them; from now on."""
+        self._also = (*self._also, part)
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
         if self._is_first:
@@ -127,7 +159,7 @@ class _LaterParts:
             return snapshot
         if self._parts is None:
             self._parts = self._load()
-        for part in self._parts:
+        for part in (*self._parts, *self._also):
             snapshot = part(layout, snapshot)
         return snapshot
 
@@ -136,7 +168,7 @@ class _LaterParts:
         from clawtop.store.snapshot import WatchingPart
 
         places: list[Path] = []
-        for part in self._parts or ():
+        for part in (*(self._parts or ()), *self._also):
             places += part.watch_directories() if isinstance(part, WatchingPart) else ()
         return tuple(places)
 

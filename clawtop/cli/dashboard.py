@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from clawtop.cli.common import LiveReader
+    from clawtop.clock import Clock
+    from clawtop.core.model import Snapshot
     from clawtop.core.session.attention import AttentionReport
     from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
     from clawtop.core.session.recovery import SessionRecovery
@@ -63,17 +66,31 @@ def run(args: argparse.Namespace) -> int:
 
         return print_plain(args)
     gc.disable()  # until the first frame: collecting while everything is loaded only costs time
+    from clawtop.cli.first_frame import FirstFrame
+    from clawtop.clock import SystemClock
+
+    clock, tour = SystemClock(), _tour(args)
+    frame = FirstFrame(args, clock, tour)
+    try:
+        live, first = frame.read()
+        return _dashboard(args, clock, tour, live, first)
+    finally:
+        frame.give_back()
+
+
+def _dashboard(
+    args: argparse.Namespace, clock: Clock, tour: Tour | None, live: LiveReader, first: Snapshot | None
+) -> int:
+    """Show it, from the first snapshot on."""
     from clawtop import __version__
     from clawtop.cli.bundle import save
     from clawtop.cli.common import live_feed, notice_hook
-    from clawtop.clock import SystemClock
     from clawtop.engine.live.tape import Tape
     from clawtop.ui.ports import CONFIG_FILE, IncidentPorts
     from clawtop.ui.run import Options, run_dashboard
 
-    clock = SystemClock()
     tape = Tape(clock, __version__, getattr(args, "recordings", None))
-    reader, feed = live_feed(args, clock, tape)
+    reader, feed = live_feed(args, clock, tape, live=live)
     config_file = _config_file(args)
     options = Options(
         read_only=args.read_only or args.at is not None,
@@ -86,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         sorting=args.settings["sort"],
         save_look=partial(_save_look, config_file),
         kept_in=getattr(args, "kept_in", CONFIG_FILE),
-        tour=_tour(args),
+        tour=tour,
         incident=IncidentPorts(
             save=save,
             tape=tape,
@@ -99,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         return run_dashboard(
-            feed, clock, options, operations=lambda: _operations(args, reader), work=work_ports(args), first=reader.read
+            feed, clock, options, operations=lambda: _operations(args, reader), work=work_ports(args), first=first
         )
     finally:
         tape.close()

@@ -98,6 +98,8 @@ class SnapshotReader:
         extra_parts: applied to each snapshot in turn.
         progressive: read again and again: details of thousands of sessions may come with the next reads
             (`Snapshot.counting` says how many are missing); else the first read has them.
+        on_accounts: is called once, in the first read, as soon as the accounts are read, with a snapshot of nothing
+            else: its gateway is unknown, and sessions, locks and lanes are missing.
 
     Attributes:
         reading: what is being read right now, for code that waits for it; empty between two reads.
@@ -117,6 +119,7 @@ class SnapshotReader:
         live_probe: PortProbe | None = ask_patiently,
         extra_parts: Sequence[ExtraPart] = (),
         progressive: bool = False,
+        on_accounts: Callable[[Snapshot], None] | None = None,
     ) -> None:
         self._state_dir = state_dir
         self._env = env
@@ -130,6 +133,7 @@ class SnapshotReader:
         self._live_probe = ThrottledProbe(live_probe, clock) if asks and live_probe is not None else None
         self._extra_parts = tuple(extra_parts)
         self._progressive = progressive
+        self._on_accounts = on_accounts
         self._number = 0
         self._stores: dict[str, AuthStore] = {}  # as they were last, by agent
         self.reading = ""
@@ -206,6 +210,7 @@ class SnapshotReader:
         infos = tuple(self._agent_info(agent, layout, warnings, looked) for agent in agents)
         problems = self._auth_reader(layout).problems
         warnings += self._last("auth problems", str(layout.state_dir), problems, (), warnings)
+        self._tell_accounts(layout, config, infos, taken_at)
         stored = self._session_backend(layout)
         self._load_sessions(stored, agents, layout, warnings)
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
@@ -243,6 +248,25 @@ class SnapshotReader:
             snapshot = self._with_part(part, layout, snapshot)
         self.reading = ""
         return snapshot
+
+    def _tell_accounts(
+        self, layout: Layout, config: ConfigSummary, agents: tuple[AgentInfo, ...], taken_at: int
+    ) -> None:
+        tell, self._on_accounts = self._on_accounts, None
+        if tell is not None:
+            tell(
+                Snapshot(
+                    number=0,
+                    taken_at=taken_at,
+                    host=os.uname().nodename,
+                    state_dir=str(layout.state_dir),
+                    generation=layout.generation,
+                    openclaw_version=layout.version,
+                    config=config,
+                    agents=agents,
+                    judged_at=self._at,
+                )
+            )
 
     def _last(self, source: str, where: str, read: Callable[[], T], else_: Any, warnings: list[Problem]) -> T:
         """The result of `read`; if it does not answer in time, the last one, with a warning."""

@@ -25,6 +25,7 @@ from clawtop.ui.arming import ArmingSwitch
 from clawtop.ui.commands.dispatch import run_command
 from clawtop.ui.flash import Flash
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
+from clawtop.ui.palettes import THEMES
 from clawtop.ui.pasting import PastingApp
 from clawtop.ui.ports import Executor, Options
 from clawtop.ui.preparation import Preparation
@@ -33,7 +34,7 @@ from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.surviving import Survival, SurvivingApp
 from clawtop.ui.terminal import CLOSED_TERMINAL_EXIT, on_ending_signals, terminal_is_gone
 from clawtop.ui.terminal_output import SparingApp, TerminalDriver
-from clawtop.ui.theme import THEMES, ThemeStyles, textual_theme
+from clawtop.ui.theme import ThemeStyles, textual_theme
 from clawtop.ui.typed_ahead import TypedAheadApp
 from clawtop.ui.vigil import Vigil
 from clawtop.view.columns import Env

@@ -18,13 +18,14 @@ from clawtop.clock import Clock
 from clawtop.commands import command
 from clawtop.core.fleet.hosts import Host, in_frozen_order, shared_accounts, timeline, who_can_answer, worst_first
 from clawtop.ui.flash import Flash
+from clawtop.ui.palettes import THEMES
 from clawtop.ui.pasting import PastingApp
 from clawtop.ui.ports import Options
 from clawtop.ui.screens.table_control import TableControl
 from clawtop.ui.surviving import Survival, SurvivingApp
 from clawtop.ui.terminal import on_ending_signals
 from clawtop.ui.terminal_output import SparingApp, TerminalDriver
-from clawtop.ui.theme import THEMES, ThemeStyles, textual_theme
+from clawtop.ui.theme import ThemeStyles, textual_theme
 from clawtop.ui.typed_ahead import TypedAheadApp
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll

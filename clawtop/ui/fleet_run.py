@@ -14,10 +14,10 @@ from clawtop.clock import Clock
 from clawtop.core.fleet.hosts import Host
 from clawtop.core.source import SnapshotSource
 from clawtop.ui.fleet import FleetApp
+from clawtop.ui.palettes import choose
 from clawtop.ui.ports import Drains, Engine, Executor, IncidentPorts, Options, Recoveries, WorkPorts
 from clawtop.ui.run import make_app, show
 from clawtop.ui.terminal import given_environment, speaks_unicode
-from clawtop.ui.theme import choose
 
 
 class Opened(Protocol):

@@ -7,9 +7,8 @@ terminal see "×11" and not the last digit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 from rich.cells import cell_len, get_character_cell_size
 from rich.color import ColorSystem
@@ -18,27 +17,10 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.strip import Strip
 
+from clawtop.ui.pen import DEFAULT_COLORS, PLAIN, UNKNOWN, Looks, Pen, looks_on
+
 GAP = 6
 """Unchanged cells are written as well if a jump over them would take more bytes."""
-
-MARKED = frozenset({"4", "7", "9", "21", "53"})
-"""Attributes that show on a blank: underlined, reverse, struck through, underlined twice, overlined."""
-
-DEFAULT_COLORS = ("39", "49")
-
-UNKNOWN = "\0"
-"""Marks a cell for which it is unknown what the terminal shows."""
-
-
-class Looks(NamedTuple):
-    """The look of a cell, as SGR codes can express it."""
-
-    attributes: frozenset[str] = frozenset()
-    foreground: str = ""
-    background: str = ""
-
-
-PLAIN = Looks()
 
 
 class Canvas:
@@ -48,13 +30,25 @@ class Canvas:
         self._size = (0, 0)
         self._glyphs: list[list[str]] = []
         self._looks: list[list[Looks]] = []
+        self.adopted = False
+        """Whether what it shows was drawn by somebody else."""
 
     def forget(self) -> None:
         """Forget what the terminal shows: it may have changed."""
         self._size = (0, 0)
+        self.adopted = False
+
+    def adopt(self, size: tuple[int, int], rows: Iterable[tuple[Sequence[str], Sequence[Looks]]]) -> None:
+        """Believe that the terminal shows these cells; `UNKNOWN` for those of which that is not known."""
+        self._size, self.adopted = size, True
+        self._glyphs, self._looks = [], []
+        for glyphs, looks in rows:
+            self._glyphs.append(list(glyphs))
+            self._looks.append(list(looks))
 
     def paint(self, update: LayoutUpdate | ChopsUpdate, console: Console) -> str:
         """The bytes that make the terminal show `update`; they are assumed to be written."""
+        self.adopted = False
         colors = console._color_system or ColorSystem.TRUECOLOR  # as Textual asks for it
         if isinstance(update, LayoutUpdate):
             self._fit(update.region.right, update.region.bottom)
@@ -62,7 +56,7 @@ class Canvas:
         else:
             self._fit(max(ends[-1] for ends in update.chop_ends), len(update.chops))
             strips = _of_chops(update)
-        pen = _Pen()
+        pen = Pen()
         for x, y, strip in strips:
             self._put(x, y, strip, colors, pen)
         return pen.text
@@ -73,7 +67,7 @@ class Canvas:
             self._glyphs = [[UNKNOWN] * width for _ in range(height)]
             self._looks = [[PLAIN] * width for _ in range(height)]
 
-    def _put(self, x: int, y: int, strip: Strip, colors: ColorSystem, pen: _Pen) -> None:
+    def _put(self, x: int, y: int, strip: Strip, colors: ColorSystem, pen: Pen) -> None:
         glyphs: list[str] = []
         looks: list[Looks] = []
         for text, style, _ in strip:
@@ -182,40 +176,6 @@ class Painted(CompositorUpdate):
             raise
 
 
-class _Pen:
-    """Writes cells; keeps track of the cursor's position and style."""
-
-    def __init__(self) -> None:
-        self._parts: list[str] = []
-        self._at: tuple[int, int] | None = None
-        self._looks = PLAIN
-
-    def write(self, x: int, y: int, glyphs: list[str], looks: list[Looks]) -> None:
-        if self._at is not None and self._at[1] == y:
-            self._parts.append(f"\x1b[{x + 1}G")
-        else:
-            self._parts.append(f"\x1b[{y + 1};{x + 1}H")
-        self._at = (x + len(glyphs), y)
-        start = 0
-        for stop in range(1, len(looks) + 1):
-            if stop == len(looks) or looks[stop] != looks[start]:
-                text = "".join(glyphs[start:stop])
-                self._look(looks[start], blank=text.isspace())
-                self._parts.append(text)
-                start = stop
-
-    def _look(self, wanted: Looks, *, blank: bool) -> None:
-        codes, self._looks = changed_looks(self._looks, wanted, blank=blank)
-        self._parts.append(codes)
-
-    @property
-    def text(self) -> str:
-        """Everything written, with the style reset."""
-        if self._looks != PLAIN:
-            self._parts.append("\x1b[0m")
-        return "".join(self._parts)
-
-
 @lru_cache(maxsize=4_096)
 def looks_of(style: Style, colors: ColorSystem) -> Looks:
     """A style's appearance. Links are left out: no screen has any."""
@@ -229,30 +189,3 @@ def looks_of(style: Style, colors: ColorSystem) -> Looks:
         "" if foreground == DEFAULT_COLORS[0] else foreground,
         "" if background == DEFAULT_COLORS[1] else background,
     )
-
-
-@lru_cache(maxsize=4_096)
-def looks_on(glyphs: tuple[str, ...], looks: Looks) -> tuple[Looks, ...]:
-    """The visible style of each cell: for a blank only the background, unless it has an attribute that shows."""
-    if looks.attributes & MARKED:
-        return (looks,) * len(glyphs)
-    blank = Looks(background=looks.background)
-    return tuple(blank if glyph == " " else looks for glyph in glyphs)
-
-
-@lru_cache(maxsize=4_096)
-def changed_looks(before: Looks, wanted: Looks, *, blank: bool) -> tuple[str, Looks]:
-    """The shortest SGR sequence from one look to the other, and the resulting one; for blanks only the background
-    counts.
-    """
-    if blank and not wanted.attributes and not before.attributes & MARKED:
-        wanted = before._replace(background=wanted.background)
-    if before == wanted:
-        return "", wanted
-    whole = ";".join(("0", *sorted(wanted.attributes), *filter(None, (wanted.foreground, wanted.background))))
-    if not before.attributes <= wanted.attributes:
-        return f"\x1b[{whole}m", wanted
-    codes = sorted(wanted.attributes - before.attributes)
-    codes += [wanted.foreground or DEFAULT_COLORS[0]] if wanted.foreground != before.foreground else []
-    codes += [wanted.background or DEFAULT_COLORS[1]] if wanted.background != before.background else []
-    return f"\x1b[{min(whole, ';'.join(codes), key=len)}m", wanted

@@ -15,11 +15,10 @@ from clawtop import threads
 from clawtop.clock import Clock
 from clawtop.core.model import Snapshot
 from clawtop.core.source import SnapshotSource
-from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
+from clawtop.ui.palettes import choose
 from clawtop.ui.ports import Executor, Options, WorkPorts
 from clawtop.ui.terminal import given_environment, speaks_unicode
-from clawtop.ui.theme import choose
 from clawtop.ui.work import Work
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def run_dashboard(
     *,
     operations: Callable[[], Operations] | None = None,
     work: WorkPorts | None = None,
-    first: Callable[[], Snapshot] | None = None,
+    first: Snapshot | None = None,
 ) -> int:
     """Show the dashboard until the operator leaves.
 
@@ -57,7 +56,7 @@ def run_dashboard(
         operations: makes the executor of plans, in a thread, whenever the dashboard is armed; without it nothing can
             be armed.
         work: what drains and drives; without it the dashboard does neither.
-        first: reads a snapshot for the very first frame, so that it shows something.
+        first: a snapshot for the very first frame, so that it shows something.
 
     Returns:
         The exit code: 0 after `q`, 128+n after signal n.
@@ -81,7 +80,7 @@ def make_app(
     operations: Callable[[], Operations] | None = None,
     execute: Executor | None = None,
     work: WorkPorts | None = None,
-    first: Callable[[], Snapshot] | None = None,
+    first: Snapshot | None = None,
 ) -> ClawtopApp:
     """The dashboard as an app, not yet shown. `operations`, or `execute`: who carries plans out."""
     options = replace(
@@ -97,7 +96,7 @@ def make_app(
         theme=choose(options.theme, os.environ),
         execute=lazy or execute,
         work=Work(work, clock) if work is not None else None,
-        first=_first(first),
+        first=first,
     )
     sys.setswitchinterval(SWITCH_SECONDS)
     app.on_first_paint = settle_memory
@@ -133,15 +132,6 @@ def give_back_memory() -> None:
 
     with suppress(AttributeError, OSError):  # another C library has no malloc_trim
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def _first(read: Callable[[], Snapshot] | None) -> Snapshot | None:
-    """The first snapshot; None if it cannot be read, which the source reports later."""
-    if read is None:
-        return None
-    with suppress(ClawtopError):
-        return read()
-    return None
 
 
 class LazyExecutor:

@@ -9,14 +9,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from clawtop import threads
-
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
 CLOSED_TERMINAL_EXIT = 128 + signal.SIGHUP
 
 
 def on_ending_signals(leave: Callable[[int], None]) -> None:
     """Call `leave` with 128+n for each signal that ends the process; the running loop keeps the handlers."""
+    from clawtop import threads  # with asyncio, which the first frame does without
+
     for number in ENDING_SIGNALS:
         threads.on_signal(number, leave, 128 + number)
 

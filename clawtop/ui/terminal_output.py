@@ -1,24 +1,19 @@
-"""Writing to a terminal that may stop reading: a stalled SSH session, Ctrl-S, a closed window.
-
-Textual's writing thread hands its text to a file. When that file blocks, the thread's queue fills up and then the
-event loop stands still with everything it serves; when it fails, the thread ends and the next frames wait forever. So
-the terminal gets a file that does neither, and the thread gets only what the terminal does not take at once.
-"""
+"""The terminal as Textual's driver has it: written through `terminal_file`, and only where something changed."""
 
 from __future__ import annotations
 
-import os
-import select
-import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO, cast
+import signal
+from types import FrameType
+from typing import TYPE_CHECKING, cast
 
 from textual import events
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message_pump import MessagePump
 
+from clawtop.ui.early import waiting_screen
 from clawtop.ui.painting import Canvas, Painted
+from clawtop.ui.terminal_file import TerminalOutput, screen_file
 
 if TYPE_CHECKING:
     import io
@@ -28,135 +23,7 @@ if TYPE_CHECKING:
     from textual.driver import Driver
     from textual.screen import Screen
 
-PATIENCE_S = 1.0
-"""How long one piece of text waits for a terminal that does not read; later pieces do not wait."""
-
-BUFFER_BYTES = 32_768
-"""The writer flushes when it has nothing more to write; this much may accumulate until then."""
-
-CANCEL = b"\x18"
-"""Ends an escape sequence that was cut off in the middle (ECMA-48, CAN)."""
-
-
-class TerminalOutput:
-    """A text file on a terminal that gives up what the terminal does not take, and never raises OSError.
-
-    Args:
-        file: the terminal as the process was given it; its encoding is kept.
-        on_resumed: called from the writing thread when text was given up and the terminal reads again.
-    """
-
-    def __init__(self, file: TextIO, on_resumed: Callable[[], None]) -> None:
-        self._file = file
-        self._on_resumed = on_resumed
-        self._own = _reopened(file)
-        self._descriptor = file.fileno() if self._own is None else self._own
-        self._pending: list[bytes] = []
-        self._pending_bytes = 0
-        self._left = b""
-        self._stalled = False
-        self._handed_on = 0
-        self._written = 0
-
-    def fileno(self) -> int:
-        """The terminal's descriptor as the process was given it."""
-        return self._file.fileno()
-
-    def isatty(self) -> bool:
-        return self._file.isatty()
-
-    def write_now(self, text: str) -> str | None:
-        """Write on the event loop what the terminal takes at once: a thread for each frame costs more than the frame.
-
-        Returns what the writing thread is to be given in any case, the empty text too; None: nothing is left.
-        """
-        if self._own is None or self._stalled or self._handed_on != self._written:
-            self._handed_on += 1
-            return text
-        data = self._encoded(text)
-        try:
-            done = os.write(self._own, data)
-        except BlockingIOError:
-            done = 0
-        except OSError:
-            return None  # nobody is there
-        if done == len(data):
-            return None
-        self._left = data[done:]
-        self._handed_on += 1
-        return ""
-
-    def write(self, text: str) -> int:
-        """Take text; it is written at the next flush, or when enough has gathered."""
-        data = self._encoded(text)
-        self._pending.append(data)
-        self._pending_bytes += len(data)
-        if self._pending_bytes >= BUFFER_BYTES:
-            self.flush()
-        return len(text)
-
-    def _encoded(self, text: str) -> bytes:
-        return text.encode(self._file.encoding, self._file.errors or "replace")
-
-    def flush(self) -> None:
-        """Write what was taken, or as much of it as the terminal takes."""
-        pieces = len(self._pending)
-        data = b"".join((self._left, *self._pending))
-        self._left = b""
-        self._pending.clear()
-        self._pending_bytes = 0
-        if data:
-            resuming = self._stalled
-            self._stalled = not self._taken(CANCEL + data if resuming else data)
-            if resuming and not self._stalled:
-                self._on_resumed()
-        self._written += pieces
-
-    def _taken(self, data: bytes) -> bool:
-        """Write. True if the terminal took all of it. One that is gone takes nothing, and the app ends by itself."""
-        rest = memoryview(data)
-        waited = False
-        while rest:
-            try:
-                rest = rest[os.write(self._descriptor, rest) :]
-                waited = False
-            except BlockingIOError:
-                if self._stalled or waited or not _writable(self._descriptor, PATIENCE_S):
-                    return False
-                waited = True
-            except OSError:
-                return False
-        return True
-
-    def close(self) -> None:
-        """Close the descriptor that was opened here; the process keeps its own."""
-        if self._own is not None:
-            os.close(self._own)
-            self._descriptor, self._own = self._file.fileno(), None
-
-
-def _reopened(file: TextIO) -> int | None:
-    """A descriptor of our own on the same terminal that does not block; None where it may not be opened (after `su`).
-
-    Setting O_NONBLOCK on the given descriptor would set it for the shell that shares it.
-    """
-    try:
-        return os.open(os.ttyname(file.fileno()), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-
-
-def _screen() -> TextIO:
-    """The stream that Textual draws on: standard error, or standard output if that is no terminal (`2>errors.txt`)."""
-    error, output = cast("TextIO", sys.__stderr__), cast("TextIO", sys.__stdout__)
-    return error if error.isatty() or not output.isatty() else output
-
-
-def _writable(descriptor: int, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    return any(events & select.POLLOUT for _, events in poll.poll(seconds * 1000))
-
+ENTER_ALTERNATE = "\x1b[?1049h"
 
 _drivers: set[LinuxDriver] = set()  # that have taken a terminal; touched by the loop's thread
 
@@ -173,26 +40,56 @@ class TerminalDriver(LinuxDriver):
         self, app: App[object], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        self._output = TerminalOutput(_screen(), self._repaint_soon)
+        self._output = TerminalOutput(screen_file(), self._repaint_soon)
         self._file = cast("io.TextIOWrapper", self._output)
         self.canvas = Canvas()
+        self._inherits = False  # the alternate screen, with what is on it
 
     def write(self, data: str) -> None:
         """Write at once, or as soon as the terminal takes it."""
+        if self._inherits and data == ENTER_ALTERNATE:
+            self._inherits = False
+            return  # again, it would be cleared
         rest = self._output.write_now(data)
         if rest is not None:
             super().write(rest)
 
     def start_application_mode(self) -> None:
-        """Switch the terminal to application mode."""
+        """Take the terminal, with the first frame where that is on it already."""
         _drivers.add(self)
         self.canvas.forget()
+        early = waiting_screen()
+        if early is not None:
+            size, rows = early.hand_over()
+            self._inherits = True
+            self.canvas.adopt(size, ((row.certain, row.looks) for row in rows))
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        if early is not None and self.attrs_before is not None:
+            self.attrs_before = early.attributes
+            self._watch_the_window()
+
+    def _watch_the_window(self) -> None:
+        """What Textual asks of itself at the start looks like a change of the window; a change also sends a signal."""
+        told = signal.getsignal(signal.SIGWINCH)
+
+        def changed(number: int, frame: FrameType | None) -> None:
+            self.canvas.forget()
+            if callable(told):
+                told(number, frame)
+
+        signal.signal(signal.SIGWINCH, changed)
 
     def stop_application_mode(self) -> None:
         """Restore the terminal."""
         super().stop_application_mode()
         _drivers.discard(self)
+
+    def resized(self) -> None:
+        """Paint everything anew: terminals keep an unknown part, and Textual paints nothing at the same size. What it
+        tells before it has painted is no change.
+        """
+        if not self.canvas.adopted:
+            self.repaint()
 
     def _repaint_soon(self) -> None:
         self._loop.call_soon_threadsafe(self.repaint)
@@ -221,7 +118,7 @@ class SparingApp(MessagePump):
     async def on_event(self, event: events.Event) -> None:
         await super().on_event(event)
         if isinstance(event, events.Resize) and isinstance(self._driver, TerminalDriver):
-            self._driver.repaint()  # terminals keep an unknown part; Textual paints nothing at the same size
+            self._driver.resized()
 
     def action_redraw(self) -> None:
         """Ctrl-L paints everything anew, after another program has written on the terminal."""

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from clawtop.core.incident.blocking import Severity
 from clawtop.core.model import Snapshot
 from clawtop.ui.ports import IncidentPorts
 from clawtop.ui.shell import Shell
 from clawtop.view.line import Tone, text_of
+from clawtop.view.overview import first_view
 from clawtop.view.replay_words import replay_words
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ class Vigil:
 
         wanted = self._ports.opens
         if wanted is None:
-            blocked = app.facts is not None and any(node.severity is not Severity.BUSY for node in app.facts.tree)
-            wanted = "tree" if blocked else "overview"
+            wanted = first_view(app.facts) if app.facts is not None else "overview"
         if wanted != "overview":
             view = open_view(wanted)
             view.opened_first = True

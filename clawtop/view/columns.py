@@ -75,6 +75,11 @@ class TableRow(NamedTuple, Generic[T]):
 
 Placed = tuple[Column[T], int]
 
+MARGIN: Piece = (" ", Tone.PLAIN)
+"""Stands before each row, and before what else the tables say."""
+CURSOR: Piece = ("▌", Tone.ACCENT)
+"""Stands there on the row that the operator is at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sorting:

@@ -128,6 +128,14 @@ _GOES_WITHOUT_SAYING = frozenset({"profiles-resting", "provider-out"})
 """Causes that the counts and the provider lines already cover."""
 
 
+def reading_lines(facts: Facts) -> tuple[Line, Line]:
+    """In the headline's place while only the accounts have been read: whether turns succeed is not known yet."""
+    usable, total = facts.usable
+    parts: list[Line] = [((f"{usable} of {total} profiles usable", Tone.STRONG),)] if total else []
+    parts.append((("sessions and locks are being read", Tone.DIM),))
+    return ((" READING ", Tone.BADGE_CALM), (" ", Tone.PLAIN), *join(parts, _DOT)), EMPTY
+
+
 def _badge(health: Health) -> Line:
     """The state as one word; the only place that colours it."""
     calm = all(cause.code == "profiles-resting" for cause in health.causes)

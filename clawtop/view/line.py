@@ -145,6 +145,19 @@ def fitted(line: Line, width: int, *, right: bool = False, middle: bool = False)
     return fitted(cut_middle(line, width), width, right=right) if middle else cut(line, width)
 
 
+_THUMB: Piece = ("┃", Tone.DIM)
+_TRACK: Piece = (" ", Tone.PLAIN)
+
+
+def scroll_mark(y: int, top: int, page: int, total: int) -> Piece:
+    """What the margin shows beside line `y` of a page of `total` lines, from line `top` on: how far one has read."""
+    if total <= page:
+        return _TRACK
+    size = max(1, page * page // total)
+    start = (page - size) * top // (total - page)
+    return _THUMB if start <= y < start + size else _TRACK
+
+
 def changed_span(before: Line, after: Line) -> tuple[int, int]:
     """The range of cells from the first to the last piece in which two lines differ; to the end of the wider line if
     what follows has moved.

@@ -114,9 +114,9 @@ def test_what_is_typed_wrong_is_said(path: str, text: str, words: str) -> None:
 
 
 def test_the_themes_that_may_be_set_are_those_that_there_are() -> None:
-    from clawtop.ui import theme
+    from clawtop.ui import palettes
 
-    assert set(THEMES) == set(theme.THEMES)
+    assert set(THEMES) == set(palettes.THEMES)
 
 
 def test_an_entry_of_a_table_of_texts_is_set_by_its_name() -> None:

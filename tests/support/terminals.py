@@ -21,6 +21,8 @@ import pyte
 ENTER_ALTERNATE = b"\x1b[?1049h"
 LEAVE_ALTERNATE = b"\x1b[?1049l"
 SHOW_CURSOR = b"\x1b[?25h"
+LISTENS = b"\x1b[?2004h"
+"""Written when the dashboard reads keys: its first frame is older than that."""
 MOUSE_OFF = b"\x1b[?1003l"
 
 _UNKNOWN_TO_PYTE = (b"\x1b[<u", b"\x1b[>1u")
@@ -84,6 +86,10 @@ class Terminal:
         while not holds(self):
             assert time.monotonic() < deadline, f"not seen: {seen!r}\n{self.text}"
             self.read()
+
+    def wait_open(self, seen: str, seconds: float = 60.0) -> None:
+        """Read until a text is on the screen and the dashboard reads keys."""
+        self.wait_for(lambda terminal: seen in terminal.text and LISTENS in terminal.raw, seconds)
 
     def wait_for_bytes(self, pattern: bytes, start: int, seconds: float = 60.0) -> float:
         """Read until `raw` matches after `start`; the monotonic time at which it did."""

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.ui.theme import BADGES, THEMES, ThemeStyles
+from clawtop.ui.palettes import BADGES, THEMES
+from clawtop.ui.theme import ThemeStyles
 from clawtop.ui.widgets.strips import changed_region, strip
 from clawtop.view.line import Line, Tone
 

@@ -46,7 +46,7 @@ def restored(terminal: Terminal) -> bool:
 def test_it_starts_shows_the_state_and_q_leaves_the_terminal_as_it_was(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
         before = terminal.mode()
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         assert terminal.lines[0].endswith("READ-ONLY")
         assert "B 2026.5.20" in terminal.lines[0]
         terminal.send("q")
@@ -90,7 +90,7 @@ def test_what_the_terminal_lost_is_painted_again(state_dir: Path, asked: Callabl
 def test_a_signal_ends_it_with_128_plus_n_and_a_restored_terminal(state_dir: Path, number: signal.Signals) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
         before = terminal.mode()
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         terminal.process.send_signal(number)
         assert terminal.exit_code() == 128 + number
         assert restored(terminal)
@@ -100,7 +100,7 @@ def test_a_signal_ends_it_with_128_plus_n_and_a_restored_terminal(state_dir: Pat
 @pytest.mark.slow
 def test_a_signal_ends_it_from_within_a_page_too(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         terminal.send("?")
         terminal.wait_for("Every key and what it does.")
         terminal.process.send_signal(signal.SIGTERM)
@@ -110,7 +110,7 @@ def test_a_signal_ends_it_from_within_a_page_too(state_dir: Path) -> None:
 
 def test_control_c_leaves(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         terminal.send("\x03")
         assert terminal.exit_code() == 130
         assert restored(terminal)
@@ -119,7 +119,7 @@ def test_control_c_leaves(state_dir: Path) -> None:
 @pytest.mark.slow
 def test_a_closed_terminal_ends_the_process(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         terminal.hang_up()
         assert terminal.exit_code() != 0
 
@@ -129,7 +129,7 @@ def test_a_closed_terminal_ends_the_process_even_if_no_signal_comes(state_dir: P
     """As under nohup, where SIGHUP is ignored when the program starts."""
     argv = ["/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *clawtop(*OVERVIEW, "--state-dir", str(state_dir))]
     with open_terminal(argv) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         terminal.hang_up()
         assert terminal.exit_code() != 0
 
@@ -137,7 +137,7 @@ def test_a_closed_terminal_ends_the_process_even_if_no_signal_comes(state_dir: P
 @pytest.mark.slow
 def test_without_a_mouse_the_terminal_keeps_it(state_dir: Path) -> None:
     with open_terminal(clawtop("--no-mouse", *OVERVIEW, "--state-dir", str(state_dir))) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         assert b"\x1b[?1000h" not in terminal.raw
         terminal.send("q")
         terminal.exit_code()
@@ -149,7 +149,7 @@ COLOUR = re.compile(rb"\x1b\[[0-9;]*\b(?:3[0-7]|4[0-7]|38|48|9[0-7]|10[0-7])(?:;
 @pytest.mark.slow
 def test_no_color_writes_no_colour_and_everything_is_readable(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir)), environment={"NO_COLOR": "1"}) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         terminal.wait_for("READ-ONLY")
         assert not COLOUR.search(terminal.raw)
         terminal.send("q")
@@ -159,7 +159,7 @@ def test_no_color_writes_no_colour_and_everything_is_readable(state_dir: Path) -
 @pytest.mark.slow
 def test_a_terminal_of_sixteen_colours_gets_its_own_colours(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir)), environment={"TERM": "xterm"}) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         assert b"\x1b[38;" not in terminal.raw
         assert b";38;" not in terminal.raw
         assert COLOUR.search(terminal.raw)
@@ -170,7 +170,7 @@ def test_a_terminal_of_sixteen_colours_gets_its_own_colours(state_dir: Path) -> 
 @pytest.mark.slow
 def test_256_colours_are_used_as_such(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         assert b"38;5;" in terminal.raw
         assert b"38;2;" not in terminal.raw
         terminal.send("q")
@@ -181,7 +181,7 @@ def test_256_colours_are_used_as_such(state_dir: Path) -> None:
 @pytest.mark.parametrize("locale", [{"LANG": "C"}, {"LC_ALL": "POSIX", "LANG": "en_US.UTF-8"}])
 def test_a_locale_without_glyphs_gets_ascii(state_dir: Path, locale: dict[str, str]) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir)), environment=locale) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         assert terminal.text.isascii()
         terminal.send("?")
         terminal.wait_for("Every key and what it does.")
@@ -200,7 +200,7 @@ def test_a_dumb_terminal_gets_plain_text_and_no_escape(state_dir: Path) -> None:
 @pytest.mark.slow
 def test_an_idle_dashboard_writes_only_its_clock(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         terminal.drain(2.5)
         written = terminal.drain(3.2)
         clocks = re.findall(rb"\d\d:\d\d:\d\d", written)
@@ -220,7 +220,7 @@ def test_a_read_only_run_changes_nothing_in_the_tree(state_dir: Path) -> None:
 
     before = tree()
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         terminal.send("jj\t?q\x1b")
         terminal.drain(1.0)
         terminal.send("q")
@@ -234,7 +234,7 @@ def test_arming_lands_the_marks_that_an_ended_clawtop_left_behind(tmp_path: Path
     path = MarkSpool(state_dir).put(Mark("main", "fakeai:two", "fakeai", 1_000, "billing"))
     left = path.rename(path.with_name("5.4194000-dead.1.json"))
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         terminal.drain(1.0)
         assert left.exists()
         terminal.send("a")
@@ -256,7 +256,7 @@ def test_errors_sent_elsewhere_do_not_take_the_screen_with_them(state_dir: Path,
         *clawtop(*OVERVIEW, "--state-dir", str(state_dir)),
     ]
     with open_terminal(argv) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         terminal.send("q")
         assert terminal.exit_code() == 0
         assert restored(terminal)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.ui.terminal_output import BUFFER_BYTES, CANCEL, TerminalOutput
+from clawtop.ui.terminal_file import BUFFER_BYTES, CANCEL, TerminalOutput
 from tests.support.samples import copy, sample
 from tests.support.terminals import LEAVE_ALTERNATE, OVERVIEW, Terminal, clawtop, open_terminal
 
@@ -46,7 +46,7 @@ class Pair:
 
 @pytest.fixture
 def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
-    monkeypatch.setattr("clawtop.ui.terminal_output.PATIENCE_S", 0.05)
+    monkeypatch.setattr("clawtop.ui.terminal_file.PATIENCE_S", 0.05)
     made = Pair()
     yield made
     made.output.close()
@@ -126,7 +126,7 @@ def test_a_terminal_that_may_not_be_opened_again_is_written_to_as_given(monkeypa
     def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("clawtop.ui.terminal_output.os.open", refuse)
+    monkeypatch.setattr("clawtop.ui.terminal_file.os.open", refuse)
     pair = Pair()
     pair.output.write("as given")
     pair.output.flush()
@@ -152,7 +152,7 @@ def without_numbers(terminal: Terminal) -> str:
 
 def test_a_signal_ends_a_dashboard_whose_terminal_stopped_reading(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         for _ in range(400):  # far more than a terminal takes unread: every page paints the whole window
             terminal.send("?")
             terminal.send("\x1b")
@@ -167,7 +167,7 @@ def test_a_signal_ends_a_dashboard_whose_terminal_stopped_reading(state_dir: Pat
 @pytest.mark.slow
 def test_the_screen_comes_back_whole_after_a_stall(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
-        terminal.wait_for(FIRST)
+        terminal.wait_open(FIRST)
         terminal.drain(2.0)
         whole = without_numbers(terminal)
         for _ in range(30):

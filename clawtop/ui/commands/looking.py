@@ -11,10 +11,10 @@ from clawtop.errors import ClawtopError
 from clawtop.text import safe, shown
 from clawtop.ui.arming import MEANING
 from clawtop.ui.commands.driving import may_leave
+from clawtop.ui.palettes import THEMES
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.tables import TablesScreen
 from clawtop.ui.shell import Shell
-from clawtop.ui.theme import THEMES
 from clawtop.view.line import Tone
 from clawtop.view.row_sessions import events_of, overview_row
 

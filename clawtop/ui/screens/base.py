@@ -18,11 +18,9 @@ from clawtop.view.columns import Env
 from clawtop.view.footer import footer_command_at, footer_line
 from clawtop.view.headline import first_line, headline, unread_first_line, unread_lines
 from clawtop.view.line import Line, Tone
+from clawtop.view.overview import BAR_LINES
 from clawtop.view.tabs import tab_at, tabs_line
 from clawtop.view.tour import TOUR_LINES
-
-BAR_LINES = 5
-"""Lines of first line, headline, names of screens and footer."""
 
 
 def command_bindings() -> list[BindingType]:

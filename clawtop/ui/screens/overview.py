@@ -14,14 +14,7 @@ from clawtop.ui.shell import shell
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.view.columns import Env
 from clawtop.view.detail import detail_lines
-from clawtop.view.ordering import shared_heights
-from clawtop.view.rows import lock_table, profile_table, session_table
-
-DETAIL_FROM = 112
-"""Terminal width from which the detail stands beside the tables."""
-DETAIL_WIDTHS = (40, 64)
-TABLE_WIDTH = 80
-LEAST_HEIGHTS = (6, 5, 3)
+from clawtop.view.overview import TABLES, detail_width, table_heights
 
 
 class OverviewScreen(TablesScreen):
@@ -29,7 +22,7 @@ class OverviewScreen(TablesScreen):
 
     view_id = "overview"
     table_ids = ("profiles", "sessions", "locks")
-    makers: ClassVar[tuple[Maker, ...]] = (profile_table, session_table, lock_table)
+    makers: ClassVar[tuple[Maker, ...]] = TABLES
 
     def on_mount(self) -> None:
         """Show the first snapshot, if there is one already, in the first frame."""
@@ -80,24 +73,26 @@ class OverviewScreen(TablesScreen):
     def _lay_out(self) -> None:
         width, height = self.app.size
         detail = self._detail
-        detail.display = width >= DETAIL_FROM
-        detail.styles.width = max(DETAIL_WIDTHS[0], min(DETAIL_WIDTHS[1], width - TABLE_WIDTH))
+        beside = detail_width(width)
+        detail.display = beside > 0
+        if beside:
+            detail.styles.width = beside
         tables = self.tables
         room = height - self.bars
-        wants = tuple(1 + max(1, len(table.table.rows) if table.table else 1) for table in tables)
         if self.zoomed:
             heights = tuple(room if table is self.current else 0 for table in tables)
         else:
-            heights = shared_heights(room, wants, LEAST_HEIGHTS, roomy=1)
+            heights = table_heights(room, [len(table.table.rows) if table.table else 1 for table in tables])
         for table, lines in zip(tables, heights, strict=True):
             table.display = lines > 0
             table.styles.height = lines
 
     def _draw_detail(self, env: Env) -> None:
         pane = self._detail
-        if pane.display and pane.size.width:
+        beside = detail_width(self.app.size.width)
+        if pane.display and beside:
             target = self.target
-            pane.show(detail_lines(target, env, pane.text_width), from_top=target != self._detail_of)
+            pane.show(detail_lines(target, env, pane.text_width_of(beside)), from_top=target != self._detail_of)
             self._detail_of = target
 
     def on_target_changed(self, _message: TargetChanged) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from textual.app import ComposeResult
+
 from clawtop.commands import Target
 from clawtop.ui.screens.base import DashboardScreen
 from clawtop.ui.screens.table_control import TableControl
@@ -41,10 +43,14 @@ class TablesScreen(TableControl, DashboardScreen):
     def target(self) -> Target | None:
         return self.current.target
 
+    def compose(self) -> ComposeResult:
+        options = shell(self).options
+        for table in self.tables:  # before any shows rows: the cursor stays on the row that was first
+            table.wanted = options.columns.get(table.id or "", ())
+            table.sorting = Sorting.parse(options.sorting.get(table.id or "", ""))
+        yield from super().compose()
+
     def on_mount(self) -> None:
-        for table in self.tables:
-            table.wanted = shell(self).options.columns.get(table.id or "", ())
-            table.sorting = Sorting.parse(shell(self).options.sorting.get(table.id or "", ""))
         self.set_focus(self.tables[0])
 
     # --- what commands ask ---------------------------------------------------------------------------------------

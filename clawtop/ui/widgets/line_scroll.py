@@ -14,11 +14,9 @@ from textual.strip import Strip
 from clawtop.ui.shell import shell
 from clawtop.ui.widgets.drawn import Drawn
 from clawtop.ui.widgets.strips import strip
-from clawtop.view.line import Line, Piece, Tone, fitted
+from clawtop.view.line import Line, Tone, fitted, scroll_mark
 
 WHEEL_LINES = 3
-_THUMB: Piece = ("┃", Tone.DIM)
-_TRACK: Piece = (" ", Tone.PLAIN)
 
 
 class LineScroll(Drawn):
@@ -39,7 +37,11 @@ class LineScroll(Drawn):
     @property
     def text_width(self) -> int:
         """The width of a line in cells."""
-        return max(10, self.size.width - 2 * self._margin)
+        return self.text_width_of(self.size.width)
+
+    def text_width_of(self, width: int) -> int:
+        """The same where the pane is this wide."""
+        return max(10, width - 2 * self._margin)
 
     @property
     def page(self) -> int:
@@ -90,16 +92,11 @@ class LineScroll(Drawn):
         line = self._lines[index] if index < len(self._lines) else ()
         if not self._margin:
             return line
-        return ((" " * self._margin, Tone.PLAIN), *fitted(line, self.text_width), self._mark(y))
-
-    def _mark(self, y: int) -> Piece:
-        """The scroll mark, in the right margin."""
-        total, page = len(self._lines), self.page
-        if total <= page:
-            return _TRACK
-        size = max(1, page * page // total)
-        start = (page - size) * self._top // (total - page)
-        return _THUMB if start <= y < start + size else _TRACK
+        return (
+            (" " * self._margin, Tone.PLAIN),
+            *fitted(line, self.text_width),
+            scroll_mark(y, self._top, self.page, len(self._lines)),
+        )
 
     def render_line(self, y: int) -> Strip:
         self.painted = self.painted or bool(self._lines)

@@ -19,6 +19,8 @@ from clawtop.ui.shell import shell
 from clawtop.ui.widgets.drawn import Drawn
 from clawtop.ui.widgets.strips import changed_region, strip
 from clawtop.view.columns import (
+    CURSOR,
+    MARGIN,
     Env,
     Placed,
     Sorting,
@@ -35,9 +37,7 @@ from clawtop.view.line import Line, Piece, Tone, piece, wrapped
 from clawtop.view.ordering import keep_order
 from clawtop.view.plain import table_title
 
-MARGIN = 1
-_MARGIN: Piece = (" ", Tone.PLAIN)
-_CURSOR: Piece = ("▌", Tone.ACCENT)
+MARGIN_WIDTH = 1
 _MARKED: Piece = ("◆", Tone.ACCENT)
 _MARKED_CURSOR: Piece = ("◆", Tone.KEY)
 FREEZE_SECONDS = 4.0
@@ -162,7 +162,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         """The row's line; cells that only a new snapshot can change are kept from before."""
         row = self._rows[index]
         here = index == self._cursor and self.has_focus
-        plain, marked = (_CURSOR, _MARKED_CURSOR) if here else (_MARGIN, _MARKED)
+        plain, marked = (CURSOR, _MARKED_CURSOR) if here else (MARGIN, _MARKED)
         margin = marked if row.key in self._marks else plain
         known = self._cells.get(index)
         before = known[1] if known is not None and known[0] is row else ()
@@ -179,7 +179,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
             return ()
         if self._placed_for != width:
             self._placed_for = width
-            self._columns = placed(chosen(table.columns, self.wanted), width - MARGIN, table.needs)
+            self._columns = placed(chosen(table.columns, self.wanted), width - MARGIN_WIDTH, table.needs)
             self._cells.clear()
         if y == 0:
             tone = Tone.ACCENT if self.has_focus else Tone.TITLE
@@ -187,14 +187,14 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
             if self.filter_text:
                 shown = f"{table.count(self._rows)} of {table.count()} /{self.filter_text}"
                 title = ((f"{table.title} ", tone), (shown, Tone.WARN))
-            return (_MARGIN, *heading(self._columns, self.sorting, title))
+            return (MARGIN, *heading(self._columns, self.sorting, title))
         index = round(self.scroll_y) + y - 1
         if index < len(self._rows):
             return self._row_line(table, index)
         if not self._rows:
             words = piece(f"No row contains “{self.filter_text}”.") if self.filter_text else table.empty
-            lines = wrapped(words, width - MARGIN)
-            return (_MARGIN, *lines[y - 1]) if y <= len(lines) else ()
+            lines = wrapped(words, width - MARGIN_WIDTH)
+            return (MARGIN, *lines[y - 1]) if y <= len(lines) else ()
         return ()
 
     def render_line(self, y: int) -> Strip:
@@ -319,7 +319,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 0 and self.table is not None:
-            column = column_at(self._columns, event.x - MARGIN)
+            column = column_at(self._columns, event.x - MARGIN_WIDTH)
             if column is not None and column.sort is not None:
                 again = self.sorting is not None and self.sorting.column == column.id
                 descending = again and self.sorting is not None and not self.sorting.descending

@@ -1,0 +1,187 @@
+"""The first frame, drawn while Textual is still being imported, in the place where Textual draws the same.
+
+Importing Textual takes longer than reading the state. So the terminal is taken as soon as the state is known, and the
+overview written on it; Textual's driver takes the terminal over as it is, and what it draws first is what is there.
+Keys that are typed until then stay in the terminal's queue for it. Imports no terminal library.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import termios
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from clawtop.text import cells, clusters
+from clawtop.ui.colours import Depth, depth_of, is_drawn_exactly, looks_of_paint
+from clawtop.ui.palettes import BY_NAME, choose, surfaces, tone_paints
+from clawtop.ui.pen import UNKNOWN, Looks, Pen, looks_on
+from clawtop.ui.terminal_file import TerminalOutput, screen_file
+from clawtop.view.line import Line, Tone, ascii_only, fitted
+from clawtop.view.overview import Stretch, Surface
+
+TAKEN = "\x1b[?1049h\x1b[?25l"
+GIVEN_BACK = "\x1b[0m\x1b[?25h\x1b[?1049l"
+LEAST = (20, 8)
+"""Columns and lines of the smallest screen that is drawn early."""
+
+FLAGS = termios.ECHO | termios.ICANON | termios.IEXTEN
+INPUT_FLAGS = termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.IGNCR
+NO_KEY = b"\0"
+
+
+class CellRow(NamedTuple):
+    """The cells of a line of the screen."""
+
+    glyphs: list[str]
+    looks: list[Looks]
+
+    @property
+    def certain(self) -> list[str]:
+        """What the cells are known to show."""
+        return [glyph if len(glyph) == 1 else UNKNOWN for glyph in self.glyphs]
+
+
+class Painter:
+    """Turns lines of the overview into cells, with the looks of a theme."""
+
+    def __init__(self, theme: str, depth: Depth, *, ascii_glyphs: bool = False) -> None:
+        palette = BY_NAME[theme]
+        self._tones = tone_paints(palette)
+        self._surfaces = surfaces(palette)._asdict()
+        self._depth = depth
+        self._ascii = ascii_glyphs
+        self._known: dict[tuple[Surface, Tone], Looks] = {}
+
+    def row(self, blocks: Sequence[Stretch]) -> CellRow:
+        """One line of the screen."""
+        row = CellRow([], [])
+        for block in blocks:
+            self._add(row, fitted(block.line, block.width), block.surface)
+        return row
+
+    def _add(self, row: CellRow, line: Line, surface: Surface) -> None:
+        for text, tone in line:
+            first = len(row.glyphs)
+            for cluster in clusters(ascii_only(text) if self._ascii else text):
+                width = 1 if cluster.isascii() else cells(cluster)
+                if width == 1 and len(cluster) == 1:
+                    row.glyphs.append(cluster)
+                elif width:  # terminals disagree on its width: what follows is put in its own place
+                    row.glyphs.extend([f"{cluster}\x1b[{len(row.glyphs) + width + 1}G", *[""] * (width - 1)])
+            row.looks.extend(looks_on(tuple(row.glyphs[first:]), self._looks(surface, tone)))
+
+    def _looks(self, surface: Surface, tone: Tone) -> Looks:
+        known = self._known.get((surface, tone))
+        if known is None:
+            under, over = self._surfaces[surface]
+            look = self._tones[tone].over(under)
+            known = looks_of_paint(look if over is None else over.over(look), self._depth)
+            self._known[surface, tone] = known
+        return known
+
+
+class EarlyScreen:
+    """The terminal from the first frame until Textual takes over.
+
+    Attributes:
+        attributes: the terminal's, as they were before.
+    """
+
+    def __init__(self, painter: Painter) -> None:
+        self._painter = painter
+        self._output: TerminalOutput | None = None
+        self.attributes: list[Any] | None = None
+        self._size = (0, 0)
+        self._rows: list[CellRow] = []
+
+    @property
+    def taken(self) -> bool:
+        """Whether anything is on the terminal."""
+        return self._output is not None
+
+    @staticmethod
+    def room() -> tuple[int, int] | None:
+        """Columns and lines of the screen; None where it is too small."""
+        width, height = shutil.get_terminal_size()
+        return (width, height) if width >= LEAST[0] and height >= LEAST[1] else None
+
+    def draw(self, frame: Sequence[Sequence[Stretch]], size: tuple[int, int]) -> None:
+        """Write what changed since the frame before."""
+        rows = [self._painter.row(blocks) for blocks in frame]
+        before = self._rows if size == self._size else []
+        pen = Pen()
+        for y, row in enumerate(rows):
+            if y >= len(before) or row != before[y]:
+                pen.write(0, y, row.glyphs, row.looks)
+        self._rows, self._size = rows, size
+        self._write(pen.text)
+
+    def _write(self, text: str) -> None:
+        if self._output is None:
+            self._take()
+            text = TAKEN + text
+        if self._output is not None:
+            self._output.write(text)
+            self._output.flush()
+
+    def _take(self) -> None:
+        descriptor = 0
+        self.attributes = termios.tcgetattr(descriptor)
+        changed = termios.tcgetattr(descriptor)
+        changed[0] &= ~INPUT_FLAGS
+        changed[3] &= ~FLAGS
+        changed[6][termios.VMIN] = 1
+        changed[6][termios.VSUSP] = NO_KEY  # nobody is there yet who could give the terminal back and take it again
+        termios.tcsetattr(descriptor, termios.TCSANOW, changed)
+        signal.signal(signal.SIGWINCH, self._lose)
+        self._output = TerminalOutput(screen_file(), lambda: None)
+
+    def _lose(self, *_: object) -> None:
+        """The window changed: what it shows is unknown."""
+        self._size, self._rows = (0, 0), []
+
+    def hand_over(self) -> tuple[tuple[int, int], list[CellRow]]:
+        """Let Textual's driver have the terminal. Its size and cells; none if it did not take all of them."""
+        global _early  # noqa: PLW0603 - one terminal, one process
+        _early = None
+        assert self._output is not None  # noqa: S101 - it was drawn on
+        complete = not self._output.stalled
+        if not complete:
+            self._write("\x1b[0m")  # ends a sequence that was cut off in the middle
+        self._output.close()
+        self._output = None
+        return (self._size, self._rows) if complete else ((0, 0), [])
+
+    def give_back(self) -> None:
+        """Leave the terminal as it was, unless Textual has taken it."""
+        if self._output is None:
+            return
+        self._output.write(GIVEN_BACK)
+        self._output.flush()
+        self._output.close()
+        self._output = None
+        if self.attributes is not None:
+            with suppress(termios.error, OSError):
+                termios.tcsetattr(0, termios.TCSANOW, self.attributes)
+
+
+_early: EarlyScreen | None = None  # that waits for Textual
+
+
+def early_screen(theme: str | None, environment: Mapping[str, str], *, ascii_glyphs: bool) -> EarlyScreen | None:
+    """Where a first frame can be drawn; None where it would not look as Textual's."""
+    global _early  # noqa: PLW0603 - as above
+    name, depth = choose(theme, environment), depth_of(environment)
+    if not is_drawn_exactly(BY_NAME[name], depth) or not sys.stdin.isatty() or EarlyScreen.room() is None:
+        return None
+    _early = EarlyScreen(Painter(name, depth, ascii_glyphs=ascii_glyphs))
+    return _early
+
+
+def waiting_screen() -> EarlyScreen | None:
+    """What was drawn and not yet taken over."""
+    return _early if _early is not None and _early.taken else None

@@ -1,0 +1,87 @@
+"""Cells of a terminal, and the shortest bytes that write them. Knows no terminal library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+MARKED = frozenset({"4", "7", "9", "21", "53"})
+"""Attributes that show on a blank: underlined, reverse, struck through, underlined twice, overlined."""
+
+DEFAULT_COLORS = ("39", "49")
+
+UNKNOWN = "\0"
+"""Marks a cell for which it is unknown what the terminal shows."""
+
+
+class Looks(NamedTuple):
+    """The look of a cell, as SGR codes can express it."""
+
+    attributes: frozenset[str] = frozenset()
+    foreground: str = ""
+    background: str = ""
+
+
+PLAIN = Looks()
+
+
+class Pen:
+    """Writes cells; keeps track of the cursor's position and style."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._at: tuple[int, int] | None = None
+        self._looks = PLAIN
+
+    def write(self, x: int, y: int, glyphs: Sequence[str], looks: Sequence[Looks]) -> None:
+        if self._at is not None and self._at[1] == y:
+            self._parts.append(f"\x1b[{x + 1}G")
+        else:
+            self._parts.append(f"\x1b[{y + 1};{x + 1}H")
+        self._at = (x + len(glyphs), y)
+        start = 0
+        for stop in range(1, len(looks) + 1):
+            if stop == len(looks) or looks[stop] != looks[start]:
+                text = "".join(glyphs[start:stop])
+                self._look(looks[start], blank=text.isspace())
+                self._parts.append(text)
+                start = stop
+
+    def _look(self, wanted: Looks, *, blank: bool) -> None:
+        codes, self._looks = changed_looks(self._looks, wanted, blank=blank)
+        self._parts.append(codes)
+
+    @property
+    def text(self) -> str:
+        """Everything written, with the style reset."""
+        if self._looks != PLAIN:
+            self._parts.append("\x1b[0m")
+        return "".join(self._parts)
+
+
+@lru_cache(maxsize=4_096)
+def looks_on(glyphs: tuple[str, ...], looks: Looks) -> tuple[Looks, ...]:
+    """The visible style of each cell: for a blank only the background, unless it has an attribute that shows."""
+    if looks.attributes & MARKED:
+        return (looks,) * len(glyphs)
+    blank = Looks(background=looks.background)
+    return tuple(blank if glyph == " " else looks for glyph in glyphs)
+
+
+@lru_cache(maxsize=4_096)
+def changed_looks(before: Looks, wanted: Looks, *, blank: bool) -> tuple[str, Looks]:
+    """The shortest SGR sequence from one look to the other, and the resulting one; for blanks only the background
+    counts.
+    """
+    if blank and not wanted.attributes and not before.attributes & MARKED:
+        wanted = before._replace(background=wanted.background)
+    if before == wanted:
+        return "", wanted
+    whole = ";".join(("0", *sorted(wanted.attributes), *filter(None, (wanted.foreground, wanted.background))))
+    if not before.attributes <= wanted.attributes:
+        return f"\x1b[{whole}m", wanted
+    codes = sorted(wanted.attributes - before.attributes)
+    codes += [wanted.foreground or DEFAULT_COLORS[0]] if wanted.foreground != before.foreground else []
+    codes += [wanted.background or DEFAULT_COLORS[1]] if wanted.background != before.background else []
+    return f"\x1b[{min(whole, ';'.join(codes), key=len)}m", wanted
