@@ -86,10 +86,14 @@ class _Known:
     Attributes:
         forms: as they were loaded, and encoded, each behind what gives it away.
         by_head: the forms by their first characters.
+        starts: what a form may begin with that is shorter than those.
+        longest: length of the longest form.
     """
 
     forms: tuple[tuple[str, str], ...] = ()
     by_head: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    starts: frozenset[str] = frozenset()
+    longest: int = 0
 
 
 _known_secrets: tuple[str, ...] = ()  # longest first; replaced whole, under _known_lock, so readers need no lock
@@ -116,7 +120,10 @@ def _known_of(values: tuple[str, ...]) -> _Known:
     for form in forms:
         by_head.setdefault(form[:_SHORTEST], []).append(form)
     return _Known(
-        tuple((_beginning(form), form) for form in forms), {head: tuple(found) for head, found in by_head.items()}
+        tuple((_beginning(form), form) for form in forms),
+        {head: tuple(found) for head, found in by_head.items()},
+        frozenset(form[:length] for form in forms for length in range(1, _SHORTEST)),
+        max(map(len, forms), default=0),
     )
 
 
@@ -143,13 +150,38 @@ def _forms(value: str) -> Iterator[str]:
 
 def whole_words(text: str) -> int:
     """How much of a text that still grows may be masked and shown: all but the last run of characters that secrets are
-    made of, of which only a part may be there yet, and but a key block whose end is still to come.
+    made of, of which only a part may be there yet, and but a key block or a divided secret whose end is still to come.
     """
-    end = len(text.rstrip(_HELD_BACK))
+    end = _before_a_begun(text, len(text.rstrip(_HELD_BACK)))
     begun = text.rfind(_PEM_BEGIN)
     if begun >= 0 and text.find(_PEM_END, begun) < 0:
         end = min(end, begun)
     return max(end, len(text) - LONGEST_SECRET)
+
+
+def _before_a_begun(text: str, end: int) -> int:
+    """Where at the end of `text[:end]` a loaded secret begins whose rest may follow after a break; else `end`."""
+    known = _known_of(_known_secrets)
+    first = max(0, end - min(LONGEST_SECRET, 4 * known.longest))
+    last = end - 1 if text.endswith("\\", first, end) else end  # what it escapes is still to come
+    window = text[first:last]
+    begun = _begun(known, "".join(_ESCAPED_BREAK.sub("", window).split()))
+    return first + _unbroken(window)[-begun] if begun else end
+
+
+def _begun(known: _Known, text: str) -> int:
+    """How many characters at the end of `text` are the beginning of a loaded secret, whose end is missing."""
+    last, found = text[-_SHORTEST:], 0
+    for _, form in known.forms if len(last) == _SHORTEST else ():
+        at = form.find(last)
+        while 0 <= at < len(form) - _SHORTEST:
+            if at + _SHORTEST > found and text.endswith(form[: at + _SHORTEST]):
+                found = at + _SHORTEST
+            at = form.find(last, at + 1)
+    if found:
+        return found
+    shorter = range(min(len(last), _SHORTEST - 1), 0, -1)
+    return next((length for length in shorter if last[-length:] in known.starts), 0)
 
 
 def masked(text: str) -> str:
@@ -213,14 +245,19 @@ def _known_spans(text: str) -> list[tuple[int, int]]:
     if len(compact) != len(text) and len(compact) >= _SHORTEST:
         divided = list(_places(known, compact))
         if divided:
-            breaks = {place for match in _ESCAPED_BREAK.finditer(text) for place in range(*match.span())}
-            at = [index for index, char in enumerate(text) if not char.isspace() and index not in breaks]
+            at = _unbroken(text)
             spans += [(at[start], at[end - 1] + 1) for start, end in divided]
     return spans
 
 
 _ESCAPED_BREAK = re.compile(r"\\[nrt]")
 """A line break or a tab as JSON and Python write it inside of a string."""
+
+
+def _unbroken(text: str) -> list[int]:
+    """Where the characters stand that are neither blanks nor of a line break that was escaped."""
+    breaks = {place for match in _ESCAPED_BREAK.finditer(text) for place in range(*match.span())}
+    return [index for index, char in enumerate(text) if not char.isspace() and index not in breaks]
 
 
 def _places(known: _Known, text: str) -> Iterator[tuple[int, int]]:

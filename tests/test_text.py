@@ -7,6 +7,7 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
@@ -179,6 +180,8 @@ def test_no_sign_of_our_own_needs_the_tables() -> None:
 
 # --- shapes, and forms of what was loaded ------------------------------------------------------------------------
 
+DIVIDED = "planted/Credential+7f3a9c11=e5b2"
+"""All of it are characters that words may be made of."""
 PLANTED = "correct-horse/battery+staple=42 é"
 SHAPES = {
     "telegram": "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc",
@@ -336,3 +339,22 @@ def test_text_in_pieces_is_shown_whole_and_in_order(pieces: list[str]) -> None:
         shown, held = shown + held[:cut], held[cut:]
         assert len(held) <= text.LONGEST_SECRET
     assert shown + held == "".join(pieces)
+
+
+@given(st.data())
+def test_a_secret_that_comes_in_pieces_and_is_divided_is_shown_by_no_piece(data: st.DataObject) -> None:
+    """Wherever line breaks divide it, and wherever the stream is cut."""
+    with forgotten_afterwards():
+        text.remember_secrets([DIVIDED])
+        breaks = data.draw(
+            st.dictionaries(st.integers(1, len(DIVIDED) - 1), st.sampled_from(["\n", " ", "\\n", "\n  "]))
+        )
+        divided = "".join(breaks.get(at, "") + char for at, char in enumerate(DIVIDED))
+        whole = f"the key {divided} is refused"
+        cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=12)))
+        held, shown = "", ""
+        for begin, end in pairwise([0, *cuts, len(whole)]):
+            held += whole[begin:end]
+            cut = text.whole_words(held)
+            shown, held = shown + text.masked(held[:cut]), held[cut:]
+        assert shown + text.masked(held) == f"the key {text.MASK} is refused"

@@ -311,7 +311,7 @@ class NearHost:
         return {"skew": theirs - (sent + now) // 2, "lag": (now - sent) // 2}
 
     def _deliver(self, records: object) -> None:
-        """Records of one snapshot become one delivery. Raises ProtocolError."""
+        """Records of one snapshot become one delivery, under the name that the operator knows. Raises ProtocolError."""
         try:
             for record in records if isinstance(records, list) else ():
                 value = self._assembly.take(record)
@@ -320,7 +320,8 @@ class NearHost:
         except SENSELESS as error:
             raise ProtocolError(f"an invalid snapshot ({type(error).__name__})") from error
         if self._assembly.value is not None and self._opened is not None:
-            self._opened[0](replace(self._assembly.value, events=tuple(self._events)))
+            named = replace(self._assembly.value, host=self.host.name, events=tuple(self._events))
+            self._opened[0](named)
 
     def _move(self, **changes: Any) -> None:
         moved = replace(self.host, **changes)

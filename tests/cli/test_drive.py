@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,60 +17,20 @@ from hypothesis import strategies as st
 
 from clawtop.cli.drive_output import JsonOutput, TextOutput, ToldNowAndThen, Words
 from clawtop.clock import SystemClock
-from clawtop.demo.provider import Act, BreakStream, Raw, Refuse, Respond, ScriptedProvider, Stall, rate_limited
-from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE
-from clawtop.demo.world import PRIMARY, SECONDARY, World, build_world
+from clawtop.demo.provider import Act, BreakStream, Raw, Refuse, Respond, Stall, rate_limited
+from clawtop.demo.threads import LIGHTHOUSE
+from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.events import AccountWait, Phase
 from clawtop.text import remember_secrets
+from tests.support.served_world import ServedWorld, served_world
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@dataclass
-class ServedWorld:
-    """A world whose provider runs in a thread of its own, so that a test can wait for a process."""
-
-    world: World
-    provider: ScriptedProvider = field(default_factory=ScriptedProvider)
-
-    def misbehave(self, act: Act) -> None:
-        self.provider.standing = dict.fromkeys(self.world.keys.values(), act)
-
-    def drive(self, *words: str, message: str | None = "hello", **env: str) -> subprocess.CompletedProcess[str]:
-        options = [] if message is None else ["--message", message]
-        return subprocess.run(
-            [sys.executable, "-m", "clawtop", "drive", "--state-dir", str(self.world.state_dir), *options, *words],
-            cwd=ROOT,
-            env={**os.environ, "HOME": str(self.world.state_dir.parent), **env},
-            capture_output=True,
-            text=True,
-            input="from a pipe",
-            timeout=60,
-            check=False,
-        )
-
-
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[ServedWorld]:
-    made = ServedWorld(build_world(tmp_path, seed=7, clock=SystemClock(), profiles=TWO_AND_ONE))
-    up = threading.Event()
-    end: list[Callable[[], object]] = []
-
-    async def serve() -> None:
-        done = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        end.append(lambda: loop.call_soon_threadsafe(done.set))
-        async with made.provider:
-            made.world.connect(made.provider.base_url)
-            up.set()
-            await done.wait()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    up.wait()
-    yield made
-    end[0]()
-    thread.join()
+    with served_world(tmp_path) as made:
+        yield made
 
 
 def typed(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

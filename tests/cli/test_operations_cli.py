@@ -78,6 +78,22 @@ def test_a_dry_run_touches_nothing(directory: Path, capsys: pytest.CaptureFixtur
     assert tree(directory) == before
 
 
+def test_a_plan_that_is_no_longer_the_one_shown_is_refused(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert clawtop(directory, "clear", "fakeai:one", "--dry-run", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)["plan"]["plan_id"]
+    changing = auth_state(directory)
+    changing["usageStats"]["fakeai:one"]["errorCount"] += 1
+    path = directory / "agents/main/agent/auth-state.json"
+    path.write_text(json.dumps(changing))
+    assert clawtop(directory, "clear", "fakeai:one", "--yes", "--plan", shown) == 1
+    assert "the plan is no longer the one shown" in " ".join(capsys.readouterr().err.split())
+    assert auth_state(directory) == changing
+    assert clawtop(directory, "clear", "fakeai:one", "--dry-run", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)["plan"]["plan_id"]
+    assert clawtop(directory, "clear", "fakeai:one", "--yes", "--plan", shown) == 0
+    assert "cooldownUntil" not in stats(directory)
+
+
 def test_ids_come_out_exact_and_go_in_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = make_state_dir(tmp_path)
     odd = "fakeai:\x1b[31m-ü-\u202e"

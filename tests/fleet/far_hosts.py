@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -71,6 +72,7 @@ def ssh_hosts(root: Path, states: Mapping[str, Path], pids: Path | None = None) 
     """A real sshd on loopback with a name for each state directory; yields a directory with the `ssh` that knows them.
 
     The `ssh` in there is the system's own with a configuration of this test, as a user's `~/.ssh/config` would be.
+    The server's pid is in `root / "sshd.pid"`, its key in `root / "host"`.
     """
     root.mkdir(parents=True, exist_ok=True)
     root.chmod(0o700)
@@ -101,9 +103,11 @@ def ssh_hosts(root: Path, states: Mapping[str, Path], pids: Path | None = None) 
     Path("/run/sshd").mkdir(exist_ok=True) if os.geteuid() == 0 else None
     server = subprocess.Popen([SSHD, "-D", "-f", str(root / "sshd_config")], stderr=subprocess.DEVNULL)
     try:
+        (root / "sshd.pid").write_text(str(server.pid))
         _wait_for(port, server)
         yield wrapper.parent
     finally:
+        server.send_signal(signal.SIGCONT)
         server.terminate()
         server.wait(timeout=30)
 

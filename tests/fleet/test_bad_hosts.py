@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from clawtop.view.fleet_rows import plain_lines, report
 from clawtop.view.line import text_of
 from tests.fleet.far_hosts import container_command, has_sshd, ssh_hosts
 from tests.fleet.test_near import HELLO, FakePipe
+from tests.fleet.test_real_hosts import Cutting
 from tests.support.clocks import ManualClock, settle
 from tests.support.samples import copy, sample
 
@@ -163,7 +165,10 @@ async def test_two_hundred_hosts_and_a_quarter_of_them_hangs() -> None:
         assert {host.name for host in fleet.hosts if host.link is HostLink.UNREACHABLE} == silent
 
 
-@pytest.mark.skipif(not has_sshd(), reason="needs OpenSSH's server (Debian: openssh-server)")
+needs_sshd = pytest.mark.skipif(not has_sshd(), reason="needs OpenSSH's server (Debian: openssh-server)")
+
+
+@needs_sshd
 async def test_what_a_real_ssh_refuses_is_said_with_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = copy(sample("2026.5.20", "healthy"), tmp_path / "states").state_dir
     root = tmp_path / "ssh"
@@ -199,3 +204,49 @@ async def test_what_a_real_ssh_refuses_is_said_with_what_helps(tmp_path: Path, m
             hosts = by_name(fleet)
             assert {name: words in hosts[name].why for name, words in names.items()} == dict.fromkeys(names, True)
             assert all(hosts[name].hint for name in ("password", "changed", "unknown"))
+
+
+@needs_sshd
+async def test_a_real_sshd_that_hangs_before_its_banner_is_named_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = copy(sample("2026.5.20", "healthy"), tmp_path / "states").state_dir
+    with ssh_hosts(tmp_path / "ssh", {"good": state}) as path:
+        program = path / "ssh"  # of an option that is given twice ssh takes the first
+        program.write_text(program.read_text().replace('"$@"', '-o ConnectTimeout=3 "$@"'))
+        monkeypatch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+        server = int((tmp_path / "ssh/sshd.pid").read_text())
+        os.kill(server, signal.SIGSTOP)
+        connect = CommandTransport(None, SystemClock())
+        fleet = Fleet([HostSpec("good")], connect, SystemClock(), chance=lambda: 0.0)
+        async with running(fleet):
+            await until(lambda: fleet.hosts[0].link is HostLink.UNREACHABLE)
+            assert "does not answer" in fleet.hosts[0].why
+            os.kill(server, signal.SIGCONT)
+            await until(lambda: fleet.hosts[0].summary is not None)
+
+
+@needs_sshd
+async def test_a_host_that_changes_its_key_while_it_is_watched_is_trusted_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = copy(sample("2026.5.20", "healthy"), tmp_path / "states").state_dir
+    root = tmp_path / "ssh"
+    with ssh_hosts(root, {"good": state}) as path:
+        monkeypatch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+        connect = Cutting(None)
+        fleet = Fleet([HostSpec("good")], connect, SystemClock(), chance=lambda: 0.0)
+        async with running(fleet):
+            await until(lambda: fleet.hosts[0].summary is not None)
+            for part in ("host", "host.pub"):
+                (root / part).unlink()
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(root / "host")], check=True)
+            os.kill(int((root / "sshd.pid").read_text()), signal.SIGHUP)  # it starts itself anew
+            before = len(connect.processes)
+            for process in connect.processes:
+                os.killpg(process.pid, signal.SIGKILL)
+            await until(lambda: len(connect.processes) > before and "changed" in fleet.hosts[0].why)
+            host = fleet.hosts[0]
+            assert (host.link, host.level) == (HostLink.UNREACHABLE, 3)
+            assert "ssh-keygen -R" in host.hint
+            assert host.summary is not None, "what it said last is still shown"

@@ -224,6 +224,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "        return over\n",
         ("tests/ui/test_operations.py::test_a_dashboard_that_disarmed_itself_meanwhile_does_nothing",),
     ),
+    Mutant(
+        "a plan is carried out although it is no longer the one that was shown",
+        "if args.plan is not None and args.plan != plan.fingerprint:",
+        'if args.plan is not None and args.plan == "":',
+        ("tests/cli/test_operations_cli.py::test_a_plan_that_is_no_longer_the_one_shown_is_refused",),
+    ),
     # --- secrets and control bytes -----------------------------------------------------------------------------------
     Mutant(
         "a short secret inside a long one uncovers the rest",
@@ -291,6 +297,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "if self._failing or not same_content(self._latest, snapshot):",
         "if self._failing or snapshot is not self._latest:",
         ("tests/engine/test_hub.py::test_the_first_snapshot_comes_at_once_and_equal_ones_are_not_delivered",),
+    ),
+    Mutant(
+        "a jump goes to the session of another agent with the same key",
+        "                and target.agent in (None, found.agent)\n",
+        "",
+        ("tests/ui/test_dashboard.py::test_of_two_agents_with_one_session_key_the_right_one_is_found",),
     ),
     # --- several hosts -----------------------------------------------------------------------------------------------
     Mutant(

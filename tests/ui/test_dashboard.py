@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from clawtop.commands import Arming, Context
-from clawtop.core.model import Snapshot, UsageStats
+from clawtop.commands import Arming, Context, Target, TargetKind
+from clawtop.core.model import Session, Snapshot, UsageStats
 from clawtop.errors import StateUnreadableError
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.commands.palette import InOrder, entries
@@ -280,6 +280,19 @@ async def test_a_dashboard_that_was_started_read_only_cannot_be_armed() -> None:
         await pilot.pause()
         assert "READ-ONLY (locked)" in screen_lines(app)[0]
         assert said(screen_lines(app)) == "Arm: this dashboard was started read-only"
+
+
+@pytest.mark.parametrize("name", ["main", "ops"])
+async def test_of_two_agents_with_one_session_key_the_right_one_is_found(name: str) -> None:
+    twins = tuple(Session(each, "global", f"of-{each}", None, updated_at=NOW) for each in ("main", "ops"))
+    app, _, _ = make_app(replace(CALM, agents=(agent("main", ()), agent("ops", ())), sessions=twins))
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.pause()
+        view = app.view
+        assert isinstance(view, OverviewScreen)
+        assert view.select(Target(TargetKind.SESSION, "global", name))
+        assert view.target is not None
+        assert (view.target.id, view.target.agent) == ("global", name)
 
 
 async def test_filter_while_typing_keep_and_clear() -> None:
