@@ -86,14 +86,22 @@ def open_file(
         NotAllowedError: a link that is not followed, not a regular file, another user's, or one with two names.
         OSError: as `os.open`.
     """
+    return _opened_and_seen(path, flags, mode, follow=follow, owner=owner, only_name=only_name)[0]
+
+
+def _opened_and_seen(
+    path: str | Path, flags: int, mode: int, *, follow: Follow, owner: int | None, only_name: bool
+) -> tuple[int, os.stat_result]:
+    """`open_file`, with what the descriptor was found to be."""
     where = os.fspath(path)
     descriptor = _opened(where, flags, mode, follow)
     try:
-        _check(where, os.fstat(descriptor), owner, only_name=only_name)
+        facts = os.fstat(descriptor)
+        _check(where, facts, owner, only_name=only_name)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return descriptor, facts
 
 
 def reader(path: str | Path, *, follow: Follow = Follow.NEVER, owner: int | None = None) -> BufferedReader:
@@ -104,9 +112,8 @@ def reader(path: str | Path, *, follow: Follow = Follow.NEVER, owner: int | None
 def read(path: str | Path, limit: int, *, follow: Follow = Follow.NEVER, owner: int | None = None) -> Content:
     """All of a file of at most `limit` bytes. Raises TooLargeError, and as `open_file`."""
     where = os.fspath(path)
-    descriptor = open_file(where, follow=follow, owner=owner)
+    descriptor, facts = _opened_and_seen(where, os.O_RDONLY, 0o600, follow=follow, owner=owner, only_name=False)
     try:
-        facts = os.fstat(descriptor)
         if facts.st_size > limit:
             raise TooLargeError(errno.EFBIG, f"is larger than {_amount(limit)}", where)
         data = _everything(descriptor, facts.st_size, limit)

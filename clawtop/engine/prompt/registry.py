@@ -182,7 +182,9 @@ class PromptRegistry:
         return holder
 
     async def _take(self, session_file: Path, wish: _Wish, foreign: Foreign | None) -> HeldPrompt:
-        path, who = canonical(session_file), await self._claimant(wish)
+        named = _named(session_file)
+        path = canonical(named) if named.is_symlink() else str(named)
+        who = await self._claimant(wish)
         try:
             holding = await self._grant(path, who, wish)
             if foreign is not None:
@@ -194,7 +196,7 @@ class PromptRegistry:
             raise
         waited_ms = self._since(wish.began)
         self._tell(EventKind.ACQUIRE, f"{who.run_id} holds the prompt", path, who, duration_ms=waited_ms)
-        holder = HeldPrompt(self, holding, _named(session_file), record=path, stop=wish.on_stop, waited_ms=waited_ms)
+        holder = HeldPrompt(self, holding, named, record=path, stop=wish.on_stop, waited_ms=waited_ms)
         self._out[who.token] = holder
         return holder
 

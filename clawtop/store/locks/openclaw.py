@@ -137,8 +137,12 @@ class Proposal:
 
 
 def lock_content(payload: Mapping[str, Any], *, newline: bool = True) -> bytes:
-    """The bytes of a lock as OpenClaw writes them: JSON indented by two spaces; 2026.3 ends without a newline."""
-    return (json.dumps(payload, indent=2) + ("\n" if newline else "")).encode()
+    """The bytes of a lock, of plain values, as OpenClaw writes them: JSON indented by two spaces; 2026.3 ends without a
+    newline.
+    """
+    members = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in payload.items())
+    end = "\n" if newline else ""
+    return f"{{\n{members}\n}}{end}".encode()
 
 
 def timestamp(now: int) -> str:

@@ -23,7 +23,7 @@ def load(path: Path) -> Admission:
     return parsed(content(path))
 
 
-def content(path: Path) -> bytes:
+def content(path: str | Path) -> bytes:
     """The content of `path`. Raises OSError."""
     return door.read(path, _MAX_RECORD_BYTES).data
 
@@ -41,7 +41,7 @@ def dumped(state: Admission) -> bytes:
     return _text_of(_written(state))
 
 
-def save(path: Path, state: Admission, author: str) -> None:
+def save(path: str | Path, state: Admission, author: str) -> None:
     """Write `state` to `path` in one step, or remove the file if nobody holds or awaits the session.
 
     Not flushed to disk: a record names live processes, and none survives a power failure.

@@ -252,6 +252,7 @@ class HolderRecords:
         self.directory = presence.directory
         self._steps = _steps(presence.directory)
         self._read: dict[str, tuple[bytes, Admission]] = {}
+        self._places: dict[str, tuple[str, str]] = {}
 
     def apply(self, session_file: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
         """One step on the record of a canonical `session_file`, or None while another process is changing it. Dead
@@ -263,12 +264,11 @@ class HolderRecords:
         """
         if isinstance(request, Ask):
             self.presence.assert_visible()
-        key = record_key(session_file)
+        key, path = self._place(session_file)
         with self._exclusive(key) as entered:
             if not entered:
                 return None
-            path = self.directory / f"{key}.json"
-            before = self._load(path, key, session_file)
+            before = self._load(session_file)
             dead = frozenset(member for member in before.members if not self.presence.alive(member))
             state, effects = step(before, Bury(dead), now) if dead else (before, ())
             state, more = step(state, request, now)
@@ -281,16 +281,26 @@ class HolderRecords:
 
     def holder(self, session_file: str) -> Holding | None:
         """Who holds a canonical session file, if alive. An unreadable record counts as nobody."""
-        key = record_key(session_file)
         try:
-            holding = self._parsed(key).holder
+            holding = self._parsed(session_file).holder
         except (OSError, ValueError):
             return None
         return holding if holding is not None and self.presence.alive(holding.who.member) else None
 
-    def _parsed(self, key: str) -> Admission:
+    def _place(self, session_file: str) -> tuple[str, str]:
+        """The key of a session's record, and its path."""
+        known = self._places.get(session_file)
+        if known is None:
+            if len(self._places) >= MOST_READ:
+                self._places.clear()
+            key = record_key(session_file)
+            known = self._places[session_file] = key, str(self.directory / f"{key}.json")
+        return known
+
+    def _parsed(self, session_file: str) -> Admission:
         """The current record; unchanged bytes are not parsed again. Raises like `holder_record.load`."""
-        content = holder_record.content(self.directory / f"{key}.json")
+        key, path = self._place(session_file)
+        content = holder_record.content(path)
         known = self._read.get(key)
         if known is None or known[0] != content:
             if len(self._read) >= MOST_READ:
@@ -315,14 +325,15 @@ class HolderRecords:
         finally:
             os.close(lock)
 
-    def _load(self, path: Path, key: str, session_file: str) -> Admission:
+    def _load(self, session_file: str) -> Admission:
         try:
-            return self._parsed(key)
+            return self._parsed(session_file)
         except FileNotFoundError:
             return Admission(session_file)
         except (OSError, ValueError) as error:
             living = [member for member in _members(self.directory) if self.presence.alive(member)]
             if living != [self.presence.member] or session_file in self.presence.held:
+                path = Path(self._place(session_file)[1])
                 raise RefusedError(
                     f"the holder record {path.name} cannot be read",
                     hint=f"once no clawtop is running, remove {safe(path)}",
