@@ -21,10 +21,12 @@ from clawtop.commands import (
     verbs,
     why_not,
 )
+from clawtop.core import settings
 from clawtop.core.incident.timeline import ABOUT, KIND_GROUPS
 from clawtop.core.model import EventKind
 from clawtop.ui.commands.dispatch import HANDLERS
-from clawtop.ui.screens.views import VIEWS, open_view
+from clawtop.ui.palettes import THEMES
+from clawtop.ui.screens.views import SCREENS, open_view
 from clawtop.view.row_plans import PLANNERS
 from tests.support.worlds import INCIDENT
 
@@ -61,7 +63,12 @@ def test_every_plan_is_a_dangerous_command() -> None:
     assert {command(command_id).dangerous for command_id in PLANNERS} == {True}
 
 
-@pytest.mark.parametrize("command_id", VIEWS)
+def test_each_view_and_theme_that_can_be_set_is_there() -> None:
+    assert tuple(SCREENS) == tuple(view for view in settings.VIEWS if view != "overview")
+    assert THEMES == settings.THEMES
+
+
+@pytest.mark.parametrize("command_id", SCREENS)
 def test_every_view_is_a_command_and_opens(command_id: str) -> None:
     assert command(command_id).keys
     assert open_view(command_id).view_id == command_id

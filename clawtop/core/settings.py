@@ -15,6 +15,7 @@ from clawtop.core.nearest import did_you_mean
 from clawtop.text import safe
 
 VIEWS = ("overview", "tree", "lanes", "timeline", "forecast", "warnings")
+"""The dashboard's views, in the order of their tabs; each is a command of `commands.table`."""
 THEMES = ("lobster", "paper", "contrast", "ansi", "plain")
 ENVIRONMENT_PREFIX = "CLAWTOP_"
 

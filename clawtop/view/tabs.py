@@ -5,13 +5,13 @@ from __future__ import annotations
 from clawtop.commands import command, key_label
 from clawtop.core.model import EventKind, Snapshot
 from clawtop.core.operations.loaded import LOG
+from clawtop.core.settings import VIEWS
 from clawtop.text import cells
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import clock_time, sparkline
 from clawtop.view.line import Line, Piece, Tone, cut, fitted, width_of
 
-VIEWS = ("overview", "tree", "lanes", "timeline", "forecast", "warnings")
 MINUTES = 20
 _MINUTE_MS = 60_000
 _GAP = "  "

@@ -18,6 +18,7 @@ from clawtop.commands import COMMANDS, command, key_label
 from clawtop.core.model import Gateway, GatewayState, Snapshot
 from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt
+from clawtop.core.settings import VIEWS
 from clawtop.store.locks.processes import UncheckedProcesses
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import ELLIPSIS
@@ -25,7 +26,6 @@ from clawtop.ui.ports import StoreHolder
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.tables import TablesScreen
 from clawtop.view.line import text_of
-from clawtop.view.tabs import VIEWS
 from clawtop.view.tour import TOUR, Tour
 from tests.support.big_state import NOW as BIG_NOW
 from tests.support.big_state import make as make_big

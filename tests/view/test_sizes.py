@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import Lock, LockFile, LockKind, Problem, Snapshot, VerdictKind
+from clawtop.core.settings import VIEWS
 from clawtop.text import ELLIPSIS
 from clawtop.view.columns import Env, Table, heading, placed, plain_row
 from clawtop.view.facts import Facts
@@ -21,7 +22,7 @@ from clawtop.view.line import text_of, width_of
 from clawtop.view.plain import plain_lines
 from clawtop.view.report import report
 from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
-from clawtop.view.tabs import VIEWS, tab_at, tabs_line
+from clawtop.view.tabs import tab_at, tabs_line
 from clawtop.view.timeline_rows import timeline_table
 from clawtop.view.tree_rows import tree_table
 from clawtop.view.warning_columns import all_problems

@@ -8,6 +8,7 @@ from clawtop.commands import meant, why_not
 from clawtop.ui.commands import driving, incident, looking
 from clawtop.ui.commands.looking import on_tables, to_view
 from clawtop.ui.commands.operating import operate, unlock_refused
+from clawtop.ui.screens.views import SCREENS
 from clawtop.ui.shell import Shell
 from clawtop.view.line import Tone
 
@@ -15,11 +16,7 @@ Handler = Callable[[Shell], None]
 
 HANDLERS: Mapping[str, Handler] = {
     "overview": looking.to_overview,
-    "tree": to_view("tree"),
-    "lanes": to_view("lanes"),
-    "timeline": to_view("timeline"),
-    "forecast": to_view("forecast"),
-    "warnings": to_view("warnings"),
+    **{view: to_view(view) for view in SCREENS},
     "jump": looking.jump,
     "only": looking.narrow,
     "kinds": looking.kinds,

@@ -8,18 +8,18 @@ from typing import cast
 
 from clawtop.ui.screens.base import DashboardScreen
 
-VIEWS: Mapping[str, str] = {
+SCREENS: Mapping[str, str] = {
     "tree": "clawtop.ui.screens.incident:TreeScreen",
     "lanes": "clawtop.ui.screens.incident:LanesScreen",
     "timeline": "clawtop.ui.screens.incident:TimelineScreen",
     "forecast": "clawtop.ui.screens.incident:ForecastScreen",
     "warnings": "clawtop.ui.screens.warnings:WarningsScreen",
 }
-"""Views that open over the overview; each command is in the table of commands, with its key."""
+"""Views that open over the overview: id of the view and of its command -> module and class."""
 
 
 def open_view(command_id: str) -> DashboardScreen:
     """A new screen of this view. Raises KeyError."""
-    module_name, _, class_name = VIEWS[command_id].partition(":")
+    module_name, _, class_name = SCREENS[command_id].partition(":")
     screen = getattr(importlib.import_module(module_name), class_name)()
     return cast("DashboardScreen", screen)
