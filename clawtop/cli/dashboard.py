@@ -39,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=VIEWS,
         help="the view to open first (default: the tree when something is blocked, else the overview)",
     )
-    from clawtop.cli.fleet import add_host_arguments
+    from clawtop.cli.fleet import BEFORE_VERB, add_host_arguments
 
-    add_host_arguments(group)
+    add_host_arguments(group, BEFORE_VERB)
     group.add_argument("--bell", action="store_true", help="ring the terminal bell on a notice")
     group.add_argument("--notify", action="store_true", help="send notices to the terminal (OSC 9)")
     group.add_argument(
@@ -55,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open the dashboard, or the fleet's where hosts are named. Without a terminal: print the status once."""
-    if args.host or args.hosts is not None:
-        from clawtop.cli.fleet import host_specs, watch
+    from clawtop.cli.fleet import host_specs, named_before, watch
 
+    if named_before(args).option is not None:
         return watch(args, host_specs(args))
     from clawtop.cli.common import has_terminal
 

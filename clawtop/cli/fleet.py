@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from clawtop.errors import OperationFailedError, UsageError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from clawtop.clock import Clock
     from clawtop.core.fleet.hosts import Host
@@ -39,31 +40,92 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_host_arguments(parser: argparse._ActionsContainer) -> None:
-    """Add the options that name hosts and how to reach them."""
+BEFORE_VERB = "before_verb_"
+
+
+def add_host_arguments(parser: argparse._ActionsContainer, place: str = "") -> None:
+    """Add the options that name hosts and how to reach them. `place`: what their destinations begin with."""
     parser.add_argument(
-        "--host", metavar="H", action="append", default=[], help="a host, as ssh knows it; may be repeated"
+        "--host",
+        metavar="H",
+        action="append",
+        default=[],
+        dest=f"{place}host",
+        help="a host, as ssh knows it; may be repeated",
     )
     parser.add_argument(
-        "--hosts", metavar="FILE", type=Path, help="a file with one host per line: NAME [TRANSPORT ...]"
+        "--hosts",
+        metavar="FILE",
+        type=Path,
+        dest=f"{place}hosts",
+        help="a file with one host per line: NAME [TRANSPORT ...]",
     )
     parser.add_argument(
         "--transport",
         metavar="COMMAND",
+        dest=f"{place}transport",
         help="the command that runs things on a host instead of ssh, such as 'docker exec -i {host}'",
     )
 
 
 def host_specs(args: argparse.Namespace) -> tuple[HostSpec, ...]:
-    """The hosts that the options name. Raises UsageError; OperationFailedError when the file cannot be read."""
+    """The hosts that the options name, before the verb and after it.
+
+    Raises UsageError; OperationFailedError when a file cannot be read.
+    """
     from clawtop.fleet.transport import host_spec
 
-    lines = [*args.host, *(_lines_of(args.hosts) if args.hosts is not None else ())]
-    lines = lines or args.settings["fleet.hosts"]
-    return tuple(host_spec(line, args.transport) for line in lines)
+    asked = named_before(args)
+    transport = getattr(args, "transport", None) or asked.transport
+    specs = [host_spec(line, transport) for line in (*asked.host, *getattr(args, "host", ()))]
+    files = [path for path in (asked.hosts, getattr(args, "hosts", None)) if path is not None]
+    for path in files:
+        specs += _specs_in(path, transport)
+    if not specs and not files:
+        specs = [host_spec(line, transport) for line in args.settings["fleet.hosts"]]
+    if not specs:
+        raise UsageError(
+            "no host is named",
+            hint="clawtop fleet status --host HOST, or hosts = [...] under [fleet] in the config",
+        )
+    return tuple(specs)
 
 
-def _lines_of(path: Path) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class NamedHosts:
+    """What the three options were given."""
+
+    host: Sequence[str]
+    hosts: Path | None
+    transport: str | None
+
+    @property
+    def option(self) -> str | None:
+        """One of them that was given."""
+        given = {"--host": self.host, "--hosts": self.hosts, "--transport": self.transport}
+        return next((name for name, value in given.items() if value), None)
+
+
+def named_before(args: argparse.Namespace) -> NamedHosts:
+    """What was given before the verb, or without a verb."""
+    return NamedHosts(*(getattr(args, BEFORE_VERB + name) for name in ("host", "hosts", "transport")))
+
+
+def _specs_in(path: Path, transport: str | None) -> Iterator[HostSpec]:
+    from clawtop.fleet.transport import host_spec
+
+    none = True
+    for number, line in _lines_of(path):
+        none = False
+        try:
+            yield host_spec(line, transport)
+        except UsageError as error:
+            raise UsageError(f"line {number} of {safe(path)}: {error.title}", hint=error.hint) from error
+    if none:
+        raise UsageError(f"the hosts file {safe(path)} names no host", hint="one host per line: NAME [TRANSPORT ...]")
+
+
+def _lines_of(path: Path) -> Iterator[tuple[int, str]]:
     from clawtop.store import door
 
     try:
@@ -72,20 +134,15 @@ def _lines_of(path: Path) -> Iterator[str]:
         raise OperationFailedError(
             f"the hosts file {safe(path)} cannot be read: {error.strerror}", unchanged="no host was contacted"
         ) from error
-    for line in text.splitlines():
+    for number, line in enumerate(text.splitlines(), start=1):
         told = line.partition("#")[0].strip()
         if told:
-            yield told
+            yield number, told
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask every host once. Exit 0, or the worst host's level with `--check`."""
     specs = host_specs(args)
-    if not specs:
-        raise UsageError(
-            "no host is named",
-            hint="clawtop fleet status --host HOST, or hosts = [...] under [fleet] in the config",
-        )
     if args.what is None and not (args.json or args.check):
         return watch(args, specs)
     return _shown(_asked(specs, args.wait), args)

@@ -161,7 +161,18 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         _refuse(parser, args.verb, unknown)
+    _refuse_other_hosts(parser, args)
     return args
+
+
+def _refuse_other_hosts(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """A verb works on this machine: it must not be taken for one that works on the hosts named before it."""
+    from clawtop.cli.fleet import named_before
+
+    if args.verb not in {None, "fleet"} and (option := named_before(args).option):
+        parser.error(
+            f"{option} is for the dashboard and for clawtop fleet; clawtop {args.verb} works on the machine it runs on"
+        )
 
 
 def _refuse(parser: argparse.ArgumentParser, verb: str | None, unknown: Sequence[str]) -> NoReturn:
