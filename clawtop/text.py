@@ -143,7 +143,7 @@ def _forms(value: str) -> Iterator[str]:
         return
     for before in range(3):
         text = base64.b64encode(b"\0" * before + raw + b"\0\0").decode("ascii")
-        inner = text[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]  # what depends on nothing beside it
+        inner = text[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]  # independent of the bytes around it
         yield inner
         yield inner.replace("+", "-").replace("/", "_")
 
@@ -163,7 +163,7 @@ def _before_a_begun(text: str, end: int) -> int:
     """Where at the end of `text[:end]` a loaded secret begins whose rest may follow after a break; else `end`."""
     known = _known_of(_known_secrets)
     first = max(0, end - min(LONGEST_SECRET, 4 * known.longest))
-    last = end - 1 if text.endswith("\\", first, end) else end  # what it escapes is still to come
+    last = end - 1 if text.endswith("\\", first, end) else end  # the character after the backslash has not arrived yet
     window = text[first:last]
     begun = _begun(known, "".join(_ESCAPED_BREAK.sub("", window).split()))
     return first + _unbroken(window)[-begun] if begun else end

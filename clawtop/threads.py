@@ -24,7 +24,7 @@ class DaemonThreads(ThreadPoolExecutor):
     """
 
     def __init__(self) -> None:
-        super().__init__(max_workers=1)  # its own thread is never started
+        super().__init__(max_workers=1)  # the base class's own thread is never started
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._guard = threading.Lock()
         self._unfinished = 0

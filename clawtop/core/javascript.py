@@ -45,7 +45,7 @@ def parse_date(text: str) -> int | None:
     return _parsed_date(text) if len(text) <= _LONGEST_DATE else None
 
 
-@lru_cache(maxsize=4096)  # the same few hundred locks are judged again and again
+@lru_cache(maxsize=4096)  # the dates of the same locks are read at every snapshot
 def _parsed_date(text: str) -> int | None:
     match = _DATE_TIME.fullmatch(text.strip())
     if match is None:

@@ -135,7 +135,7 @@ class EarlyScreen:
         changed[0] &= ~INPUT_FLAGS
         changed[3] &= ~FLAGS
         changed[6][termios.VMIN] = 1
-        changed[6][termios.VSUSP] = NO_KEY  # nobody is there yet who could give the terminal back and take it again
+        changed[6][termios.VSUSP] = NO_KEY  # Ctrl-Z: nothing can restore the terminal and switch it back yet
         termios.tcsetattr(descriptor, termios.TCSANOW, changed)
         signal.signal(signal.SIGWINCH, self._lose)
         self._output = TerminalOutput(screen_file(), lambda: None)
@@ -169,7 +169,7 @@ class EarlyScreen:
                 termios.tcsetattr(0, termios.TCSANOW, self.attributes)
 
 
-_early: EarlyScreen | None = None  # that waits for Textual
+_early: EarlyScreen | None = None  # the one that is shown until Textual takes over
 
 
 def early_screen(theme: str | None, environment: Mapping[str, str], *, ascii_glyphs: bool) -> EarlyScreen | None:

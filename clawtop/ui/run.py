@@ -117,7 +117,7 @@ async def show(app: ClawtopApp, *, mouse: bool) -> None:
 
 def settle_memory() -> None:
     """Exempt what was loaded to start from garbage collection: it stays to the end."""
-    gc.collect()  # frozen garbage would stay for good too
+    gc.collect()  # garbage that is frozen would never be freed
     give_back_memory()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

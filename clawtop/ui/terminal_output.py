@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ENTER_ALTERNATE = "\x1b[?1049h"
 
-_drivers: set[LinuxDriver] = set()  # that have taken a terminal; touched by the loop's thread
+_drivers: set[LinuxDriver] = set()  # drivers in application mode; used by the event loop's thread alone
 
 
 def drawn_on() -> bool:

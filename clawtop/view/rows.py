@@ -181,7 +181,7 @@ def warning_table(env: Env) -> Table[Problem]:
 
 
 def _problem_table(env: Env, problems: tuple[Problem, ...]) -> Table[Problem]:
-    general = len(env.facts.snapshot.warnings)  # as many as the headline says; the others are told on their rows too
+    general = len(env.facts.snapshot.warnings)  # as in the headline; the others are also on their rows
     note = f"{len(problems)}, {general} general" if 0 < general < len(problems) else f"{len(problems)}"
     return Table(
         "warnings",

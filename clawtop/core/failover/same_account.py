@@ -90,7 +90,7 @@ def after_failure(
 def _is_long(message: str) -> bool:
     if not message:
         return False
-    from clawtop.core.failure.retry_evidence import speaks_of_a_long_limit  # what reads texts, only where there is one
+    from clawtop.core.failure.retry_evidence import speaks_of_a_long_limit  # heavy: most failures have no text
 
     return speaks_of_a_long_limit(message)
 

@@ -75,7 +75,7 @@ def _locks(scene: HealthScene) -> Iterator[Cause]:
     found = [lock for lock in scene.snapshot.locks if lock.verdict.kind is VerdictKind.STALE and lock.leaked is None]
     stale = [lock for lock in found if lock.file.kind is not LockKind.GATEWAY]
     doors = [lock for lock in found if lock.file.kind is LockKind.GATEWAY]
-    if doors and scene.snapshot.gateway.state is not GatewayState.DEAD:  # else it shows that it is dead
+    if doors and scene.snapshot.gateway.state is not GatewayState.DEAD:  # a dead gateway has a cause of its own
         yield Cause(
             "stale-lock",
             f"{counted(len(doors), 'gateway lock')} of a dead process: a gateway was killed there, or keeps its lock "

@@ -50,7 +50,7 @@ def undoable(events: Iterable[Event]) -> tuple[PastOperation, ...]:
 def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None = None) -> Plan:
     """Take an operation back: the last one, or the one named. Refused if the values have changed since."""
     candidates = undoable(events)
-    if operation_id is None:  # one that never ended may have changed nothing: then it is not the last one
+    if operation_id is None:  # an operation that never ended counts only if its change is there
         candidates = tuple(item for item in candidates if not item.unfinished or _stands(snapshot, item))
     past = next((item for item in candidates if operation_id in {None, item.id}), None)
     if past is None:

@@ -71,7 +71,7 @@ class BackendWatch:
     ) -> list[BackendProcess]:
         assert self._table is not None  # noqa: S101 - look has seen it
         found: list[BackendProcess] = []
-        roots: dict[int, int] = {}  # of a backend's stack, by its members
+        roots: dict[int, int] = {}  # pid -> the root of the backend's process tree that it belongs to
         own = self._table.environment(gateway) if kin else {}
         leases: Mapping[str, str] | None = None
         for process in kin:

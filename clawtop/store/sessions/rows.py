@@ -59,9 +59,9 @@ class JsonSessions:
         self._final_under: tuple[Gateway, bool] | None = None
         self._trajectories: dict[str, tuple[Stamp, tuple[TrajectoryRun, ...]]] = {}
         self._transcripts: dict[str, tuple[Stamp, tuple[Exchange, ...]]] = {}
-        self._places: dict[str, str] = {}  # directory of sessions -> the agent that is named for it
+        self._places: dict[str, str] = {}  # sessions directory -> the agent that it is listed under
         self._unlisted: dict[str, UnlistedTranscripts] = {}
-        self._named: tuple[tuple[SessionsRead, ...], frozenset[str]] = ((), frozenset())  # by what was read
+        self._named: tuple[tuple[SessionsRead, ...], frozenset[str]] = ((), frozenset())  # reads -> their names
         self._next_quiet = 0
         self._looked: set[str] = set()
 

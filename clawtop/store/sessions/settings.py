@@ -77,7 +77,7 @@ class RunContexts:
     """Caches `run_context` as long as the trajectory is unchanged. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Stamp, RunContext]] = {}  # replaced whole items: no lock
+        self._known: dict[str, tuple[Stamp, RunContext]] = {}  # items are replaced as a whole, so no lock is needed
 
     def known(self, session_file: str) -> RunContext | None:
         """The context if nothing must be read for it; else None."""

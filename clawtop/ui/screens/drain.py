@@ -148,7 +148,7 @@ class DrainScreen(DialogScreen):
         finally:
             self._looking = False
         if self._preview is not None and self._preview.of(self._wishes) is None:
-            self._look()  # other wishes, meanwhile, of which this one says nothing
+            self._look()  # the options have changed meanwhile: this preview does not cover them
         self.refresh_time()
 
     def _told(self, preview: DrainPreview) -> None:

@@ -45,7 +45,7 @@ class TablesScreen(TableControl, DashboardScreen):
 
     def compose(self) -> ComposeResult:
         options = shell(self).options
-        for table in self.tables:  # before any shows rows: the cursor stays on the row that was first
+        for table in self.tables:  # before rows are shown: the cursor stays on the row that is first then
             table.wanted = options.columns.get(table.id or "", ())
             table.sorting = Sorting.parse(options.sorting.get(table.id or "", ""))
         yield from super().compose()
@@ -60,7 +60,7 @@ class TablesScreen(TableControl, DashboardScreen):
         tables, place = self.tables, self.tables.index(self.current)
         others = (tables[(place + step * n) % len(tables)] for n in range(1, len(tables)))
         following = next((table for table in others if table.last >= 0), self.current)
-        following.display = True  # a hidden one, beside a zoomed table, takes no focus
+        following.display = True  # beside a zoomed table the others are hidden, and a hidden one takes no focus
         self.set_focus(following)  # at once: the next key may be typed already
         self.call_after_refresh(self.refresh_state)
 

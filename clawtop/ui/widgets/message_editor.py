@@ -27,7 +27,7 @@ class MessageEditor(TextArea):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("pagedown", "screen.page(1)", show=False),  # it is four lines high: what is above it is longer
+        Binding("pagedown", "screen.page(1)", show=False),  # of the dialog: the editor has only four lines
         Binding("pageup", "screen.page(-1)", show=False),
     ]
 
@@ -68,7 +68,7 @@ class MessageEditor(TextArea):
             event.prevent_default()
             self.post_message(self.Sent())
             return
-        if event.key == "tab":  # a pasted one must not lead to a button that the next line's end would press
+        if event.key == "tab":  # a pasted tab must not focus a button, which the next pasted line end would press
             event.stop()
             event.prevent_default()
             self.insert(TAB)
