@@ -171,7 +171,8 @@ class NearHost:
         except TimeoutError:
             trouble = Diagnosis("it does not answer in time")
         except OSError as error:
-            return Diagnosis(f"the command cannot be started here: {shown(error.strerror or error, 120)}")
+            program = self.spec.transport[0] if self.spec.transport else "ssh"
+            return Diagnosis(f"{shown(program, 60)} cannot be started here: {shown(error.strerror or error, 120)}")
         except EOFError:
             greeted = False
         except ProtocolError as error:

@@ -464,6 +464,6 @@ def routing(quick: bool) -> Iterator[Row]:
 
 
 BENCHES = (
-    Bench("engine", "a turn beside bare httpx and litellm.Router; rotation with a held store lock", 170, 45, figures),
+    Bench("engine", "a turn beside bare httpx and litellm.Router; rotation with a held store lock", 130, 45, figures),
     Bench("routing", "two deployments, one rate-limited; most of it is pauses", 75, 15, routing),
 )

@@ -234,7 +234,7 @@ BENCHES = tuple(
     Bench(
         f"fleet-{number}",
         f"{number} hosts on one screen",
-        85,
+        80,
         20,
         functools.partial(figures, number),
         number > SIZES[0],

@@ -155,4 +155,4 @@ def imported_lab(version: str, home: Path) -> Iterator[DatabaseLab]:
             lab.stop()
 
 
-BENCHES = (Bench("gateway", "what a real gateway feels of being watched, and of a clear", 150, 80, figures, long=True),)
+BENCHES = (Bench("gateway", "what a real gateway feels of being watched, and of a clear", 120, 80, figures, long=True),)

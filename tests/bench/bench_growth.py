@@ -141,4 +141,4 @@ def figures(quick: bool) -> Iterator[Row]:
         before = now
 
 
-BENCHES = (Bench("growth", "200, 2,000 and 20,000 sessions in files", 150, 75, figures, long=True),)
+BENCHES = (Bench("growth", "200, 2,000 and 20,000 sessions in files", 130, 60, figures, long=True),)

@@ -48,4 +48,4 @@ def figures(quick: bool) -> Iterator[Row]:
     )
 
 
-BENCHES = (Bench("hold", "for how long a scanner holds the event loop", 65, 8, figures),)
+BENCHES = (Bench("hold", "for how long a scanner holds the event loop", 15, 8, figures),)

@@ -80,11 +80,11 @@ def lasting(program: Program, seconds: float, rounds: int) -> Lasting:
 
 
 def measured(program: Program, quick: bool) -> Lasting:
-    return lasting(program, 5.0 if quick else 15.0, 16 if quick else 200)
+    return lasting(program, 5.0 if quick else 10.0, 16 if quick else 200)
 
 
 def beside(ours: Program, mine: Lasting, peer: Program, quick: bool) -> Iterator[Row]:
-    rounds = 2 if quick else 5
+    rounds = 2 if quick else 3
     our_paints, their_paints = interleaved([ours.first_paint, peer.first_paint], rounds)
     paints = statistics.median(our_paints), statistics.median(their_paints)
     theirs = measured(peer, quick)
@@ -128,4 +128,4 @@ def _clawmonitor(state_dir: Path) -> Program | Skipped:
     return Program("clawmonitor", words, re.escape(b"agent:main"), rb"\x1b\[|\r", environment)
 
 
-BENCHES = (Bench("peers", "start, memory, idle and keys beside htop and clawmonitor", 160, 80, figures, long=True),)
+BENCHES = (Bench("peers", "start, memory, idle and keys beside htop and clawmonitor", 120, 70, figures, long=True),)

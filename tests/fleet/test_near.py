@@ -282,7 +282,7 @@ async def test_a_command_that_is_missing_here_is_said() -> None:
     world.refusal = OSError(2, "No such file or directory")
     task = asyncio.create_task(world.near.run(asyncio.Semaphore(1)))
     await settle()
-    assert "cannot be started here" in world.host.why
+    assert "ssh cannot be started here: No such file" in world.host.why
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
