@@ -34,7 +34,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/core/test_admission.py::test_a_closed_session_grants_nothing_until_it_opens_or_expires",),
     ),
     Mutant(
-        "whoever comes last overtakes those who wait",
+        "a newcomer overtakes the queue",
         "and (not ahead or _turn_is_over(state, now)):",
         "and (not ahead or now):",
         ("tests/core/test_admission.py::test_a_free_session_belongs_to_its_first_waiter",),
@@ -128,7 +128,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/store/test_openclaw_lock.py::test_a_lock_that_changed_since_it_was_seen_stays",),
     ),
     Mutant(
-        "a lock that was displaced while it was broken is thrown away",
+        "another process's lock, displaced while a stale one was broken, is thrown away",
         "    if moved.identity == seen.identity:\n        atomic.remove(aside)\n",
         "    if moved.identity:\n        atomic.remove(aside)\n",
         (
@@ -160,13 +160,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/engine/test_session_lock.py::test_a_stale_lock_stays_until_it_was_seen_twice",),
     ),
     Mutant(
-        "nobody ends a session lock that is held too long",
+        "a session lock that is held too long is never released",
         "self._watchdog = self._clock.call_later(seconds, self._overheld)",
         "self._watchdog = None",
         ("tests/engine/test_session_lock.py::test_the_watchdog_ends_a_hold_at_its_limit_and_not_before",),
     ),
     Mutant(
-        "the fence does not look at the ctime",
+        "the fence ignores the ctime",
         "    if before == now:\n        return FileChange.NONE\n",
         "    if (before.exists, before.dev, before.ino, before.size, before.mtime_ns) == (\n"
         "        now.exists, now.dev, now.ino, now.size, now.mtime_ns\n    ):\n        return FileChange.NONE\n",
@@ -205,7 +205,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/engine/test_operations.py::test_a_plan_is_pinned_to_what_it_showed",),
     ),
     Mutant(
-        "something is done that the journal could not write down",
+        "an operation is executed although the journal could not record it",
         """raise OperationFailedError(
                 error.title, unchanged="nothing was changed", hint="nothing is done unrecorded"
             ) from error""",
@@ -219,7 +219,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/core/test_plan.py::test_what_was_undone_is_not_undone_again_and_undos_do_not_alternate",),
     ),
     Mutant(
-        "an armed dashboard stays armed for ever",
+        "an armed dashboard never disarms itself",
         "        if over:\n            self._ends = None\n        return over\n",
         "        return over\n",
         ("tests/ui/test_operations.py::test_a_dashboard_that_disarmed_itself_meanwhile_does_nothing",),
@@ -312,32 +312,32 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/sim/test_leases.py::test_a_line_written_without_a_lease_is_never_acknowledged",),
     ),
     Mutant(
-        "a host that hangs keeps its place among those that are greeted",
+        "a host that hangs keeps its place among those that are being connected",
         "        timer = self._clock.call_later(TURN_S, give)\n",
         "        timer = self._clock.call_later(GREETING_S, give)\n",
         ("tests/fleet/test_bad_hosts.py::test_two_hundred_hosts_and_a_quarter_of_them_hangs",),
     ),
     Mutant(
-        "a far command whose pipes stay open is waited for",
+        "a remote command whose pipes stay open is waited for",
         "            self._transport.close()  # ssh's shared connection has our pipes too, and may keep them open\n",
         "",
         ("tests/fleet/test_bad_hosts.py::test_a_command_whose_pipes_outlive_it_is_ended_in_time",),
     ),
     Mutant(
-        "a message that goes to another host stands on a command line",
+        "a message for another host is visible in a command line",
         'first={"message": message})',
         'first={"message": message}, rest=[message])',
         ("tests/fleet/test_steered.py::test_the_message_goes_over_stdin_and_never_onto_a_command_line",),
     ),
     # --- what is told of a gateway, of its turns and of its fleet ----------------------------------------------------
     Mutant(
-        "a run that asks a refusing account again and again is told too late",
+        "a run that keeps retrying a refusing account is reported too late",
         "if retry.number >= RETRYING_FROM and scene.now - retry.due <= PATIENCE_MS",
         "if retry.number > RETRYING_FROM and scene.now - retry.due <= PATIENCE_MS",
         ("tests/core/test_health.py::test_a_run_that_asks_a_refusing_account_again_and_again_is_not_all_well",),
     ),
     Mutant(
-        "a run that has stopped asking again is still called retrying",
+        "a run that stopped retrying is still called retrying",
         "if retry.number >= RETRYING_FROM and scene.now - retry.due <= PATIENCE_MS",
         "if retry.number >= RETRYING_FROM",
         ("tests/core/test_health.py::test_a_run_that_asks_a_refusing_account_again_and_again_is_not_all_well",),
@@ -355,7 +355,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/core/test_gateway_causes.py::test_silence_is_judged_by_what_the_process_does",),
     ),
     Mutant(
-        "a frozen gateway is called busy for ever",
+        "a frozen gateway is called busy forever",
         ">= BUSY_SHARE and silent_ms < BUSY_MS",
         ">= BUSY_SHARE",
         ("tests/core/test_gateway_causes.py::test_silence_is_judged_by_what_the_process_does",),
@@ -373,7 +373,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/core/test_gateway_causes.py::test_silence_is_judged_by_what_the_process_does",),
     ),
     Mutant(
-        "a turn that a kill took counts for nothing",
+        "a turn that was lost with a killed gateway is ignored",
         "    if any(at >= began for at in ends):\n        return None\n    signs",
         "    if ends or not session.witnesses:\n        return None\n    signs",
         ("tests/core/test_lost_turns.py::test_a_turn_that_went_with_its_gateway",),
@@ -385,13 +385,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/core/test_lost_turns.py::test_a_turn_that_went_with_its_gateway",),
     ),
     Mutant(
-        "queued inputs of a gateway that is not known are nobody's",
+        "queued inputs count for nothing while the gateway is unknown",
         "queued = len(live) if gateway.state is not GatewayState.UNKNOWN else len(waiting)",
         "queued = len(live)",
         ("tests/core/test_turns.py::test_inputs_that_may_wait_are_counted_where_the_gateway_is_not_known",),
     ),
     Mutant(
-        "a session with queued inputs is idle where the gateway is not known",
+        "a session with queued inputs counts as idle while the gateway is unknown",
         "if claim is None and session.status != RUNNING and not waiting:",
         "if claim is None and session.status != RUNNING:",
         ("tests/core/test_turns.py::test_what_claims_and_queued_inputs_tell",),
@@ -403,13 +403,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/core/test_turns.py::test_what_claims_and_queued_inputs_tell",),
     ),
     Mutant(
-        "the check says well whatever was found",
+        "--check reports that all is well whatever was found",
         "return int(health.level) if args.check else 0",
         "return 0",
         ("tests/cli/test_status.py::test_check_says_how_it_stands",),
     ),
     Mutant(
-        "the check exits with what is least bad",
+        "--check exits with the least severe level",
         "level=max((cause.level for cause in found), default=Level.WELL),",
         "level=min((cause.level for cause in found), default=Level.WELL),",
         ("tests/core/test_judgement.py::test_the_worst_of_several_causes_decides",),
@@ -427,7 +427,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/core/test_health.py::test_a_suspension_blocks_while_the_gateway_holds_its_lane",),
     ),
     Mutant(
-        "while the configuration is half-written nothing of it counts",
+        "a half-written configuration counts as an empty one",
         "    return ConfigRead(path, good.raw, (*problems, *good.problems), stamps)",
         "    return replace(found, stamps=stamps)",
         ("tests/store/test_config.py::test_while_it_is_half_written_the_last_good_one_counts",),
@@ -439,13 +439,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/core/test_loading.py::test_a_rotation_moves_what_the_gateway_tries_and_not_what_was_just_cleared",),
     ),
     Mutant(
-        "an operation that never ended is taken back although its change is not there",
+        "undo takes back an operation that never ended although its change is not there",
         "if newer and past.unfinished:",
         "if False and past.unfinished:",
         ("tests/core/test_plan.py::test_what_was_begun_and_never_ended_is_undone_first_where_it_stands",),
     ),
     Mutant(
-        "a host that is not reached comes before one whose bots are silent",
+        "an unreachable host is sorted before one whose bots are silent",
         "_ORDER = {2: 0, 3: 1, 1: 2, 0: 3}",
         "_ORDER = {3: 0, 2: 1, 1: 2, 0: 3}",
         (
@@ -460,7 +460,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/fleet/test_hosts.py::test_the_longer_wait_comes_first_and_order_can_be_kept",),
     ),
     Mutant(
-        "what a host said last makes it well",
+        "an unreachable host counts as well because of its last report",
         "if self.link is not HostLink.LIVE or self.summary is None:",
         "if self.summary is None:",
         ("tests/fleet/test_hosts.py::test_what_a_host_said_last_does_not_make_it_well",),
@@ -484,19 +484,19 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/store/test_door.py::test_nothing_but_a_file_comes_through",),
     ),
     Mutant(
-        "a file of another user, or none at all, comes through the door",
+        "another user's file, or what is no file, is opened",
         "        _check(where, facts, owner, only_name=only_name)\n",
         "",
         ("tests/store/test_door.py::test_nothing_but_a_file_comes_through",),
     ),
     Mutant(
-        "a source that hangs is asked again and again",
+        "a hung source is asked again at every read",
         "            self._silent[source] = question\n",
         "",
         ("tests/store/test_patience.py::test_a_source_that_hangs_is_asked_once_and_heard_late",),
     ),
     Mutant(
-        "each source that hangs takes its whole time",
+        "each hung source delays a read by its whole deadline",
         "seconds = NEXT_ANSWER_S if self._silent else self._seconds",
         "seconds = self._seconds",
         ("tests/store/test_patience.py::test_only_the_first_source_that_hangs_takes_its_whole_time",),
@@ -508,20 +508,20 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/engine/test_recoverer.py::test_the_wait_for_a_holder_ends_whatever_the_wall_clock_is_set_to",),
     ),
     Mutant(
-        "a copy of a session stays that nobody took",
+        "an unused copy of a session is left behind",
         "            atomic.remove(os.fspath(child))  # an unused copy would be in the way of the next one\n",
         "",
         ("tests/engine/test_registry.py::test_a_fresh_session_that_cannot_be_taken_leaves_no_copy",),
     ),
     Mutant(
-        "a lease that is over is taken for somebody else's step",
+        "an expired lease is mistaken for another process's step",
         "if begins and (we is None or we.created != self._created):",
         "if begins and we is not None and we.created != self._created:",
         ("tests/sim/test_leases.py::test_who_asks_with_a_lease_that_is_over_is_told_so",),
     ),
     # --- the shape of screens -----------------------------------------------------------------------------------------
     Mutant(
-        "a filter's line stays after Enter and cannot be opened again",
+        "the filter line stays open after Enter",
         '            self.query("FilterLine").remove()\n',
         "",
         ("tests/ui/test_fleet.py::test_a_filter_goes_with_its_line_and_can_be_typed_again_and_cleared",),
@@ -535,19 +535,19 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/ui/test_fleet.py::test_arming_one_host_arms_neither_another_nor_the_same_one_later",),
     ),
     Mutant(
-        "a stale host is shown by what it said last",
+        "a host with old data is shown as if the data were current",
         "LINKS[host.link] if host.link is not HostLink.LIVE else STATES[host.level]",
         "LINKS[host.link] if host.link in {HostLink.CONNECTING, HostLink.UNREACHABLE} else STATES[host.level]",
         ("tests/fleet/test_hosts.py::test_a_host_that_is_not_live_is_shown_by_its_link_whatever_it_said_last",),
     ),
     Mutant(
-        "a far clock's difference is added instead of taken off",
+        "a remote clock's offset is added instead of subtracted",
         "return None if at is None else at - (self.skew or 0)",
         "return None if at is None else at + (self.skew or 0)",
         ("tests/fleet/test_hosts.py::test_an_account_on_several_hosts_is_one_with_where_it_cools_by_our_clock",),
     ),
     Mutant(
-        "agents of a host that is not reached can answer",
+        "agents of an unreachable host count as able to answer",
         "        if host.link is HostLink.LIVE and host.summary is not None\n        for agent",
         "        if host.summary is not None\n        for agent",
         ("tests/fleet/test_hosts.py::test_those_who_can_answer_now_come_first_and_hosts_not_reached_are_left_out",),
@@ -583,7 +583,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/engine/test_operations.py::test_a_clear_is_done_journaled_and_can_be_undone",),
     ),
     Mutant(
-        "what was done and came back exits as done",
+        "a reverted operation exits with 0",
         "return REVERTED_EXIT if self.sight is Sight.REVERTED else 0",
         "return REVERTED_EXIT if self.sight is Sight.NOT_YET else 0",
         ("tests/engine/test_operations.py::test_values_that_come_back_are_reverted",),
@@ -607,7 +607,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/export/test_exposition.py::test_events_count_once_however_often_a_snapshot_shows_them",),
     ),
     Mutant(
-        "the age of the youngest is told for the oldest that is blocked",
+        "the age of the newest blocked session is exported as that of the oldest",
         "max(0, now - min(since, default=now)) / 1000)",
         "max(0, now - max(since, default=now)) / 1000)",
         ("tests/export/test_exposition.py::test_the_age_of_what_is_blocked_is_the_oldest_ones_in_seconds",),
