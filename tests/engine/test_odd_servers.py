@@ -86,6 +86,85 @@ REPLIES: dict[str, bytes] = {
     "JSON sequences": answer(f"\x1e{json.dumps(PONG)}\n\x1e{json.dumps(STOP)}\n".encode()),
 }
 
+WHOLE = {"choices": [{"message": {"content": "pong"}, "finish_reason": "stop"}]}
+TEXT = json.dumps(WHOLE)
+
+
+def lines(*values: object) -> bytes:
+    return "".join(f"{json.dumps(value)}\n" for value in values).encode()
+
+
+def named(*events: tuple[str, object]) -> bytes:
+    return "".join(f"event: {name}\ndata: {json.dumps(value)}\n\n" for name, value in events).encode()
+
+
+REPLIES |= {
+    "UTF-16 with its mark": answer(OK.decode().encode("utf-16")),
+    "UTF-16 without a mark": answer(OK.decode().encode("utf-16-be")),
+    "a document in UTF-16": answer(TEXT.encode("utf-16-le"), content_type="application/json; charset=utf-16le"),
+    "a document in UTF-32": answer(TEXT.encode("utf-32"), content_type="application/json"),
+    "trailing commas": answer(
+        OK.replace(b"}", b",}").replace(b"{,}", b"{}").replace(b"]", b",]").replace(b",]\n", b"]\n")
+    ),
+    "a document with trailing commas": answer(
+        b'{\n "choices": [\n  {"message": {"content": "pong",}, "finish_reason": "stop",},\n ],\n}\n'
+    ),
+    "what Python prints for a dict": answer(f"data: {PONG}\n\ndata: {STOP}\n\ndata: [DONE]\n\n".encode()),
+    "a tab inside of a string": answer(sse({**PONG, "note": "a-b"}, STOP).replace(b"a-b", b"a\tb")),
+    "done in quotes": answer(sse(PONG, '"[DONE]"')),
+    "done as an object": answer(sse(PONG, {"done": True})),
+    "done as an event": answer(sse(PONG) + b"event: done\ndata: {}\n\n"),
+    "a reason that is none yet": answer(sse(chunk("po", "null"), chunk("ng", "null"), STOP, "[DONE]")),
+    "a reason in other letters": answer(sse(PONG, {"choices": [{"delta": {}, "finishReason": "stop"}]})),
+    "a document without a reason": answer({"choices": [{"message": {"content": "pong"}, "finish_reason": None}]}),
+    "Ollama's generate": answer(
+        lines({"response": "po", "done": False}, {"response": "ng", "done": False}, {"response": "", "done": True})
+    ),
+    "Ollama's generate at once": answer({"model": "m", "response": "pong", "done": True, "done_reason": "stop"}),
+    "Ollama's chat": answer(
+        lines({"message": {"content": "pong"}, "done": False}, {"message": {"content": ""}, "done": True})
+    ),
+    "Workers AI": answer(sse({"response": "po", "p": "abc"}, {"response": "ng", "p": "a"}, "[DONE]")),
+    "Workers AI at once": answer({"result": {"response": "pong"}, "success": True, "errors": [], "messages": []}),
+    "TGI": answer(
+        sse(
+            {"token": {"text": "pong", "special": False}, "generated_text": None},
+            {"token": {"text": "</s>", "special": True}, "generated_text": "pong", "details": {"finish_reason": "eos"}},
+        )
+    ),
+    "TGI at once": answer([{"generated_text": "pong"}]),
+    "llama.cpp's completion": answer(
+        sse({"content": "po", "stop": False}, {"content": "ng", "stop": False}, {"content": "", "stop": True})
+    ),
+    "llama.cpp's completion at once": answer({"content": "pong", "stop": True, "stop_type": "eos"}),
+    "KoboldAI": answer(named(("message", {"token": "po"}), ("message", {"token": "ng", "finish_reason": "stop"}))),
+    "KoboldAI at once": answer({"results": [{"text": "pong"}]}),
+    "DashScope, all of it each time": answer(
+        sse(
+            {"output": {"text": "po", "finish_reason": "null"}, "usage": {"output_tokens": 1}},
+            {"output": {"text": "pong", "finish_reason": "stop"}, "usage": {"output_tokens": 2}},
+        )
+    ),
+    "DashScope with choices": answer({"output": WHOLE, "usage": {"output_tokens": 2}}),
+    "FastChat": answer(
+        b'{"text": "po", "error_code": 0}\0{"text": "pong", "error_code": 0, "finish_reason": "stop"}\0'
+    ),
+    "Anthropic's events": answer(
+        named(
+            ("message_start", {"type": "message_start", "message": {"role": "assistant", "content": []}}),
+            ("content_block_delta", {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "pong"}}),
+            ("message_stop", {"type": "message_stop"}),
+        )
+    ),
+    "OpenAI's newer events": answer(
+        sse(
+            {"type": "response.output_text.delta", "delta": "pong"},
+            {"type": "response.completed", "response": {"status": "completed"}},
+        )
+    ),
+    "Gemini's document": answer({"candidates": [{"content": {"parts": [{"text": "pong"}]}, "finishReason": "STOP"}]}),
+}
+
 FAILURES: dict[str, tuple[bytes, str, str]] = {
     "101": (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n", "network", "UPGRADE"),
     "HTTP/2 at once": (b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64\0\x04\0\0\xff\xff", "network", "ProtocolError"),
@@ -135,6 +214,37 @@ FAILURES: dict[str, tuple[bytes, str, str]] = {
     ),
     "403 of S3": (answer(b"<Error><Code>SlowDown</Code></Error>", "403 x"), "rate_limit", "SlowDown"),
     "401 of a limit": (answer({"error": {"message": "Rate limit exceeded"}}, "401 x"), "rate_limit", "Rate limit"),
+    "half of a plain stream": (answer(sse({"response": "po", "p": "abc"})), "network", "ended early"),
+    "one piece that says it is none": (answer({"response": "po", "done": False}), "network", "ended early"),
+    "one delta": (answer(chunk("po")), "network", "ended early"),
+    "half of a document": (answer(TEXT[:-9].encode(), content_type="application/json"), "server_error", "no event"),
+    "broken off by the server": (answer(sse(chunk("po"), chunk(None, "abort"), "[DONE]")), "server_error", "error"),
+    "an error that Python printed": (
+        answer(b"data: {'error': {'message': 'no', 'code': 503}}\n\n"),
+        "server_error",
+        "no",
+    ),
+    "an error in UTF-16": (
+        answer(json.dumps({"error": "quota exhausted"}).encode("utf-16"), "429 x"),
+        "rate_limit",
+        "429 q",
+    ),
+    "an error with a trailing comma": (answer(b'{"error": {"message": "slow",},}', "429 x"), "rate_limit", "429 slow"),
+    "a list of errors": (answer({"success": False, "error": [{"message": "Set up"}]}, "400 x"), "format", "400 Set up"),
+    "errors as words": (answer({"errors": ["Rate limit exceeded"]}), "rate_limit", "Rate"),
+    "a fault": (
+        answer({"fault": {"faultstring": "Quota limit exceeded", "detail": {"errorcode": "QuotaViolation"}}}, "429 x"),
+        "rate_limit",
+        "429 Quota",
+    ),
+    "a problem with its status": (answer({"title": "x", "status": 429, "detail": "slow down"}), "rate_limit", "slow"),
+    "an error code beside words": (answer({"text": "NETWORK ERROR", "error_code": 50001}), "server_error", "NETWORK"),
+    "an endpoint that it has not": (answer({"error": "Unexpected endpoint or method."}), "model_not_found", "endpoint"),
+    "a model that crashed": (
+        answer(named(("error", {"error": {"message": "The model has crashed"}}))),
+        "server_error",
+        "cr",
+    ),
     "421": (answer({"error": "wrong host"}, "421 x"), "server_error", "wrong host"),
     "424": (answer({"error": "Request failed during generation"}, "424 x"), "server_error", "generation"),
     "426": (answer({"error": "use h2"}, "426 x"), "server_error", "h2"),

@@ -36,7 +36,7 @@ from clawtop.engine.gateway.words import _lanes
 from clawtop.engine.providers.base import Endpoint
 from clawtop.engine.providers.errors import from_status
 from clawtop.engine.providers.framing import Frames, FrameTooLargeError
-from clawtop.engine.providers.http import APIS, FRAMINGS
+from clawtop.engine.providers.http import APIS, FRAMINGS, decoder_of
 from clawtop.errors import ClawtopError
 from clawtop.fleet.near import NearHost
 from clawtop.fleet.protocol import MAX_LINE, ProtocolError
@@ -80,7 +80,7 @@ def pieces(content: bytes, random: Random) -> list[bytes]:
 
 def provider_stream(api: str, content: bytes, random: Random) -> Sequence[str]:
     endpoint = Endpoint("reef", api, "https://reef.example/v1")
-    decoder = APIS[api].decoder(endpoint)
+    decoder = decoder_of(APIS[api], endpoint)
     frames = FRAMINGS.get(api, Frames)()
     shown: list[str] = []
     try:

@@ -76,9 +76,14 @@ WORDS: tuple[tuple[FailureReason, re.Pattern[str]], ...] = tuple(
         (
             FailureReason.MODEL_NOT_FOUND,
             _MODEL + r"(?:not found|not exist|not supported|is not available|retired|decommissioned|deprecated)"
-            r"|(?:unknown|unsupported|invalid) model\b|no such model",
+            r"|(?:unknown|unsupported|invalid) model\b|no such model|unexpected endpoint or method",
         ),
         (FailureReason.FORMAT, r"extra_forbidden|extra inputs are not permitted"),
+        (
+            FailureReason.SERVER_ERROR,
+            r"\bmodel has crashed|\b(?:cuda|gpu|device) (?:ran )?out of memory|runner (?:process )?has terminated"
+            r"|failed during generation",
+        ),
     )
 )
 """Matched against the lower-cased text; the first match counts. OpenClaw reads these differently, or not at all.

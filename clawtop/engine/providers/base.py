@@ -166,8 +166,9 @@ ReplyPart = TextDelta | SilentProgress | Finished
 class Decoder(Protocol):
     """Turns the events of one reply into parts. One per reply; `feed` raises ProviderError for an in-band error."""
 
-    done: bool
-    """The api's own last event has come; the server may still keep the connection open."""
+    @property
+    def done(self) -> bool:
+        """The api's own last event has come; the server may still keep the connection open."""
 
     @property
     def complete(self) -> bool:

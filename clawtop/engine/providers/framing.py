@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from clawtop import nested
+from clawtop.engine.providers import mending
+from clawtop.engine.providers.encoding import Utf8
 
 EVENT_LIMIT = 4 * 1024 * 1024
 """Bytes that may come without an event's end."""
@@ -29,7 +30,7 @@ _FIELDS = frozenset({"data", "event", "error", "id", "retry"})
 def _events_in(data: list[str]) -> list[str]:
     """The events that a server did not divide by blank lines; empty if the lines are one event."""
     try:
-        nested.loads("\n".join(data))
+        mending.loads("\n".join(data))
     except ValueError:
         pass
     else:
@@ -40,7 +41,7 @@ def _events_in(data: list[str]) -> list[str]:
 
 def _is_object(line: str) -> bool:
     try:
-        return isinstance(nested.loads(line), dict)
+        return isinstance(mending.loads(line), dict)
     except ValueError:
         return False
 
@@ -56,7 +57,7 @@ def _one_after_another(content: str) -> list[str]:
         except (ValueError, RecursionError):
             return []
         found.append(content[at:end])
-        at = end + len(content[end:]) - len(content[end:].lstrip(" \t\r\n\x1e,"))
+        at = end + len(content[end:]) - len(content[end:].lstrip(" \t\r\n\x1e\0,"))
     return found
 
 
@@ -75,18 +76,34 @@ class Frames:
         self._held = 0
         self._document = False
         self._is_first = True
+        self._utf8 = Utf8()
+        self._values = 0
+        self._is_framed = False
         self.stray = ""
+
+    @property
+    def was_one_document(self) -> bool:
+        """The whole body was one JSON document."""
+        return self._values == 1 and not self._is_framed
 
     def feed(self, chunk: bytes) -> Iterator[SseFrame]:
         """The events that end in `chunk`. Raises FrameTooLargeError."""
+        self._take(self._utf8.feed(chunk))
+        yield from self._lines()
+
+    def _take(self, chunk: bytes) -> None:
         self._buffer += chunk
         if len(self._buffer) + self._held > EVENT_LIMIT:
             raise FrameTooLargeError(f"one event of the reply exceeds {EVENT_LIMIT} bytes")
+
+    def _lines(self) -> Iterator[SseFrame]:
         while not self._document and (line := self._next_line()) is not None:
             yield from self._line(line)
 
     def rest(self) -> Iterator[SseFrame]:
         """What the end of the body completes: a last line without its newline, an event without its blank line."""
+        self._take(self._utf8.feed(b"", last=True))
+        yield from self._lines()
         left = self._buffer.decode("utf-8", "replace")
         self._buffer.clear()
         if self._document:
@@ -133,11 +150,12 @@ class Frames:
     def _json_line(self, line: str) -> Iterator[SseFrame]:
         """A line of JSON lines; one that is not whole begins a document over many lines."""
         try:
-            nested.loads(line)
+            mending.loads(line)
         except ValueError:
             self._document = True
             self._buffer[:0] = line.encode() + b"\n"
             return
+        self._values += 1
         yield "", line
 
     def _field(self, line: str) -> None:
@@ -145,6 +163,7 @@ class Frames:
         value = value.removeprefix(" ")
         match name if name in _FIELDS else name.strip("\ufeff\0 \t").lower():
             case "data":
+                self._is_framed = True
                 value = value.removeprefix("data:").removeprefix(" ")  # a proxy framed it a second time
                 self._data.append(value)
                 self._held += len(value)
@@ -167,9 +186,11 @@ class Frames:
     def _documents(self, content: str) -> Iterator[SseFrame]:
         """One JSON document; a list (Gemini without `alt=sse`) counts as its members."""
         try:
-            value = nested.loads(content)
+            value = mending.loads(content)
         except ValueError:
             yield from (("", one) for one in _one_after_another(content) or [content])
             return
-        for member in value if isinstance(value, list) else (value,):
+        members = value if isinstance(value, list) else (value,)
+        self._values += len(members)
+        for member in members:
             yield "", json.dumps(member)

@@ -36,6 +36,7 @@ from clawtop.engine.providers.base import (
     Timeouts,
 )
 from clawtop.engine.providers.bedrock import BedrockConverse, EventStreamFrames
+from clawtop.engine.providers.encoding import as_utf8
 from clawtop.engine.providers.errors import (
     ErrorKind,
     ProviderError,
@@ -52,7 +53,9 @@ from clawtop.engine.providers.lateness import LoopLateness
 from clawtop.engine.providers.network import tls_context
 from clawtop.engine.providers.ollama import Ollama
 from clawtop.engine.providers.openai import OpenAiCompletions
+from clawtop.engine.providers.reply import ReplyDecoder
 from clawtop.engine.providers.responses import AzureResponses, CodexResponses, OpenAiResponses
+from clawtop.engine.providers.spoken import DOCUMENT, SpokenDecoder
 
 _SPOKEN: tuple[Api, ...] = (
     AnthropicMessages(),
@@ -125,7 +128,7 @@ class ProviderClient:
         try:
             response = await self._send(api, endpoint, prompt, limits)
             try:
-                async for part in self._parts(endpoint, api.decoder(endpoint), response, limits):
+                async for part in self._parts(endpoint, decoder_of(api, endpoint), response, limits):
                     yield part
             finally:
                 with suppress(Exception):
@@ -223,6 +226,14 @@ class ProviderClient:
             yield end
 
 
+def decoder_of(api: Api, endpoint: Endpoint) -> Decoder:
+    """What decodes one reply: by the API that was asked for, or the one that the reply turns out to be in."""
+    asked = api.decoder(endpoint)
+    if isinstance(asked, ReplyDecoder) and api.kind not in FRAMINGS:
+        return SpokenDecoder(asked)
+    return asked
+
+
 def _bytes(response: httpx.Response) -> AsyncIterator[bytes]:
     """The body as it comes; taken out of its encoding where it has one, although none was asked for."""
     stream = response.stream
@@ -264,6 +275,8 @@ async def _events(
         for frame in frames.rest():
             nothing = False
             yield frame
+        if frames.was_one_document:
+            yield DOCUMENT, ""
         if nothing and frames.stray:
             raise not_the_protocol(endpoint.provider, f"the answer is no event stream: {frames.stray}", frames.stray)
     except FrameTooLargeError as error:
@@ -467,7 +480,7 @@ async def _excerpt(response: httpx.Response, limits: _Limits) -> str:
             if chunk is None:
                 break
             body += chunk
-    return bytes(body[:ERROR_BODY_LIMIT]).decode("utf-8", "replace")
+    return as_utf8(bytes(body[:ERROR_BODY_LIMIT])).decode("utf-8", "replace")
 
 
 def _not_a_stream(provider: str, content_type: str, body: str) -> ProviderError:

@@ -25,8 +25,6 @@ from clawtop.engine.providers.base import (
 from clawtop.engine.providers.errors import from_event
 from clawtop.engine.providers.reply import ReplyDecoder
 
-DONE = "DONE"
-"""With brackets, as most servers send it, or without."""
 NATIVE_HOST = "api.openai.com"
 """Its newer models reject `max_tokens`, the field that all other servers know."""
 STOP_REASONS: Mapping[str, str] = {
@@ -46,8 +44,12 @@ STOP_REASONS: Mapping[str, str] = {
     "refusal": "refusal",
     "error": "error",
     "network_error": "error",
+    "abort": "error",
+    "timeout": "error",
     "insufficient_system_resource": "error",
 }
+NOT_YET = frozenset({"null", "none"})
+"""What some servers name as the reason until there is one."""
 THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
 
 
@@ -176,19 +178,13 @@ class OpenAiDecoder(ReplyDecoder):
     Pieces are read from `delta`, `message` (a non-streamed answer) or `text` (legacy completions).
     """
 
-    def feed(self, event: str, data: str) -> Iterable[ReplyPart]:
-        if data.strip().strip("[]").upper() == DONE:
-            self.done = True
-            return ()
-        return super().feed(event, data)
-
     def take(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:  # noqa: ARG002 - one kind of event
         self.id = reading.name(value.get("id")) or self.id
         self.model = reading.name(value.get("model")) or self.model
         if usage := reading.obj(value.get("usage") or reading.obj(value.get("x_groq")).get("usage")):
             self.usage = _usage(usage)
         parts: list[ReplyPart] = []
-        for choice in reading.items(value.get("choices")):
+        for choice in reading.items(value.get("choices") or reading.obj(value.get("output")).get("choices")):
             if reading.count(choice.get("index")):
                 continue
             if (error := reading.error_of({"error": choice.get("error")})) is not None:
@@ -207,8 +203,9 @@ class OpenAiDecoder(ReplyDecoder):
             parts += self.parts(refused)
         for call in reading.items(delta.get("tool_calls") or delta.get("function_call")):
             parts.append(self.tool(reading.obj(call.get("function")).get("name") or call.get("name")))
-        reason = choice.get("finish_reason") or choice.get("native_finish_reason")
-        if isinstance(reason, str) and reason:
+        names = ("finish_reason", "finishReason", "native_finish_reason")
+        reason = next((choice[name] for name in names if choice.get(name)), None)
+        if isinstance(reason, str) and reason.lower() not in NOT_YET:
             self.stop = STOP_REASONS.get(reason.lower(), "stop")
             if self.stop == "filter":
                 self.filtered = _filter(choice) or self.filtered or reason

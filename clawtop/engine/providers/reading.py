@@ -12,14 +12,15 @@ from typing import Any
 
 from clawtop import nested
 from clawtop.core.javascript import is_finite
+from clawtop.engine.providers import mending
 
 Object = Mapping[str, Any]
 
 
 def parsed(data: str) -> Any:
-    """The JSON value of an event's data; None where it is none."""
+    """The value of an event's data, JSON or nearly so; None where it is none."""
     try:
-        return nested.loads(data)
+        return mending.loads(data)
     except ValueError:
         return None
 
@@ -95,8 +96,11 @@ REPLY_FIELDS = frozenset(
     {"choices", "content", "candidates", "output", "delta", "message_stop", "content_block", "usage", "done", "role"}
 )
 """What a piece of a reply holds, by any api."""
+PLAIN_FIELDS = frozenset({"response", "generated_text", "token", "results", "output_text"})
+"""What a piece of a plain completion holds (`plain`)."""
 WRAPPERS = ("data", "result", "response")
 WORD_FIELDS = ("message", "msg", "Message", "errorMessage", "error_msg", "error_message")
+STATUS_FIELDS = ("status", "code", "status_code", "error_type")
 FAILED_CODES = ("code", "statusCode", "status_code", "errcode", "error_code")
 
 
@@ -106,7 +110,7 @@ def unwrapped(value: dict[str, Any]) -> dict[str, Any]:
         return value
     for wrapper in WRAPPERS:
         inner = value.get(wrapper)
-        if isinstance(inner, dict) and REPLY_FIELDS & inner.keys():
+        if isinstance(inner, dict) and (REPLY_FIELDS | PLAIN_FIELDS) & inner.keys():
             return inner
     return value
 
@@ -135,21 +139,26 @@ def error_of(event: Object) -> Object | None:
     """The error that an event holds, wherever its server puts it; None where it holds none.
 
     `{"error": {...}}` and `{"error": "text"}` (most), `{"object": "error", ...}` (vLLM), `{"type": "error", ...}`,
-    `{"detail": ...}` (FastAPI), `{"message": ..., "code" or "__type": ...}` (gateways, AWS), `{"errors": [...]}`,
-    `{"success": false, "msg": ...}`, `{"base_resp": {"status_code": 1008, ...}}` (MiniMax).
+    `{"detail": ...}` (FastAPI), `{"message": ..., "code" or "__type": ...}` (gateways, AWS), `{"errors": [...]}` and
+    `{"error": [...]}` (Cloudflare), `{"success": false, "msg": ...}`, `{"fault": {"faultstring": ...}}` (Apigee),
+    `{"base_resp": {"status_code": 1008, ...}}` (MiniMax).
     """
-    error = event.get("error")
+    error = next((event[key] for key in ("error", "Error", "errors") if event.get(key)), None)
+    if isinstance(error, list):
+        error = next((one for one in error if isinstance(one, Mapping | str) and one), None)
     if isinstance(error, Mapping) and error:
         return {**{key: event[key] for key in ("status", "code") if key in event}, **error}
     if isinstance(error, str) and error:
-        return {"message": error, **{key: event[key] for key in ("status", "code", "status_code") if key in event}}
+        return {"message": error, **{key: event[key] for key in STATUS_FIELDS if key in event}}
+    fault = obj(event.get("fault"))  # Apigee
+    if text(fault.get("faultstring")):
+        return {"message": fault["faultstring"], "code": obj(fault.get("detail")).get("errorcode")}
     if event.get("object") == "error" or event.get("type") == "error":
         return event
-    listed = next(items(event.get("errors")), None)
-    if listed is not None:
-        return listed
     if "detail" in event and not ({"choices", "content", "candidates", "output"} & event.keys()):
         detail = event["detail"]
         found = next(items(detail), None)
-        return {"message": detail} if isinstance(detail, str) else found or {"message": json.dumps(detail)[:400]}
+        if isinstance(detail, str) and detail:
+            return {"message": detail, **{key: event[key] for key in STATUS_FIELDS if key in event}}
+        return found or {"message": json.dumps(detail)[:400]} if detail else None
     return _enveloped(event)

@@ -1,0 +1,57 @@
+"""The bytes of a body as UTF-8, which JSON and event streams are by their standards.
+
+Servers that write UTF-16 or UTF-32 are recognised by their bytes, with a byte order mark or without one.
+"""
+
+from __future__ import annotations
+
+import codecs
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_NULS = {
+    (False, True, True, True): "utf-32-le",
+    (True, True, True, False): "utf-32-be",
+    (False, True, False, True): "utf-16-le",
+    (True, False, True, False): "utf-16-be",
+}
+"""Which of the first four bytes are NUL, where the first characters are ASCII."""
+_ENOUGH = 4
+
+
+class Utf8:
+    """Turns what comes into UTF-8, piece by piece; UTF-8 passes through as it is."""
+
+    def __init__(self) -> None:
+        self._first = b""
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._known = False
+
+    def feed(self, piece: bytes, *, last: bool = False) -> bytes:
+        """As much of what came as makes whole characters. `last`: nothing follows."""
+        if not self._known:
+            piece = self._first + piece
+            if len(piece) < _ENOUGH and not last:
+                self._first = piece
+                return b""
+            self._known, self._first = True, b""
+            encoding = _encoding_of(piece[:_ENOUGH])
+            self._decoder = None if encoding is None else codecs.getincrementaldecoder(encoding)("replace")
+        if self._decoder is None:
+            return piece
+        return self._decoder.decode(piece, last).encode("utf-8", "replace")
+
+
+def _encoding_of(first: bytes) -> str | None:
+    """The encoding of a text that begins with these bytes; None: UTF-8, or unknown."""
+    marked = next((encoding for mark, encoding in _MARKS if first.startswith(mark)), None)
+    return marked or _NULS.get(tuple(byte == 0 for byte in first))  # type: ignore[arg-type]
+
+
+def as_utf8(body: bytes) -> bytes:
+    """All of a body at once, without a byte order mark."""
+    return Utf8().feed(body, last=True).removeprefix(codecs.BOM_UTF8)
