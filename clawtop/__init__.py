@@ -84,7 +84,7 @@ store/  The disk: one module for each format. Nothing else knows paths or format
     locks/          lockfile, openclaw (its protocol), reader, owners; processes, procfs, command_line, life and
                     standpoint: who lives, as seen from this process; descent and stack: what is below a process
     provider/       What a call to a provider needs: credentials, secrets, model_config, builtin (known addresses),
-                    network_config
+                    network_config; keys: which need no auth profile
     gateway/        liveness, kernel_lock, usage (memory, CPU), backends (processes that work on runs), trust, token;
                     log, log_place, log_lines, log_words: its log
     auth/           The auth store behind one port; backends chooses json_backend (generations A, B: json_files, lock,

@@ -28,6 +28,7 @@ from clawtop.core.model import (
     Lock,
     Problem,
     ProcessEvidence,
+    ProviderKeys,
     Serving,
     Session,
     Snapshot,
@@ -40,7 +41,7 @@ from clawtop.crash import unexpected
 from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store.auth.port import OwnAuth
 from clawtop.store.auth.reader import AuthReader
-from clawtop.store.config import summarise
+from clawtop.store.config import ConfigRead, summarise
 from clawtop.store.gateway.backends import BackendWatch
 from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, heard
 from clawtop.store.gateway.liveness import (
@@ -59,7 +60,7 @@ from clawtop.store.json_text import Stamp
 from clawtop.store.kept import Kept
 from clawtop.store.locks.command_line import CommandLineWatch
 from clawtop.store.locks.life import LifeWatch
-from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.locks.processes import Census, ProcessTable
 from clawtop.store.locks.reader import LockFiles, LockJudge
 from clawtop.store.patience import ANSWER_ONCE_S, ANSWER_S, NoAnswerError, SourcePatience
 from clawtop.store.place.environment import other_owners
@@ -153,6 +154,7 @@ class SnapshotReader:
         self._command_lines = CommandLineWatch(processes, clock)
         self._usage = UsageWatch(processes, clock)
         self._backends = BackendWatch(processes, clock)
+        self._keys: tuple[ConfigRead, tuple[int | None, int | None] | None, ProviderKeys] | None = None
         self._worked: Kept[tuple[str, str, str | None], Session] = Kept()
         self._silence = SilenceWatch()
         self._others: tuple[ProcessEvidence, ...] | None = None  # if this read had to look for them
@@ -215,6 +217,7 @@ class SnapshotReader:
         self._load_sessions(stored, agents, layout, warnings)
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
         gateway, locks = self._gateway_and_locks(agents, layout, config, judge, warnings)
+        config = replace(config, keys=self._provider_keys(layout, config, gateway))
         command_line = self._command_line(layout, gateway)
         sessions = self._last(
             "transcripts",
@@ -432,6 +435,26 @@ class SnapshotReader:
             kernel_lock = partial(gateway_kernel_lock, layout, uid)
             gateway = heard(gateway, self._last("kernel lock", "the gateway's lock", kernel_lock, None, warnings))
         return gateway if uid is None else believed(gateway, own, doubts, uid, judge.owner)
+
+    def _provider_keys(self, layout: Layout, config: ConfigSummary, gateway: Gateway) -> ProviderKeys:
+        """Which providers need no auth profile, as the gateway's own process sees it where there is one."""
+        lives = gateway.state is GatewayState.LIVE
+        process = (gateway.pid, gateway.started_at) if lives else None
+        known = self._keys
+        if known is not None and known[0] is layout.config and known[1] == process:
+            return known[2]
+        from clawtop.store.provider.keys import dotenv, provider_keys  # after the first paint's imports
+
+        seen: Mapping[str, str] = {}
+        if lives and gateway.pid is not None and isinstance(self._processes, Census):
+            seen = self._processes.environment(gateway.pid)
+        elif not lives and self._at is None and not layout.is_copy:
+            seen = self._env
+        keys = provider_keys(
+            layout.config.raw or {}, config.backends, {**dotenv(layout.state_dir), **seen}, complete=bool(seen)
+        )
+        self._keys = (layout.config, process, keys)
+        return keys
 
     def _command_line(self, layout: Layout, gateway: Gateway) -> Callable[[], CommandLine]:
         """Processes that work besides the gateway, searched on demand.

@@ -43,12 +43,14 @@ def _now(row: LinkRow, _env: Env) -> Line:
         return EMPTY
     if link.usable:
         return piece(f"● {len(link.usable)} usable", Tone.OK)
+    if link.key is not None:
+        return piece(f"● {safe(link.key)}", Tone.OK)
     return piece("○ none", Tone.BAD)
 
 
 def _back(row: LinkRow, env: Env) -> Line:
     link = row.link
-    if link is None or link.usable:
+    if link is None or link.answers:
         return EMPTY
     if link.at is None:
         has_account = env.facts.provider(link.provider, row.chain.agent) is not None
@@ -154,7 +156,7 @@ _SILENT: dict[Silence | None, str] = {
 
 
 def _answers(chain: ChainRecovery, env: Env, name: Piece) -> Line:
-    if any(link.usable for link in chain.links):
+    if any(link.answers for link in chain.links):
         with_model = f" answers now with {safe(str(chain.model))}" if chain.model else " can answer now"
         return (name, (with_model, Tone.OK))
     if chain.at is None:

@@ -20,6 +20,7 @@ from clawtop.core.model import (
     Problem,
     Profile,
     Snapshot,
+    TurnOutcome,
     VerdictKind,
     counted,
 )
@@ -46,8 +47,29 @@ def unreadable_stores(scene: HealthScene) -> Iterator[Cause]:
         yield Cause("store-unreadable", text, Level.ATTENTION, (store.problem.where,), agents=(agent.id,))
     waits = any(problem.code in {EMPTY_KEY, NOT_IMPORTED} for problem in scene.snapshot.warnings)
     if not waits and not any(store.profiles for _, store in stores):
-        text = "no auth profiles: no model can be used"
-        yield Cause("no-profiles", text, Level.SILENT, remedy="openclaw models auth paste-token")
+        yield from _no_profiles(scene)
+
+
+def _no_profiles(scene: HealthScene) -> Iterator[Cause]:
+    """Without any auth profile, providers serve by keys of their own; turns that are answered show one."""
+    keys = scene.snapshot.config.keys
+    agents = [agent for agent in scene.snapshot.agents if agent.models]
+    bare = [agent.id for agent in agents if not any(link.answers for link in scene.chains[agent.id].links)]
+    if not bare and (agents or keys.sources):
+        return
+    remedy = "openclaw models auth paste-token"
+    last = max(scene.turns, key=lambda recent: recent.turn.at, default=None)
+    if last is not None and last.turn.outcome in {TurnOutcome.ANSWERED, TurnOutcome.SILENT}:
+        text = "turns are answered without an auth profile: where their key stands is not seen"
+        yield Cause("no-profiles", text, Level.ATTENTION, remedy=remedy)
+    elif not keys.complete:
+        text = "no auth profiles, and no key is seen: the gateway's environment cannot be read"
+        yield Cause("no-profiles", text, Level.ATTENTION, remedy=remedy)
+    elif 0 < len(bare) < len(agents):
+        text = f"no auth profiles, and no key for any model of {some_names(bare)}"
+        yield Cause("no-profiles", text, Level.SILENT, remedy=remedy, agents=tuple(bare))
+    else:
+        yield Cause("no-profiles", "no auth profiles: no model can be used", Level.SILENT, remedy=remedy)
 
 
 def unimported_stores(scene: HealthScene) -> Iterator[Cause]:
@@ -178,7 +200,7 @@ def _has_profiles(agent: AgentInfo) -> bool:
 
 def _can_answer(snapshot: Snapshot, agent: AgentInfo, chain: ChainRecovery, now: int) -> bool:
     if chain.links:
-        return any(link.usable for link in chain.links)
+        return any(link.answers for link in chain.links)
     return any(_usable(snapshot, agent, profile, now) for profile in (agent.store.profiles if agent.store else ()))
 
 
@@ -208,8 +230,8 @@ def _providers_out(scene: HealthScene, silent: set[str]) -> Iterator[Cause]:
             has_any = agent.store is not None and any(p.provider == link.provider for p in agent.store.profiles)
             if (
                 has_any
-                and not link.usable
-                and not any(other.usable for other in scene.chains[agent.id].links if other.provider == link.provider)
+                and not link.answers
+                and not any(other.answers for other in scene.chains[agent.id].links if other.provider == link.provider)
             ):
                 out[link.provider].append((agent.id, link.at))
     for provider, found in out.items():

@@ -93,8 +93,8 @@ def _pinned(snapshot: Snapshot, now: int) -> Iterator[tuple[tuple[str, str], Blo
     for entry in stranded:
         links = chains[entry.session.agent].links
         provider = entry.session.profile.partition(":")[0] if entry.session.profile else ""
-        own = any(link.usable for link in links if link.provider == provider)
-        other = any(link.usable for link in links if link.provider != provider)
+        own = any(link.answers for link in links if link.provider == provider)
+        other = any(link.answers for link in links if link.provider != provider)
         if own and not other:
             key = (entry.session.agent, entry.session.key)
             yield key, Blockage(f"pinned: {entry.state}", None, entry.until)

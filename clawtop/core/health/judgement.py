@@ -115,8 +115,11 @@ def _links(snapshot: Snapshot, agent: AgentInfo, now: int, chain: ChainRecovery 
 
 
 def _first(links: Iterable[Recovery]) -> tuple[str | None, str | None, str | None]:
-    found = next((link for link in links if link.usable), None)
-    return (found.usable[0], found.provider, found.model) if found is not None else (None, None, None)
+    """The profile is None where the provider is asked with a key of its own."""
+    found = next((link for link in links if link.answers), None)
+    if found is None:
+        return None, None, None
+    return next(iter(found.usable), None), found.provider, found.model
 
 
 def _changes_at(scene: HealthScene) -> int | None:

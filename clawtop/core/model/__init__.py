@@ -26,6 +26,7 @@ from clawtop.core.model.config import (
     CooldownConfig,
     LockLimits,
     ModelRef,
+    ProviderKeys,
 )
 from clawtop.core.model.events import Event, EventKind
 from clawtop.core.model.gateway import (
@@ -111,6 +112,7 @@ __all__ = [
     "ProcessUsage",
     "Profile",
     "PromptHolder",
+    "ProviderKeys",
     "ProviderTime",
     "RunSight",
     "Sentence",

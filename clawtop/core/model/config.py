@@ -85,12 +85,26 @@ class AgentInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderKeys:
+    """The providers that serve an agent without any auth profile.
+
+    Attributes:
+        sources: provider -> where its own key stands, or why it needs none, as it follows a colon.
+        complete: no other provider has one. False where the gateway's environment cannot be read.
+    """
+
+    sources: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigSummary:
     """What the rest of the program needs from openclaw.json. No secrets, no raw text.
 
     `gateway_wanted`: it configures a gateway that runs on this machine. `unread`: it cannot be read, and no earlier
     or last good reading of it is known; the other fields then say nothing about it. `backends`: the runtimes it names
     that work in processes of their own, each with the base name of its command ("" if it has none of its own).
+    `keys`: which of its providers need no auth profile.
     """
 
     path: str = ""
@@ -104,3 +118,4 @@ class ConfigSummary:
     gateway_wanted: bool = False
     unread: bool = False
     backends: Mapping[str, str] = field(default_factory=dict)
+    keys: ProviderKeys = ProviderKeys()

@@ -34,7 +34,8 @@ class Recovery:
         usable: profiles that can be tried now, in their order.
         waves: the cooling ones by the time at which they are back, the soonest first.
         rejected: how many profiles will not become usable by waiting.
-        at: now if any is usable, else the first wave; None if nothing comes back by itself.
+        at: now if anything can be tried, else the first wave; None if nothing comes back by itself.
+        key: where the provider's own key stands, where it has no profile and so is asked with that.
     """
 
     provider: str
@@ -43,6 +44,12 @@ class Recovery:
     waves: tuple[Wave, ...]
     rejected: int
     at: int | None
+    key: str | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether a request can be sent now."""
+        return bool(self.usable) or self.key is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +131,14 @@ def provider_recovery(
     ends = {id_: _back_at(by_id[id_], now, schedule, model, pending) for id_ in order.ids}
     usable = tuple(id_ for id_, until in ends.items() if until is None)
     waves = _waves({id_: until for id_, until in ends.items() if until is not None})
-    at = now if usable else next((wave.at for wave in waves), None)
-    return Recovery(provider, model, usable, waves, len(order.rejected), at)
+    key = None if order.ids else _own_key(snapshot, provider)
+    at = now if usable or key is not None else next((wave.at for wave in waves), None)
+    return Recovery(provider, model, usable, waves, len(order.rejected), at, key)
+
+
+def _own_key(snapshot: Snapshot, provider: str) -> str | None:
+    sources = snapshot.config.keys.sources
+    return sources.get(provider) or sources.get(snapshot.semantics.cooling.names.key(provider))
 
 
 def chain_recovery(

@@ -1,0 +1,84 @@
+"""Which providers serve an agent without an auth profile: by a key or a login of their own, or with none at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clawtop.core.model import ProviderKeys
+from clawtop.store.json_text import MEGABYTE, UnreadableError, read_bytes
+from clawtop.store.provider.builtin import ENV_KEYS
+from clawtop.store.provider.model_config import read_providers
+from clawtop.store.provider.secrets import SecretSources
+from clawtop.store.runtimes import ACP
+from clawtop.store.wire import mapping, text
+from clawtop.text import remember_secrets
+
+MAX_BYTES = MEGABYTE
+
+AWS = "aws-sdk"
+AWS_VARIABLES = ("AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_PROFILE")
+
+
+def provider_keys(
+    raw: Mapping[str, Any], backends: Mapping[str, str], environ: Mapping[str, str], *, complete: bool
+) -> ProviderKeys:
+    """What the configuration and the environment of a gateway say. No key leaves this function.
+
+    Args:
+        backends: as `ConfigSummary.backends`: they have logins of their own.
+        environ: the gateway's; `complete`: whether it is.
+    """
+    section = mapping(raw.get("env"))
+    literal = {name: value for name, value in section.items() if isinstance(value, str) and value.strip()}
+    sources = SecretSources.of(raw, {**literal, **{k: v for k, v in environ.items() if v.strip()}})
+    found = {name: "its own login" for name in backends if name != ACP}
+    for bound, runtime in _runtimes(raw):
+        if runtime in backends:
+            found.setdefault(bound, f"{runtime}'s own login")
+    for name, names in ENV_KEYS.items():
+        variable = next((one for one in names if sources.environ.get(one, "").strip()), None)
+        if variable is not None:
+            found[name] = f"the environment's {variable}"
+    given = mapping(mapping(raw.get("models")).get("providers"))
+    providers, _problems = read_providers(raw)
+    for name, provider in providers.items():
+        if text(provider.api_key) is not None or isinstance(provider.api_key, dict):
+            found[name] = "a key in openclaw.json"
+        elif name in given and provider.is_local:
+            found[name] = "it runs on this machine and needs no key"
+        elif mapping(given.get(name)).get("auth") == AWS and any(sources.environ.get(one) for one in AWS_VARIABLES):
+            found[name] = "AWS's own credentials"
+    return ProviderKeys(found, complete)
+
+
+_SECRET = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD)S?$", re.IGNORECASE)
+_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+
+
+def dotenv(state_dir: Path) -> dict[str, str]:
+    """What `.env` of a state directory sets, which OpenClaw adds to its environment; none if unreadable."""
+    path = str(state_dir / ".env")
+    try:
+        lines = read_bytes(path, MAX_BYTES)[0].decode("utf-8", "replace").splitlines()
+    except (OSError, UnreadableError):
+        return {}
+    found = (match for match in map(_LINE.fullmatch, lines) if match is not None)
+    values = {match[1]: match[2].strip().strip("\"'") for match in found}
+    remember_secrets(value for name, value in values.items() if _SECRET.search(name))
+    return values
+
+
+def _runtimes(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(provider, runtime) of every model or provider that is bound to a runtime."""
+    agents = mapping(raw.get("agents"))
+    listed = agents.get("list")
+    owners = [agents.get("defaults"), *(listed if isinstance(listed, list) else ())]
+    models = [pair for owner in owners for pair in mapping(mapping(owner).get("models")).items()]
+    models += list(mapping(mapping(raw.get("models")).get("providers")).items())
+    named = (
+        (name.partition("/")[0], text(mapping(mapping(entry).get("agentRuntime")).get("id"))) for name, entry in models
+    )
+    return [(provider.strip().lower(), runtime) for provider, runtime in named if runtime is not None]
