@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.store.auth.migration import leftovers
     from clawtop.store.config_part import config_part
     from clawtop.store.gateway.log_place import log_place
-    from clawtop.view.report import check_line
+    from clawtop.view.check import check_line
     from clawtop.view.words import log_words
 
     reader = open_reader(args, extra_parts=(config_part,))

@@ -1,4 +1,4 @@
-"""A snapshot as the JSON object of `clawtop status --json`, schema 1, and its level as an exit code.
+"""A snapshot as the JSON object of `clawtop status --json`, schema 1.
 
 Ids are exact; times are ms since epoch; unknown is None. The encoder writes ASCII, so nothing here is sanitised.
 """
@@ -13,9 +13,7 @@ from clawtop.core.cooldown.noted import open_provider_time
 from clawtop.core.cooldown.profile_state import configured_models, state_for_models
 from clawtop.core.cooldown.stats import Schedules, active_windows, stat_problems
 from clawtop.core.failover.same_account import silences_of
-from clawtop.core.health.cause import RECENT_MS
 from clawtop.core.health.judgement import Health, Next, TurnCounts, judge
-from clawtop.core.health.wording import GATEWAY_NOT_SEEN
 from clawtop.core.model import (
     AgentInfo,
     BackendProcess,
@@ -28,12 +26,12 @@ from clawtop.core.model import (
     Snapshot,
     Witness,
     WitnessKind,
-    counted,
 )
 from clawtop.core.rotation.order import resolve_order
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
 from clawtop.text import masked
+from clawtop.view.check import check_line
 from clawtop.view.words import profile_state_words
 
 SCHEMA = 1
@@ -419,26 +417,6 @@ def _usage(usage: ProcessUsage | None) -> dict[str, object] | None:
 
 def _texts(problems: Iterable[Problem]) -> list[str]:
     return [str(problem) for problem in problems]
-
-
-def check_line(health: Health) -> str:
-    """Why `--check` exits as it does, in one line of plain text."""
-    if not health.causes:
-        return f"{int(health.level)} OK: {_all_well(health)}"
-    worst, *others = health.causes
-    more = "; ".join(cause.text for cause in others[:2])
-    hidden = f"; and {len(others) - 2} more" if len(others) > 2 else ""
-    return f"{int(health.level)} {worst.badge}: {worst.text}" + (f"; {more}{hidden}" if more else "")
-
-
-def _all_well(health: Health) -> str:
-    """Success is claimed only if turns were seen to succeed."""
-    answered, lately = health.recent.answered, f"in the last {RECENT_MS // 60_000} min"
-    if answered:
-        seen = f"{counted(answered, 'turn')} answered {lately}, and nothing needs attention"
-    else:
-        seen = f"nothing needs attention; no turn ended {lately}"
-    return seen if health.gateway_seen else f"{seen}; {GATEWAY_NOT_SEEN}"
 
 
 def _judged_at(snapshot: Snapshot) -> int:
