@@ -24,7 +24,7 @@ KEYS: dict[str, set[str]] = {
         "counting", "locks", "holders", "lanes", "warnings", "health", "next", "usable_again_at",
         "asks_again", "behaves_as", "blocked", "log",
     },
-    "gateway": {"state", "pid", "port", "how", "serving", "distrust", "silent_since", "usage"},
+    "gateway": {"state", "pid", "port", "how", "serving", "distrust", "silent_since", "usage", "backends"},
     "health": {
         "level", "badge", "text", "causes", "turns", "unanswered", "silent_by_design", "cannot_be_told",
     },
@@ -52,6 +52,7 @@ KEYS: dict[str, set[str]] = {
         "path", "kind", "agent", "session_id", "pid", "created_at", "age_ms", "verdict", "reasons",
         "openclaw_would_remove", "owner", "leaked",
     },
+    "backends": {"pid", "backend", "session", "since", "memory", "stays"},
     "witnesses": {"kind", "running", "what", "at", "since", "run_id"},
     "holders": {
         "session_file", "session_key", "agent", "lane", "run_id", "profile", "phase", "since", "pid", "source",
