@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench.bench_screen import COLUMNS, LINES, PAUSE_S, changes, first_paint
+from tests.bench.bench_screen import COLUMNS, LINES, PAUSE_S, WHOLE, changes, first_paint
 from tests.bench.harness import Bench, Figure, Limit, Row, cpu_ms, interleaved
 from tests.support import big_state
 from tests.support.databases import SHARED_STATE, agent_database, other, run, state_database, stored
@@ -131,7 +131,7 @@ def _painted(files: big_state.BigState, tables: Path, mine_ms: list[float], quic
     """`mine_ms`: of `row_changes` on the tables."""
     rounds = 2 if quick else 7
     paints = interleaved(
-        [lambda: first_paint(dashboard(tables), ROW), lambda: first_paint(dashboard(files.state_dir), ROW)], rounds
+        [lambda: first_paint(dashboard(tables), WHOLE), lambda: first_paint(dashboard(files.state_dir), WHOLE)], rounds
     )
     mine, theirs = map(statistics.median, paints)
     note = "peer: the same in files"
@@ -143,7 +143,9 @@ def _painted(files: big_state.BigState, tables: Path, mine_ms: list[float], quic
 def _grown(few: Path, many: Path, few_ms: list[float], quick: bool) -> Iterator[Row]:
     """`few_ms`: of `row_changes` on the few."""
     size, rounds = ("5,000", 2) if quick else (f"{MANY:,}", 7)
-    paints = interleaved([lambda: first_paint(dashboard(many), ROW), lambda: first_paint(dashboard(few), ROW)], rounds)
+    paints = interleaved(
+        [lambda: first_paint(dashboard(many), WHOLE), lambda: first_paint(dashboard(few), WHOLE)], rounds
+    )
     mine, theirs = map(statistics.median, paints)
     note = f"peer: clawtop on {SESSIONS:,}"
     what = f"first paint with {size} sessions in a database"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.bench_screen import ANY_ROW, COLUMNS, LINES, PAUSE_S, first_paint, keys, open_overview
+from tests.bench.bench_screen import COLUMNS, LINES, PAUSE_S, WHOLE, first_paint, keys, open_overview
 from tests.bench.harness import Bench, Figure, Limit, Row, percentile, resident_mb
 from tests.support import big_state
 from tests.support.terminals import Terminal, clawtop, open_terminal
@@ -106,7 +106,7 @@ def grown(number: int, quick: bool) -> Grown:
         sessions = SessionList(state.sessions)
         parsed = sessions.parsed_ms()
         argv = clawtop("--view", "overview", "--no-gateway", "--state-dir", str(state.state_dir))
-        paints = [first_paint(argv, ANY_ROW) for _ in range(1 if quick else 5)]
+        paints = [first_paint(argv, WHOLE) for _ in range(1 if quick else 5)]
         with open_terminal(argv, columns=COLUMNS, lines=LINES, emulate=False) as terminal:
             open_overview(terminal)
             terminal.drain(8.0)

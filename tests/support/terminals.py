@@ -30,7 +30,7 @@ _UNKNOWN_TO_PYTE = (b"\x1b[<u", b"\x1b[>1u")
 
 
 class Terminal:
-    """A child process on its own terminal. `raw` is everything that it wrote.
+    """A child process on its own terminal. `raw` is everything that it wrote, `read_at` the monotonic time of the last.
 
     `emulate=False` leaves the screen empty: for measurements, which look at `raw` alone.
     """
@@ -50,6 +50,7 @@ class Terminal:
         self.screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = bytearray()
+        self.read_at = time.monotonic()
         self.process = subprocess.Popen(
             argv,
             stdin=child_side,
@@ -74,6 +75,7 @@ class Terminal:
             data = os.read(self._main, 1 << 16)
         except OSError:  # the child's side is closed
             return b""
+        self.read_at = time.monotonic()
         self.raw += data
         if self._emulate:
             self._stream.feed(functools.reduce(lambda left, gone: left.replace(gone, b""), _UNKNOWN_TO_PYTE, data))
