@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from clawtop.cli.common import LiveReader
     from clawtop.clock import Clock
-    from clawtop.core.model import Snapshot
     from clawtop.core.session.attention import AttentionReport
     from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
     from clawtop.core.session.recovery import SessionRecovery
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from clawtop.engine.operations.execute import Operations
     from clawtop.store.snapshot import SnapshotReader
     from clawtop.ui.ports import Engine, WorkPorts
+    from clawtop.view.facts import Facts
     from clawtop.view.tour import Tour
 
 
@@ -78,9 +78,7 @@ def run(args: argparse.Namespace) -> int:
         frame.give_back()
 
 
-def _dashboard(
-    args: argparse.Namespace, clock: Clock, tour: Tour | None, live: LiveReader, first: Snapshot | None
-) -> int:
+def _dashboard(args: argparse.Namespace, clock: Clock, tour: Tour | None, live: LiveReader, first: Facts | None) -> int:
     """Show it, from the first snapshot on."""
     from clawtop import __version__
     from clawtop.cli.bundle import save

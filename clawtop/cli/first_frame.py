@@ -12,6 +12,8 @@ from clawtop.errors import ClawtopError
 if TYPE_CHECKING:
     from clawtop.cli.common import LiveReader
     from clawtop.core.model import Snapshot
+    from clawtop.ui.early import EarlyScreen
+    from clawtop.view.facts import Facts, Memory
     from clawtop.view.tour import Tour
 
 
@@ -23,12 +25,13 @@ class FirstFrame:
         from clawtop.ui.terminal import given_environment, speaks_unicode
 
         self._args, self._clock, self._tour = args, clock, tour
+        self._memory: Memory | None = None
         self._ascii = not speaks_unicode(given_environment())
         opens_here = args.view in {None, "overview"}
         self._screen = early_screen(args.theme, os.environ, ascii_glyphs=self._ascii) if opens_here else None
 
-    def read(self) -> tuple[LiveReader, Snapshot | None]:
-        """The reader, and its first snapshot, drawn; what keeps it from being read, the dashboard will tell.
+    def read(self) -> tuple[LiveReader, Facts | None]:
+        """The reader, and its first snapshot, judged and drawn; what keeps it from being read, the dashboard will tell.
 
         Raises StateUnreadableError, UsageError.
         """
@@ -36,11 +39,11 @@ class FirstFrame:
 
         live = live_reader(self._args, self._clock, self._draw_accounts)
         try:
-            snapshot = live.reader.read()
+            facts = self._judged(live.reader.read())
         except ClawtopError:
             return live, None
-        self._draw(snapshot, whole=True)
-        return live, snapshot
+        self._draw(facts, whole=True)
+        return live, facts
 
     def give_back(self) -> None:
         """Leave the terminal as it was, unless the dashboard has it by now."""
@@ -48,30 +51,39 @@ class FirstFrame:
             self._screen.give_back()
 
     def _draw_accounts(self, snapshot: Snapshot) -> None:
-        self._draw(snapshot, whole=False)
+        self._draw(self._judged(snapshot), whole=False)
 
-    def _draw(self, snapshot: Snapshot, *, whole: bool) -> None:
+    def _judged(self, snapshot: Snapshot) -> Facts:
+        from clawtop.view.facts import Facts, Memory
+
+        if self._memory is None:
+            self._memory = Memory()
+        now = snapshot.judged_at if snapshot.judged_at is not None else self._clock.now_ms()
+        labels = dict(self._args.settings["labels"])
+        return Facts(snapshot, now, self._args.agent, memory=self._memory, labels=labels)
+
+    def _draw(self, facts: Facts, *, whole: bool) -> None:
         if self._screen is None:
             return
         try:
-            self._compose(snapshot, whole=whole)
+            if not whole or self._opens_here(facts):
+                self._compose(self._screen, facts, whole=whole)
         except Exception:  # noqa: BLE001 - the dashboard meets it too, and tells it
             self._screen.give_back()
             self._screen = None
 
-    def _compose(self, snapshot: Snapshot, *, whole: bool) -> None:
+    def _opens_here(self, facts: Facts) -> bool:
+        from clawtop.view.overview import first_view
+
+        return self._args.view is not None or first_view(facts) == "overview"
+
+    def _compose(self, screen: EarlyScreen, facts: Facts, *, whole: bool) -> None:
         from clawtop.commands import Arming
         from clawtop.view.columns import Env
-        from clawtop.view.facts import Facts
-        from clawtop.view.overview import FrameWishes, first_frame, first_view
+        from clawtop.view.overview import FrameWishes, first_frame
 
-        screen, args = self._screen, self._args
-        size = screen.room() if screen is not None else None
-        if screen is None or size is None:
-            return
-        now = snapshot.judged_at if snapshot.judged_at is not None else self._clock.now_ms()
-        facts = Facts(snapshot, now, args.agent, labels=args.settings["labels"])
-        if whole and args.view is None and first_view(facts) != "overview":
+        args, size = self._args, screen.room()
+        if size is None:
             return
         wishes = FrameWishes(
             arming=Arming.LOCKED if args.read_only or args.at is not None else Arming.READ_ONLY,
@@ -80,4 +92,4 @@ class FirstFrame:
             tour=self._tour.lines(size[0]) if self._tour is not None else (),
             scroll_bars=not self._ascii,
         )
-        screen.draw(first_frame(Env(facts, now), *size, wishes, whole=whole), size)
+        screen.draw(first_frame(Env(facts, facts.now), *size, wishes, whole=whole), size)

@@ -84,7 +84,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         theme: str,
         execute: Executor | None = None,
         work: Work | None = None,
-        first: Snapshot | None = None,
+        first: Facts | None = None,
     ) -> None:
         self.look = ThemeStyles(theme)
         self.clock, self.survival = clock, Survival(self)
@@ -125,7 +125,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         if self._first is None:
             self._start_source()
         else:
-            self._preparation.offer(self._first, at_once=True)
+            self._preparation.begin(self._first)
             self._first = None
             self.set_timer(SETTLED_SECONDS, self._start_source)
         self.set_interval(TICK_SECONDS, self._tick)

@@ -34,10 +34,15 @@ class Preparation:
         self._woken = asyncio.Event()
         self._in_thread = False
 
-    def offer(self, snapshot: Snapshot, *, at_once: bool = False) -> None:
+    def begin(self, facts: Facts) -> None:
+        """Show these, which were judged before there was a screen, and go on from what they remember."""
+        self._memory = facts.memory
+        self._adopt(facts)
+
+    def offer(self, snapshot: Snapshot) -> None:
         """Show this snapshot, now or soon; a later one replaces it if it is still waiting."""
         rows = len(snapshot.sessions) + len(snapshot.locks)
-        if self._in_thread or (rows > LARGE and not at_once):
+        if self._in_thread or rows > LARGE:
             self._latest = snapshot
             self._woken.set()
         else:

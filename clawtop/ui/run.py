@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from clawtop import threads
 from clawtop.clock import Clock
-from clawtop.core.model import Snapshot
 from clawtop.core.source import SnapshotSource
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.palettes import choose
@@ -22,11 +21,13 @@ from clawtop.ui.terminal import given_environment, speaks_unicode
 from clawtop.ui.work import Work
 
 if TYPE_CHECKING:
+    from clawtop.core.model import Snapshot
     from clawtop.core.operations.plan import Plan
     from clawtop.core.operations.receipt import Receipt
     from clawtop.engine.live.hub import StateReader
     from clawtop.engine.operations.execute import Operations
     from clawtop.ui.ports import StoreHolder
+    from clawtop.view.facts import Facts
 
 __all__ = ["Options", "run_dashboard"]
 
@@ -47,7 +48,7 @@ def run_dashboard(
     *,
     operations: Callable[[], Operations] | None = None,
     work: WorkPorts | None = None,
-    first: Snapshot | None = None,
+    first: Facts | None = None,
 ) -> int:
     """Show the dashboard until the operator leaves.
 
@@ -56,7 +57,7 @@ def run_dashboard(
         operations: makes the executor of plans, in a thread, whenever the dashboard is armed; without it nothing can
             be armed.
         work: what drains and drives; without it the dashboard does neither.
-        first: a snapshot for the very first frame, so that it shows something.
+        first: a judged snapshot for the very first frame, so that it shows something.
 
     Returns:
         The exit code: 0 after `q`, 128+n after signal n.
@@ -80,7 +81,7 @@ def make_app(
     operations: Callable[[], Operations] | None = None,
     execute: Executor | None = None,
     work: WorkPorts | None = None,
-    first: Snapshot | None = None,
+    first: Facts | None = None,
 ) -> ClawtopApp:
     """The dashboard as an app, not yet shown. `operations`, or `execute`: who carries plans out."""
     options = replace(
