@@ -64,9 +64,14 @@ class Painter:
         return row
 
     def _add(self, row: CellRow, line: Line, surface: Surface) -> None:
-        for text, tone in line:
+        for piece, tone in line:
             first = len(row.glyphs)
-            for cluster in clusters(ascii_only(text) if self._ascii else text):
+            text = ascii_only(piece) if self._ascii else piece
+            if text.isascii():
+                row.glyphs.extend(text)
+                row.looks.extend(looks_on(text, self._looks(surface, tone)))
+                continue
+            for cluster in clusters(text):
                 width = 1 if cluster.isascii() else cells(cluster)
                 if width == 1 and len(cluster) == 1:
                     row.glyphs.append(cluster)
@@ -97,6 +102,7 @@ class EarlyScreen:
         self.attributes: list[Any] | None = None
         self._size = (0, 0)
         self._rows: list[CellRow] = []
+        self._drawn: list[tuple[Stretch, ...]] = []
 
     @property
     def taken(self) -> bool:
@@ -111,13 +117,15 @@ class EarlyScreen:
 
     def draw(self, frame: Sequence[Sequence[Stretch]], size: tuple[int, int]) -> None:
         """Write what changed since the frame before."""
-        rows = [self._painter.row(blocks) for blocks in frame]
-        before = self._rows if size == self._size else []
+        known = dict(zip(self._drawn, self._rows, strict=True)) if size == self._size else {}
+        before = self._drawn if known else []
+        drawn = [tuple(stretches) for stretches in frame]
+        rows = [known.get(stretches) or self._painter.row(stretches) for stretches in drawn]
         pen = Pen()
         for y, row in enumerate(rows):
-            if y >= len(before) or row != before[y]:
+            if before[y : y + 1] != [drawn[y]]:
                 pen.write(0, y, row.glyphs, row.looks)
-        self._rows, self._size = rows, size
+        self._size, self._drawn, self._rows = size, drawn, rows
         self._write(pen.text)
 
     def _write(self, text: str) -> None:
@@ -142,7 +150,7 @@ class EarlyScreen:
 
     def _lose(self, *_: object) -> None:
         """The window changed: what it shows is unknown."""
-        self._size, self._rows = (0, 0), []
+        self._size, self._rows, self._drawn = (0, 0), [], []
 
     def hand_over(self) -> tuple[tuple[int, int], list[CellRow]]:
         """Let Textual's driver have the terminal. Its size and cells; none if it did not take all of them."""

@@ -61,9 +61,9 @@ class Pen:
 
 
 @lru_cache(maxsize=4_096)
-def looks_on(glyphs: tuple[str, ...], looks: Looks) -> tuple[Looks, ...]:
+def looks_on(glyphs: Sequence[str], looks: Looks) -> tuple[Looks, ...]:
     """The visible style of each cell: for a blank only the background, unless it has an attribute that shows."""
-    if looks.attributes & MARKED:
+    if " " not in glyphs or looks.attributes & MARKED:
         return (looks,) * len(glyphs)
     blank = Looks(background=looks.background)
     return tuple(blank if glyph == " " else looks for glyph in glyphs)
