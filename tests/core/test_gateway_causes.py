@@ -6,7 +6,23 @@ import pytest
 
 from clawtop.core.health.judgement import Level, judge
 from clawtop.core.health.silence import BUSY_MS, STARTING_MS, UNSEEN_MS, YOUNG_SILENCE_MS, silence_of
-from clawtop.core.model import Gateway, GatewayState, Generation, ProcessCondition, ProcessUsage, Serving, Snapshot
+from clawtop.core.model import (
+    AgentInfo,
+    AuthStore,
+    ConfigSummary,
+    Exchange,
+    Gateway,
+    GatewayState,
+    Generation,
+    ModelRef,
+    ProcessCondition,
+    ProcessUsage,
+    ProviderKeys,
+    Serving,
+    Session,
+    Snapshot,
+    TurnOutcome,
+)
 
 NOW = 1_800_000_000_000
 OLD = NOW - STARTING_MS - 1
@@ -112,3 +128,44 @@ def test_a_busy_gateway_is_judged_anew_when_its_minute_is_over() -> None:
 def test_a_young_gateway_is_judged_anew_when_it_is_not_young_any_more() -> None:
     gateway = Gateway(GatewayState.LIVE, 7, 18789, YOUNG + 1_000, serving=Serving.REFUSES, usage=RESTS)
     assert judge(snapshot(gateway), NOW).changes_at == NOW + 1_001
+
+
+# --- a message that came before the gateway's start ---------------------------------------------------------------
+
+WARN_MS = 120_000
+
+
+def with_message(asked_ago: int, started_ago: int, serving: Serving) -> tuple[str, Level]:
+    asked = Exchange(NOW - asked_ago, 12, "user", TurnOutcome.OPEN)
+    row = Session("main", "agent:main:a", "a", None, status="done", active=False, exchanges=(asked,))
+    gateway = Gateway(GatewayState.LIVE, 7, 18789, NOW - started_ago, serving=serving)
+    agents = (AgentInfo("main", "/a", "/s", models=(ModelRef("fakeai", "m"),), store=AuthStore("main", "/a")),)
+    config = ConfigSummary(keys=ProviderKeys({"fakeai": "a key in openclaw.json"}))
+    world = Snapshot(
+        1, NOW, "h", "/d", Generation.B, "2026.5.20", sessions=(row,), gateway=gateway, agents=agents, config=config
+    )
+    found = judge(world, NOW)
+    return found.badge, found.level
+
+
+MINUTE = 60_000
+
+
+@pytest.mark.parametrize(
+    ("asked_ago", "started_ago", "serving", "expected"),
+    [
+        (3 * MINUTE, 20_000, Serving.REFUSES, ("STARTING", Level.ATTENTION)),
+        (60 * MINUTE, 20_000, Serving.REFUSES, ("STARTING", Level.SILENT)),
+        (60 * MINUTE, 20_000, Serving.SILENT, ("STARTING", Level.SILENT)),
+        (60 * MINUTE, 20_000, Serving.ANSWERS, ("SILENT", Level.ATTENTION)),
+        (60 * MINUTE, WARN_MS, Serving.ANSWERS, ("SILENT", Level.ATTENTION)),
+        (60 * MINUTE, WARN_MS + 1, Serving.ANSWERS, ("SILENT", Level.SILENT)),
+        (60 * MINUTE, 10 * MINUTE, Serving.REFUSES, ("SILENT", Level.SILENT)),
+        (3 * MINUTE, 10 * MINUTE, Serving.ANSWERS, ("SILENT", Level.SILENT)),
+        (10_000, 20_000, Serving.REFUSES, ("STARTING", Level.ATTENTION)),
+    ],
+)
+def test_a_gateway_that_starts_is_not_silent_for_what_came_before_it(
+    asked_ago: int, started_ago: int, serving: Serving, expected: tuple[str, Level]
+) -> None:
+    assert with_message(asked_ago, started_ago, serving) == expected

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clawtop.core.health.cause import Cause, HealthScene, Level
-from clawtop.core.health.silence import Silence, silence_of
+from clawtop.core.health.silence import STARTING_MS, Silence, silence_of
+from clawtop.core.health.turn_causes import waits_for_start
+from clawtop.core.health.waiting import Unanswered
 from clawtop.core.health.wording import span
 from clawtop.core.model import Gateway, GatewayState, ProcessCondition, Serving, counted
 from clawtop.text import safe, shown
@@ -92,19 +94,32 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
         age = scene.now - gateway.started_at if gateway.started_at is not None else None
         since = f" {span(age)} after its start" if age is not None else ""
         starting = silence is Silence.STARTING
+        left = waits_for_start(scene)
+        wait = "s wait" if len(left) > 1 else " waits"
+        waiting = (
+            f"; {len(left)} message{wait} for it, the oldest for {span(scene.now - left[0].since)}" if left else ""
+        )
         yield Cause(
             "gateway-half-started",
-            f"the gateway's process lives, but does not answer{since}",
-            Level.ATTENTION if starting else Level.SILENT,
+            f"the gateway's process lives, but does not answer{since}{waiting}",
+            Level.ATTENTION if starting and not _waited_long(scene, left) else Level.SILENT,
             (f"nothing listens on port {gateway.port}",) if gateway.serving is Serving.REFUSES else evidence,
             "wait for it" if starting else "check its log; restart it: openclaw gateway restart",
             since=gateway.started_at,
+            agents=tuple(dict.fromkeys(one.agent for one in left)),
+            sessions=tuple(one.session for one in left),
         )
     health = gateway.health
     if health is not None and (health.ready is False or health.degraded):
         failing = ", ".join(safe(name, 40) for name in health.failing)
         what = f"not ready: {failing or 'it does not say why'}" if health.ready is False else "its event loop is behind"
         yield Cause("gateway-degraded", f"the gateway reports: {what}", Level.ATTENTION)
+
+
+def _waited_long(scene: HealthScene, left: tuple[Unanswered, ...]) -> bool:
+    """Whether a message has waited for longer than a run and a start may take: this may be the tenth start."""
+    longest = scene.snapshot.config.attention.warn_ms + STARTING_MS
+    return any(scene.now - one.since > longest for one in left)
 
 
 def _shares(gateway: Gateway) -> str:

@@ -24,7 +24,7 @@ from clawtop.core.health.cause import (
     TurnCounts,
 )
 from clawtop.core.health.causes import CONFIG_UNREAD, FINDERS
-from clawtop.core.health.silence import turns_at
+from clawtop.core.health.silence import STARTING_MS, turns_at
 from clawtop.core.health.turns import RecentTurn, recent_turns
 from clawtop.core.health.waiting import hung, waiting
 from clawtop.core.model import AgentInfo, Profile, Snapshot, TurnOutcome
@@ -129,6 +129,9 @@ def _changes_at(scene: HealthScene) -> int | None:
     moments += [one.since + span for one in scene.waiting.unanswered for span in (PATIENCE_MS, warn_ms)]
     moments += [blockage.until for blockage in scene.blocked.values() if blockage.until is not None]
     moments += turns_at(scene.snapshot.gateway)
+    if scene.waiting.unanswered and scene.snapshot.gateway.started_at is not None:
+        moments.append(scene.snapshot.gateway.started_at + warn_ms)
+        moments += [one.since + warn_ms + STARTING_MS for one in scene.waiting.unanswered]
     for session in scene.snapshot.sessions:
         if session.active:
             signs = [w.at for w in session.witnesses if w.running and w.at is not None]

@@ -14,6 +14,7 @@ from clawtop.core.health.cause import (
     HealthScene,
     Level,
 )
+from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.health.turns import RecentTurn
 from clawtop.core.health.waiting import Unanswered
 from clawtop.core.health.wording import SHOWN, short_key, some_names, span
@@ -97,6 +98,8 @@ def unanswered_messages(scene: HealthScene) -> Iterator[Cause]:
     warn_ms = scene.snapshot.config.attention.warn_ms
     gone = scene.snapshot.gateway.state in (GatewayState.DEAD, GatewayState.ABSENT)
     overdue = [one for one in scene.waiting.unanswered if gone or scene.now - one.since > PATIENCE_MS]
+    left = waits_for_start(scene)
+    overdue = [one for one in overdue if one not in left]
     if overdue:
         oldest = overdue[0]
         bad = any(_is_silence(one, scene, warn_ms) for one in overdue)
@@ -112,9 +115,21 @@ def unanswered_messages(scene: HealthScene) -> Iterator[Cause]:
         )
 
 
+def waits_for_start(scene: HealthScene) -> tuple[Unanswered, ...]:
+    """Messages that came before a gateway that is starting: they say nothing about it until it has started."""
+    gateway = scene.snapshot.gateway
+    if silence_of(gateway, scene.now) is not Silence.STARTING or gateway.started_at is None:
+        return ()
+    return tuple(one for one in scene.waiting.unanswered if one.since < gateway.started_at)
+
+
 def _is_silence(one: Unanswered, scene: HealthScene, warn_ms: int) -> bool:
-    """Whether the agent has not answered since: one old lost message does not make a bot silent."""
-    if scene.now - one.since <= warn_ms:
+    """Whether the agent has not answered since: one old lost message does not make a bot silent. A gateway that has
+    just started gets the time that a new message gets.
+    """
+    gateway = scene.snapshot.gateway
+    began = gateway.started_at if gateway.state is GatewayState.LIVE and gateway.started_at is not None else one.since
+    if scene.now - max(one.since, began) <= warn_ms:
         return False
     return not any(t.agent == one.agent and t.succeeded and t.turn.at > one.since for t in scene.turns)
 
