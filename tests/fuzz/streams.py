@@ -15,6 +15,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cache, partial
 from pathlib import Path
 from random import Random
@@ -24,7 +25,11 @@ from typing import Any
 import httpx
 from websockets.exceptions import ConnectionClosedError
 
+from clawtop.core.failover.decision import TimeoutPolicy
+from clawtop.core.failover.explained import explained
+from clawtop.core.failure.pasted import read_error
 from clawtop.core.fleet.hosts import HostLink
+from clawtop.core.generations import known_versions, semantics_of
 from clawtop.engine.etcd.client import Created, Etcd, Put, Range
 from clawtop.engine.etcd.records import EtcdRecords
 from clawtop.engine.gateway import answers, turn, wire
@@ -41,11 +46,19 @@ from clawtop.errors import ClawtopError
 from clawtop.fleet.near import NearHost
 from clawtop.fleet.protocol import MAX_LINE, ProtocolError
 from clawtop.fleet.transport import HostSpec
+from clawtop.store.json_text import UnreadableError, parse
 from clawtop.store.own import holder_record
+from clawtop.store.own.accounts import AccountNote, AccountNotes
 from clawtop.store.own.journal import Journal
 from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.store.own.recording import load_recording
+from clawtop.store.own.settings import load_settings
+from clawtop.store.provider.builtin import BUILTIN
+from clawtop.store.provider.model_config import read_providers
+from clawtop.store.provider.network_config import auth_header, network_for
+from clawtop.store.provider.secrets import SecretSources, SecretUnavailableError
 from clawtop.store.sessions.conversation import read_conversation
+from clawtop.view.explain_error_lines import error_lines
 from tests.fuzz.mutate import grown, mutated
 from tests.support.clocks import ManualClock
 
@@ -279,8 +292,48 @@ def on_disk(name: str, look: Callable[[Path], object], content: bytes, random: R
         packed = name.endswith(".clawtop") and random.random() < 0.9
         place.write_bytes(gzip.compress(content, 1) if packed else content)
         place.chmod(0o600)
-        look(state)
-    return ()
+        shown = look(state)
+    return [text for text in shown if isinstance(text, str)] if isinstance(shown, tuple) else ()
+
+
+def accounts(state: Path) -> None:
+    """What other processes noted, and a note beside it."""
+    notes = AccountNotes(state)
+    notes.read()
+    notes.note("main", "reef:one", AccountNote(1, 2, "rate_limit"))
+
+
+def configured(content: bytes, _random: Random) -> Sequence[str]:
+    """The providers of a configuration, and everything that a call asks of each."""
+    document = parse(content, "openclaw.json")
+    config = document if isinstance(document, dict) else {}
+    sources, models = SecretSources.of(config, {"HOME": "/nowhere"}), config.get("models")
+    providers, problems = read_providers(config, models if isinstance(models, dict) else None)
+    shown = [f"{problem.where} {problem.text}" for problem in problems]
+    for name, provider in providers.items():
+        asked: list[Callable[[], object]] = [
+            partial(provider.secret, sources),
+            partial(provider.url, sources, "m"),
+            partial(provider.resolved_headers, sources, "m"),
+            partial(auth_header, provider.request, sources, what=name),
+            partial(network_for, provider.base_url, provider.request, sources, what=name),
+            partial(provider.cost_of, "m", {"input": 5, "output": 7}),
+            lambda provider=provider: (provider.is_local, provider.api_of("m"), provider.context_window_of("m")),  # type: ignore[misc]
+        ]
+        for ask in asked if name not in BUILTIN else ():
+            try:
+                ask()
+            except SecretUnavailableError as error:
+                shown.append(str(error))
+    return shown
+
+
+def pasted(content: bytes, random: Random) -> Sequence[str]:
+    """An error that an operator pasted, explained for some version of OpenClaw."""
+    record = read_error(content.decode("utf-8", "replace"))
+    chosen = semantics_of(random.choice(known_versions()), None)
+    found = explained(record, None, chosen.row, now=1_795_000_000_000, timeouts=TimeoutPolicy.TERMINAL, zone=UTC)
+    return list(error_lines(found, None, chosen, "terminal"))
 
 
 READERS: dict[str, Reader] = {
@@ -306,6 +359,13 @@ READERS: dict[str, Reader] = {
         partial(on_disk, "clawtop/journal.jsonl", lambda state: Journal(state).tail()),
         (ClawtopError, OSError),
     ),
+    "accounts": Reader(("accounts.json",), partial(on_disk, "clawtop/accounts.json", accounts)),
+    "settings": Reader(
+        ("config.toml",),
+        partial(on_disk, ".config/clawtop/config.toml", lambda state: load_settings({}, state).problems),
+    ),
+    "providers": Reader(("openclaw.json",), configured, (UnreadableError,)),
+    "pasted error": Reader(("error.json", "error-event.sse", "pasted.json"), pasted),
     "spool": Reader(
         ("mark.json",),
         partial(on_disk, "clawtop/marks/1.m-1.1.json", lambda state: list(MarkSpool(state).adopt())),

@@ -32,6 +32,13 @@ FOUND = [
     ("recording", b'{"clawtop_recording": 1, "clawtop": "0", "started_at": 1e999}\n'),
     ("recording", b'{"clawtop_recording": 1, "clawtop": "0", "started_at": 1}\n'
      b'{"at": 1, "set": {"warnings": {"change": [[1e999, {}]]}}}\n{"at": 1e999, "set": {}}\n'),
+    ("accounts", b'{"notes": [7, null, "x", [1]], "probes": {"a": []}}'),
+    ("providers", b'{"env": {"vars": ["A"]}, "secrets": {"providers": [1]}}'),
+    ("providers", b'{"models": {"providers": {"reef": {"baseUrl": "http://x", "models": 5}}}}'),
+    ("providers", b'{"models": {"providers": {"reef": {"baseUrl": "http://[", "timeoutSeconds": 1e999}}}}'),
+    ("providers", b'{"models": {"providers": {"reef": {"baseUrl": "http://x", "maxTokens": 1' + b"0" * 400 + b"}}}}"),
+    ("pasted error", b'{"message": "x", "status": "429"}'),
+    ("pasted error", b'{"message": "x", "status": [1e999], "code": {"a": 1}}'),
 ]  # fmt: skip
 
 

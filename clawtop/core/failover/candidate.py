@@ -146,14 +146,20 @@ def failure_of(error: AnyError, model: ModelRef | None = None, dialect: Dialect 
     return Failure(kind, message, None, _whole(signal.status), signal.code, switch_to=_switch_target(value))
 
 
+_STATUS_DIGITS = 3
 _KIND_OF_NAME: Mapping[str, FailureKind] = MappingProxyType(
     {"MissingAgentHarnessError": FailureKind.NO_HARNESS, MODEL_SWITCH_NAME: FailureKind.MODEL_SWITCH}
 )
 _REASONS: Mapping[str, FailureReason] = MappingProxyType({reason.value: reason for reason in FailureReason})
 
 
-def _whole(status: float | None) -> int | None:
-    return int(status) if status is not None and status == status // 1 else None
+def _whole(status: object) -> int | None:
+    """A status as a number. An error that was pasted may have anything in its place."""
+    if isinstance(status, str) and len(status) <= _STATUS_DIGITS and status.isascii() and status.isdigit():
+        return int(status)
+    if not isinstance(status, int | float) or isinstance(status, bool) or status != status // 1:
+        return None
+    return int(status)
 
 
 def _switch_target(value: ErrorValue) -> ModelRef | None:

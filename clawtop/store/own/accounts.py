@@ -153,6 +153,8 @@ def _loaded(path: Path) -> Accounts:
     rows, probes = document.get("notes"), document.get("probes")
     notes: dict[tuple[str, str], AccountNote] = {}
     for row in rows if isinstance(rows, list) else ():
+        if not isinstance(row, dict):
+            continue
         with contextlib.suppress(KeyError, TypeError):
             notes[_name(row["agent"]), _name(row["profile"])] = _note(row)
     times = {key: at for key, at in probes.items() if _is_time(at)} if isinstance(probes, dict) else {}

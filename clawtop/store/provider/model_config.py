@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from clawtop.core.javascript import MAX_SAFE_INTEGER
 from clawtop.core.model import Problem
 from clawtop.errors import ClawtopError
 from clawtop.nested import among
@@ -204,12 +205,14 @@ def provider_named(providers: Mapping[str, ProviderConfig], name: str) -> Provid
 
 
 def _provider(name: str, raw: Mapping[str, Any]) -> ProviderConfig:
-    request = _section(raw, "request")
+    request, models = _section(raw, "request"), raw.get("models")
     return ProviderConfig(
         id=name,
         base_url=raw["baseUrl"],
         api=_text(raw.get("api")) or DEFAULT_API,
-        models={entry.id: entry for entry in map(_model, raw.get("models") or ()) if entry is not None},
+        models={
+            entry.id: entry for entry in map(_model, models if isinstance(models, list) else ()) if entry is not None
+        },
         timeout_s=_positive(raw.get("timeoutSeconds")),
         max_tokens=_whole(raw.get("maxTokens")),
         context_window=_whole(raw.get("contextTokens")) or _whole(raw.get("contextWindow")),
@@ -240,7 +243,7 @@ def _model(raw: object) -> ModelEntry | None:
 
 
 def _is_price(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SAFE_INTEGER
 
 
 def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -253,7 +256,9 @@ def _text(value: object) -> str | None:
 
 
 def _positive(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= MAX_SAFE_INTEGER:
+        return None
+    return float(value)
 
 
 def _whole(value: object) -> int | None:

@@ -57,7 +57,7 @@ def network_for(base_url: str, request: Mapping[str, Any], sources: SecretSource
     extra = tuple(path for name in CA_VARIABLES if (path := sources.environ.get(name)))
     name = tls.get("serverName")
     return Network(
-        ca=(*extra, *((own,) if own else ())) if urlsplit(base_url).scheme == "https" else (),
+        ca=(*extra, *((own,) if own else ())) if _scheme(base_url) == "https" else (),
         cert=material("cert"),
         key=material("key"),
         passphrase=material("passphrase"),
@@ -65,6 +65,13 @@ def network_for(base_url: str, request: Mapping[str, Any], sources: SecretSource
         insecure=tls.get("insecureSkipVerify") is True,
         proxy=_proxy(base_url, _section(request, "proxy"), sources.environ),
     )
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return ""
 
 
 def auth_header(request: Mapping[str, Any], sources: SecretSources, *, what: str) -> tuple[str, str] | None:

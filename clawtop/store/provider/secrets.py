@@ -76,16 +76,19 @@ class SecretSources:
     @classmethod
     def of(cls, config: Mapping[str, Any], environ: Mapping[str, str]) -> SecretSources:
         """The sources that a parsed openclaw.json names; its literal `env.vars` fill gaps of the environment."""
-        section = config.get("secrets")
-        providers = section.get("providers") if isinstance(section, Mapping) else None
-        literal = config.get("env")
-        variables = literal.get("vars") if isinstance(literal, Mapping) else None
-        merged = {k: v for k, v in (variables or {}).items() if isinstance(v, str)} | dict(environ)
+        providers, variables = _named(config, "secrets", "providers"), _named(config, "env", "vars")
         return cls(
-            environ=merged,
-            providers={k: v for k, v in (providers or {}).items() if isinstance(v, Mapping)},
+            environ={k: v for k, v in variables.items() if isinstance(v, str)} | dict(environ),
+            providers={k: v for k, v in providers.items() if isinstance(v, Mapping)},
             home=Path(environ.get("OPENCLAW_HOME") or environ.get("HOME") or "/"),
         )
+
+
+def _named(config: Mapping[str, Any], section: str, name: str) -> Mapping[str, Any]:
+    """`config.SECTION.NAME`; empty where either is no object."""
+    found = config.get(section)
+    inner = found.get(name) if isinstance(found, Mapping) else None
+    return inner if isinstance(inner, Mapping) else {}
 
 
 @dataclass(frozen=True, slots=True)
