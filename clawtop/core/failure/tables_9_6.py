@@ -45,7 +45,7 @@ SESSION_EXPIRED = Phrases(
 )
 
 MODEL_NOT_FOUND = Phrases(
-    literals=("no endpoints found for", "unknown model", "not_found_error", "is not a valid model id"),
+    literals=phrases.MODEL_NOT_FOUND.literals,
     patterns=(
         pattern("router not found", r"\brouter not found\b"),
         pattern("model", r"model[\s_-]?not[\s_-]?found"),
@@ -107,7 +107,7 @@ RATE_LIMIT = Phrases(
 )
 
 OVERLOADED = Phrases(
-    literals=("overloaded", "high demand", "high load", "服务过载", "当前负载过高", "访问量过大"),
+    literals=(*phrases.OVERLOADED.literals, "访问量过大"),
     patterns=(
         pattern("at capacity", r"\b(?:selected\s+)?model\s+(?:is\s+)?at capacity\b"),
         pattern("unavailable", r"\bservice(?:[_ ]temporarily)?[_ ]unavailable\b"),
@@ -188,24 +188,7 @@ TIMEOUT = Phrases(
 WHOLE_TIMEOUTS = frozenset({"terminated", "stream_read_error", "request failed", "llm request failed."})
 
 BILLING = Phrases(
-    literals=(
-        "payment required",
-        "insufficient credits",
-        "insufficient_quota",
-        "insufficient quota",
-        "insufficient_balance",
-        "insufficient balance",
-        "available balance",
-        "out of budget",
-        "credit balance",
-        "plans & billing",
-        "insufficient usd or diem balance",
-        "out of extra usage",
-        "draw from your extra usage",
-        "extra usage is required",
-        "余额不足",
-        "欠费",
-    ),
+    literals=(*money.BILLING.literals, "available balance", "out of budget"),
     patterns=(
         pattern(
             "402",
@@ -233,12 +216,7 @@ BILLING = Phrases(
 )
 
 AUTH_PERMANENT = Phrases(
-    literals=(
-        "key has been disabled",
-        "key has been revoked",
-        "account has been deactivated",
-        "not allowed for this organization",
-    ),
+    literals=phrases.AUTH_PERMANENT.literals,
     patterns=(
         pattern("key", r"api[_ ]?key[_ ]?(?:revoked|deactivated|deleted)"),
         pattern("deactivated", r"deactivated[_ ]workspace"),
@@ -246,28 +224,7 @@ AUTH_PERMANENT = Phrases(
 )
 
 AUTH = Phrases(
-    literals=(
-        "permission_error",
-        "incorrect api key",
-        "invalid token",
-        "authentication",
-        "re-authenticate",
-        "oauth token refresh failed",
-        "unauthorized",
-        "forbidden",
-        "access denied",
-        "insufficient permission",
-        "missing scope:",
-        "missing scopes:",
-        "expired",
-        "no credentials found",
-        "no api key found",
-        "无权访问",
-        "认证失败",
-        "鉴权失败",
-        "密钥无效",
-        "apikey 无效",
-    ),
+    literals=phrases.AUTH.literals,
     patterns=(
         pattern(
             "invalid|valid",
@@ -285,14 +242,7 @@ AUTH = Phrases(
 )
 
 FORMAT = Phrases(
-    literals=(
-        "string should match pattern",
-        "tool_use.id",
-        "tool_use_id",
-        "invalid request format",
-        "does not support assistant message prefill",
-        "conversation must end with a user message",
-    ),
+    literals=phrases.FORMAT.literals,
     patterns=(
         ordered("tool call id was", r"tool call id was", r"must be"),
         ordered("agent harness", r"agent harness ", r" does not support ", r"provider is not one of"),
@@ -328,27 +278,7 @@ _CONFIGURED_SIZE = pattern(
 )
 
 OVERFLOW_SAID = Phrases(
-    literals=(
-        "request_too_large",
-        "context_overflow",
-        "request exceeds the maximum size",
-        "context length exceeded",
-        "maximum context length",
-        "prompt is too long",
-        "prompt too long",
-        "exceeds model context window",
-        "model token limit",
-        "context overflow:",
-        "exceed context limit",
-        "exceeds the model's maximum context",
-        "exceeds the models maximum context",
-        "context_window_exceeded",
-        "上下文过长",
-        "上下文超出",
-        "上下文长度超",
-        "超出最大上下文",
-        "请压缩上下文",
-    ),
+    literals=(*phrases.CONTEXT_OVERFLOW.literals, "context_overflow", "exceeds the models maximum context"),
     patterns=(
         _CONFIGURED_SIZE,
         ordered("invalid_argument", r"invalid_argument", r"maximum number of tokens", anywhere=True),
@@ -474,17 +404,12 @@ OAUTH_REFRESH = Phrases(
 )
 OAUTH_REFRESH_FINAL = Phrases(
     literals=(
-        "refresh_token_reused",
+        *phrases.OAUTH_REFRESH_FINAL.literals,
         "refresh_token_expired",
-        "invalid_grant",
         "token_invalidated",
         "sign_in_again",
-        "signing in again",
-        "sign in again",
         "log in again",
         "invalid_refresh_token",
-        "invalid refresh token",
-        "revoked",
     ),
     patterns=OAUTH_REFRESH.patterns,
 )
