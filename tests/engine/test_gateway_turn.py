@@ -72,6 +72,52 @@ async def test_an_end_without_its_text_has_what_was_streamed(tmp_path: Path) -> 
     assert found[-1] == TurnTold(TurnPhase.FINAL, "pong", RUN)
 
 
+BEHIND = {"sessionKey": KEY, "agentId": "main"}
+
+
+async def test_a_message_that_is_dropped_with_the_run_before_it_is_no_empty_reply(tmp_path: Path) -> None:
+    found = await told(
+        tmp_path,
+        chat("aborted", "elsewhere", sessionKey="agent:main:other", stopReason="rpc"),
+        chat("status", "before", **BEHIND, phase="starting_model"),
+        chat("aborted", "before", **BEHIND, stopReason="rpc"),
+        chat("final", sessionKey=KEY, seq=1),
+    )
+    assert [(item.kind, item.text) for item in found[1:]] == [
+        (TurnPhase.ABORTED, "dropped, as the run that it waited behind was aborted")
+    ]
+
+
+async def test_a_message_that_another_run_takes_in_is_answered_by_that_run(tmp_path: Path) -> None:
+    found = await told(
+        tmp_path,
+        chat("delta", "before", **BEHIND, deltaText="pong"),
+        chat("delta", "elsewhere", sessionKey="agent:main:other", deltaText="no"),
+        chat("final", sessionKey=KEY, seq=1),
+        chat("delta", "before", **BEHIND, deltaText="\n\npong"),
+        chat("final", "elsewhere", sessionKey="agent:main:other", message=message("no")),
+        chat("final", "before", **BEHIND, message=message("pong\n\npong")),
+    )
+    assert [(item.kind, item.text, item.run_id) for item in found[1:]] == [
+        (TurnPhase.PHASE, "taken into run before, which answers it", RUN),
+        (TurnPhase.DELTA, "\n\npong", RUN),
+        (TurnPhase.FINAL, "pong\n\npong", RUN),
+    ]
+
+
+async def test_a_message_that_never_ran_is_no_empty_reply(tmp_path: Path) -> None:
+    elsewhere = chat("aborted", "elsewhere", sessionKey="agent:main:other")
+    (_, end) = await told(tmp_path, elsewhere, chat("final", sessionKey=KEY, seq=1))
+    assert (end.kind, end.text) == (TurnPhase.FAILED, "the gateway ended it without running it; it does not say why")
+
+
+@pytest.mark.parametrize(
+    "frames", [(chat("status", phase="starting_model"), chat("final")), (chat("final", message=message("")),)]
+)
+async def test_a_turn_that_ran_and_says_nothing_has_an_empty_reply(tmp_path: Path, frames: tuple[str, ...]) -> None:
+    assert (await told(tmp_path, *frames))[-1] == TurnTold(TurnPhase.FINAL, "", RUN)
+
+
 def fallback_step(outcome: str, run_id: str = RUN) -> str:
     data = {
         "phase": "fallback_step",

@@ -155,7 +155,7 @@ def gateway_frames(content: bytes, random: Random) -> Sequence[str]:
     for frame in frames:
         with suppress(GatewayCallError):
             value = wire.parsed(frame)
-            for told in (partial(turn._event, value, "r", "p"), partial(turn._answer, value, "r")):
+            for told in (partial(turn._TurnCourse("r", "s").told, value), partial(turn._answer, value, "r")):
                 shown += _refusals(told)
             shown += _refusals(lambda value=value: wire.error_of(value, "connect").words)  # type: ignore[misc]
             for said in SAYING:

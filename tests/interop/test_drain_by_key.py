@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -39,16 +40,14 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GatewayLab]:
 
 
 def test_a_hung_run_and_what_waits_behind_it_are_ended_and_the_end_is_proven(lab: GatewayLab) -> None:
-    lab.hang()
-    lab.queue()
+    turns = [lab.hang(), lab.queue()]
     with dashboard(lab) as terminal:
         if lab.openclaw.version == STORES_CHATS:
             terminal.wait_for("1 waiting", START_S)
             drain(terminal, "1 input waits behind it (clawtop-", "an abort drops it")
         else:
             drain(terminal, "a chat has sent meanwhile waits behind it unseen", "an abort drops it")
-        terminal.send("g")
-        terminal.wait_for(lambda t: "the gateway ends its run" in words(t))
+        have_the_gateway_end_it(terminal)
         assert lab.provider.open == 1, "a preview ends nothing"
         terminal.send("y")
         terminal.wait_for("✓ drained", DRAIN_S)
@@ -56,6 +55,7 @@ def test_a_hung_run_and_what_waits_behind_it_are_ended_and_the_end_is_proven(lab
         assert nothing_is_left(lab)
         terminal.wait_for(lambda t: all(proof in words(t) for proof in PROVEN))
         assert "the gateway says it is aborting" in words(terminal)
+        assert [last_word(turn) for turn in turns] == [(130, "aborted"), (130, "aborted")]
         leave(terminal)
 
 
@@ -65,7 +65,8 @@ def test_what_a_restarted_gateway_resumes_is_never_called_released(lab: GatewayL
     lab.start()
     with dashboard(lab) as terminal:
         drain(terminal)
-        terminal.send("gy")
+        have_the_gateway_end_it(terminal)
+        terminal.send("y")
         terminal.wait_for(lambda t: "✓ drained" in t.text or "✗ NOT released" in t.text, DRAIN_S)
         released = "✓ drained" in terminal.text
         assert not (released and lab.provider.open), (words(terminal), lab.provider.log)
@@ -116,6 +117,19 @@ def drain(terminal: Terminal, *seen: str) -> None:
     assert KEY in words(terminal)
     for text in seen:
         assert text in words(terminal)
+
+
+def have_the_gateway_end_it(terminal: Terminal) -> None:
+    """Press the key and wait until the preview can be agreed to: the gateway has said what runs."""
+    terminal.send("g")
+    terminal.wait_for(lambda t: "the gateway ends its run" in words(t) and "(y)" in words(t), START_S)
+    assert "the gateway is being asked" not in words(terminal)
+
+
+def last_word(turn: subprocess.Popen[str]) -> tuple[int, str]:
+    """The exit code of a driven turn, and the type of its last line."""
+    out, _ = turn.communicate(timeout=START_S)
+    return turn.returncode, json.loads(out.splitlines()[-1])["type"]
 
 
 def leave(terminal: Terminal) -> None:

@@ -25,8 +25,8 @@ LONGEST_TEXT = 4 * 1024 * 1024
 
 
 class TurnPhase(StrEnum):
-    """STARTED: the gateway accepted the message (`text`: its status). PHASE: what it is doing. DELTA: more of the
-    reply. FINAL: the whole reply. FAILED, ABORTED: how else it ended (`text`: why).
+    """STARTED: the gateway accepted the message (`text`: its status). PHASE: what it is doing, or the run that took the
+    message in. DELTA: more of the reply. FINAL: the whole reply. FAILED, ABORTED: how else it ended (`text`: why).
     """
 
     STARTED = "started"
@@ -37,6 +37,7 @@ class TurnPhase(StrEnum):
     ABORTED = "aborted"
 
 
+_OVER = frozenset({"final", "error", "aborted"})
 ENDS = frozenset({TurnPhase.FINAL, TurnPhase.FAILED, TurnPhase.ABORTED})
 
 
@@ -61,21 +62,84 @@ async def send_turn(
         GatewayCallError: it was not accepted, or the gateway stopped reporting.
     """
     params = {"sessionKey": key, "message": message, "idempotencyKey": run_id}
-    so_far = ""
+    course = _TurnCourse(run_id, key)
     async with (
         connected(door, door.knock(gateway), (WRITE,), clock=clock) as link,
         aclosing(link.listen("chat.send", params)) as frames,
     ):
         async for frame in frames:
-            told = _answer(frame, run_id) if frame.get("type") == "res" else _event(frame, run_id, so_far)
+            told = _answer(frame, run_id) if frame.get("type") == "res" else course.told(frame)
             if told is None:
                 continue
-            if told.kind is TurnPhase.DELTA:
-                so_far = (so_far + told.text)[:LONGEST_TEXT]
             yield told
             if told.kind in ENDS:
                 return
     raise GatewayCallError(Trouble.MUTE, "the gateway stopped reporting the turn")
+
+
+class _TurnCourse:
+    """One turn by the gateway's events.
+
+    A message that waited behind another run ends with a bare `final`: no beginning, no text. 2026.8.2 and 2026.9.6 send
+    it when the message was taken into that run, whose reply then answers it, and when it was dropped because that run
+    was aborted.
+    """
+
+    def __init__(self, run_id: str, key: str) -> None:
+        self._run_id = run_id
+        self._key = key
+        self._followed = run_id
+        self._began = False
+        self._so_far = ""
+        self._others: dict[str, Any] = {}
+
+    def told(self, frame: Mapping[str, Any]) -> TurnTold | None:
+        """What a frame tells of the turn, if anything."""
+        payload = part(frame, "payload")
+        kind, run = frame.get("event"), payload.get("runId")
+        if kind not in {"agent", "chat"} or not isinstance(run, str):
+            return None
+        if run not in {self._run_id, self._followed}:
+            if payload.get("sessionKey") == self._key and kind == "chat":
+                self._others[run] = payload.get("state")
+            return None
+        if run == self._run_id and self._is_bare_end(payload):
+            return self._without_a_reply()
+        self._began = True
+        return _exhausted(part(payload, "data"), self._run_id) if kind == "agent" else self._chat(payload)
+
+    def _is_bare_end(self, payload: Mapping[str, Any]) -> bool:
+        return not self._began and payload.get("state") == "final" and "message" not in payload
+
+    def _without_a_reply(self) -> TurnTold:
+        """How a message ended that no run of its own answered."""
+        running = [run for run, state in self._others.items() if state not in _OVER]
+        if running:
+            self._followed = running[-1]
+            return TurnTold(
+                TurnPhase.PHASE, f"taken into run {shown(self._followed, 60)}, which answers it", self._run_id
+            )
+        if "aborted" in self._others.values():
+            return TurnTold(TurnPhase.ABORTED, "dropped, as the run that it waited behind was aborted", self._run_id)
+        return TurnTold(TurnPhase.FAILED, "the gateway ended it without running it; it does not say why", self._run_id)
+
+    def _chat(self, payload: Mapping[str, Any]) -> TurnTold | None:
+        match payload.get("state"):
+            case "status":
+                return TurnTold(TurnPhase.PHASE, text(payload.get("phase")) or "", self._run_id)
+            case "delta":
+                delta = payload.get("deltaText")
+                more = delta if isinstance(delta, str) else _message_text(payload).removeprefix(self._so_far)
+                self._so_far = (self._so_far + more)[:LONGEST_TEXT]
+                return TurnTold(TurnPhase.DELTA, more[:LONGEST_TEXT], self._run_id)
+            case "final":
+                return TurnTold(TurnPhase.FINAL, _message_text(payload) or self._so_far, self._run_id)
+            case "error":
+                why = payload.get("errorMessage") or "it does not say why"
+                return TurnTold(TurnPhase.FAILED, shown(why, 400), self._run_id)
+            case "aborted":
+                return TurnTold(TurnPhase.ABORTED, shown(payload.get("stopReason") or "aborted", 100), self._run_id)
+        return None
 
 
 def _answer(frame: Mapping[str, Any], run_id: str) -> TurnTold:
@@ -83,28 +147,6 @@ def _answer(frame: Mapping[str, Any], run_id: str) -> TurnTold:
         error = part(frame, "error")
         raise GatewayCallError(Trouble.REFUSED, f"chat.send: {shown(error.get('message') or error.get('code'), 200)}")
     return TurnTold(TurnPhase.STARTED, text(part(frame, "payload").get("status")) or "started", run_id)
-
-
-def _event(frame: Mapping[str, Any], run_id: str, so_far: str) -> TurnTold | None:
-    payload = part(frame, "payload")
-    if frame.get("event") == "agent" and payload.get("runId") == run_id:
-        return _exhausted(part(payload, "data"), run_id)
-    if frame.get("event") != "chat" or payload.get("runId") != run_id:
-        return None
-    match payload.get("state"):
-        case "status":
-            return TurnTold(TurnPhase.PHASE, text(payload.get("phase")) or "", run_id)
-        case "delta":
-            delta = payload.get("deltaText")
-            more = delta if isinstance(delta, str) else _message_text(payload).removeprefix(so_far)
-            return TurnTold(TurnPhase.DELTA, more[:LONGEST_TEXT], run_id)
-        case "final":
-            return TurnTold(TurnPhase.FINAL, _message_text(payload) or so_far, run_id)
-        case "error":
-            return TurnTold(TurnPhase.FAILED, shown(payload.get("errorMessage") or "it does not say why", 400), run_id)
-        case "aborted":
-            return TurnTold(TurnPhase.ABORTED, shown(payload.get("stopReason") or "aborted", 100), run_id)
-    return None
 
 
 def _exhausted(data: Mapping[str, Any], run_id: str) -> TurnTold | None:
