@@ -139,8 +139,8 @@ view/  What is shown, as lines: pure functions of a snapshot and the time. No te
 
 ui/  The Textual app, as thin as possible.
     shell, ports       what screens may ask of the app; what the app is connected to
-    app, run           the app; its start. preparation (snapshots to facts), vigil (first view, notices), arming, flash,
-                       messages
+    app, run           the app; its start. preparation (snapshots to facts), notifier (first view, notices), arming,
+                       flash, messages
     work, driven       the drain and the runs of this dashboard
     fleet, fleet_run   the fleet's screen
     terminal           signals; terminal_output and painting write only what changed; theme, pasting, typed_ahead (one

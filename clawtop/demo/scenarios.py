@@ -50,8 +50,8 @@ class Talk:
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
-    """Another clawtop's turn on a session: it waits in the queue, visible to everybody."""
+class OtherTurn:
+    """A turn of another clawtop on a session: it waits in the queue, visible to everybody."""
 
     session: Character
     lane: str
@@ -66,7 +66,7 @@ class Clear:
     reason: str
 
 
-Doing = Behave | HoldLock | Crash | Talk | Knock | Clear
+Doing = Behave | HoldLock | Crash | Talk | OtherTurn | Clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +231,8 @@ _TOUR_BEATS = (
             "Sebastian's heartbeat has the microphone. Everybody else stands in line.",
             (
                 Talk(HEARTBEAT, "heartbeat", f"Still beating, verse {n + 1}?", slow=CRAWLING),
-                Knock(HEARTBEAT, "channel", "Sebastian? Are you there?"),
-                Knock(HEARTBEAT, "direct", "He never listens."),
+                OtherTurn(HEARTBEAT, "channel", "Sebastian? Are you there?"),
+                OtherTurn(HEARTBEAT, "direct", "He never listens."),
             ),
         )
         for n in range(3_780 // _ROUND_S)

@@ -20,7 +20,19 @@ from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Act, ReceivedRequest, Respond, ScriptedProvider
-from clawtop.demo.scenarios import SCENARIOS, SLOW, Beat, Behave, Clear, Crash, Doing, HoldLock, Knock, Scenario, Talk
+from clawtop.demo.scenarios import (
+    SCENARIOS,
+    SLOW,
+    Beat,
+    Behave,
+    Clear,
+    Crash,
+    Doing,
+    HoldLock,
+    OtherTurn,
+    Scenario,
+    Talk,
+)
 from clawtop.demo.world import CAST, Character, World, build_world
 from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.operations.locked import settled
@@ -146,7 +158,7 @@ class _Play:
                 if slow:
                     self._slow[message] = SLOW if slow is True else slow
                 await self._turn(session, lane, message)
-            case Knock(session, lane, message):
+            case OtherTurn(session, lane, message):
                 await self._elsewhere("drive", "--session", session.key, "--lane", lane, "--message", message)
             case Clear(profile, reason):
                 await self._elsewhere("clear", profile, "--reason", reason, "--yes", "--no-gateway")

@@ -25,6 +25,7 @@ from clawtop.ui.arming import ArmingSwitch
 from clawtop.ui.commands.dispatch import run_command
 from clawtop.ui.flash import Flash
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
+from clawtop.ui.notifier import Notifier
 from clawtop.ui.palettes import THEMES
 from clawtop.ui.pasting import PastingApp
 from clawtop.ui.ports import Executor, Options
@@ -36,7 +37,6 @@ from clawtop.ui.terminal import CLOSED_TERMINAL_EXIT, on_ending_signals, termina
 from clawtop.ui.terminal_output import SparingApp, TerminalDriver
 from clawtop.ui.theme import ThemeStyles, textual_theme
 from clawtop.ui.typed_ahead import TypedAheadApp
-from clawtop.ui.vigil import Vigil
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts, Memory
 from clawtop.view.headline import Unread
@@ -98,7 +98,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         if work is not None:
             work.say = self.tell
             work.show_receipt = self._show_receipt
-        self.vigil = Vigil(options.incident)
+        self.notifier = Notifier(options.incident)
         self.paused = self._unseen = False
         self.labels: dict[str, str] = dict(options.labels)
         self.facts: Facts | None = None
@@ -170,14 +170,14 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
     def watch_snapshot(self) -> None:
         self.view.refresh_state()
         self._unseen = True
-        if not self.vigil.opened and (not self._settles or self.options.incident.opens != "overview"):
+        if not self.notifier.opened and (not self._settles or self.options.incident.opens != "overview"):
             self._look()
 
     def _look(self) -> None:
-        """Show the state to the vigil, at most once a second: its comparison takes milliseconds."""
+        """Show the state to the notifier, at most once a second: its comparison takes milliseconds."""
         if self._unseen and self.snapshot is not None:
             self._unseen = False
-            self.vigil.look(self, self.snapshot)
+            self.notifier.look(self, self.snapshot)
 
     def _tick(self) -> None:
         if terminal_is_gone():
@@ -192,7 +192,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         if self.paused:
             return
         ends = self.facts.changes_at if self.facts is not None else None
-        due = (ends is not None and self.now >= ends) or self.vigil.is_due(self.now)
+        due = (ends is not None and self.now >= ends) or self.notifier.is_due(self.now)
         if due and self.snapshot is not None:
             self._preparation.offer(self.snapshot)  # time alone has changed something
         else:
@@ -227,7 +227,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
     @property
     def mood(self) -> str:
         """What the dashboard itself is doing, for the first line: paused, a run, a recording; empty when nothing."""
-        return self.vigil.mood(paused=self.paused, also=self.work.words if self.work is not None else ())
+        return self.notifier.mood(paused=self.paused, also=self.work.words if self.work is not None else ())
 
     def context(self) -> Context:
         """What commands need to decide whether they can run."""

@@ -103,7 +103,7 @@ def make_app(
     app.on_first_paint = settle_memory
     if lazy is not None:
         app.make_ready = lazy.make_ready
-        app.vigil.look_again = lazy.look_again
+        app.notifier.look_again = lazy.look_again
     return app
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clawtop.core.model import Generation, Snapshot
-from clawtop.demo.scenarios import SCENARIOS, Behave, Clear, Crash, HoldLock, Knock, Talk
+from clawtop.demo.scenarios import SCENARIOS, Behave, Clear, Crash, HoldLock, OtherTurn, Talk
 from clawtop.demo.world import CAST, World, build_world
 from clawtop.store.snapshot import SnapshotReader
 from tests.support.clocks import ManualClock
@@ -69,5 +69,5 @@ def test_every_scenario_speaks_of_what_the_world_has(tmp_path: Path) -> None:
                     assert set(profiles) <= set(world.keys)
                 case Clear(profile, _):
                     assert profile in world.keys
-                case HoldLock(session, _) | Crash(session) | Talk(session, _, _, _) | Knock(session, _, _):
+                case HoldLock(session, _) | Crash(session) | Talk(session, _, _, _) | OtherTurn(session, _, _):
                     assert world.transcript(session).is_file()

@@ -272,7 +272,7 @@ async def test_a_receipt_is_shown_anew_when_the_gateway_shows_it_later() -> None
         return (seen.pop(),) if seen else ()
 
     app, source, _ = make_app(INCIDENT)
-    app.vigil.look_again = look_again
+    app.notifier.look_again = look_again
     async with app.run_test(size=SIZE) as pilot:
         source.tell(replace(INCIDENT, number=INCIDENT.number + 1))
         await until(pilot, lambda: "seen: Clear anthropic:max-reef" in screen_text(app))

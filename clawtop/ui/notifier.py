@@ -21,9 +21,10 @@ LookAgain = Callable[[Snapshot], "Awaitable[tuple[Receipt, ...]]"]
 """New receipts of what was not seen when its receipt was given: `engine.operations.execute.Operations.look_again`."""
 
 
-class Vigil:
-    """Sees every state that the screen shows. What it remembers: how things stood when it last looked, and when
-    something will have been blocked for too long. All on the event loop.
+class Notifier:
+    """Is shown every state. Remembers the last one, and when something will have been blocked for too long.
+
+    All on the event loop.
     """
 
     def __init__(self, ports: IncidentPorts) -> None:
