@@ -6,10 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from clawtop.clock import Clock, SystemClock
+from clawtop.commands import verbs
+from clawtop.errors import UsageError
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
@@ -67,7 +70,10 @@ def registry_of(args: argparse.Namespace) -> RegistryChoice | None:
         return None
     from clawtop.engine.prompt.choice import registry_choice
 
-    return registry_choice(url, args.settings["registry_mounts"])
+    try:
+        return registry_choice(url, args.settings["registry_mounts"])
+    except UsageError as error:
+        raise UsageError(f"in the settings: {error.title}", hint=error.hint) from error
 
 
 def make_driver(args: argparse.Namespace) -> Driver:
@@ -82,13 +88,25 @@ def _incident_parts(args: argparse.Namespace) -> tuple[ExtraPart, ...]:
     from clawtop.store.config_part import config_part
     from clawtop.store.incident import IncidentPart
 
-    choice = registry_of(args)
     shared: tuple[ExtraPart, ...] = ()
-    if choice is not None:
-        from clawtop.engine.etcd.shown import SharedHolders
+    try:
+        choice = registry_of(args)
+    except UsageError as error:  # what only shows goes on without it
+        if any(item.dangerous for item in verbs() if item.verb == getattr(args, "verb", None)):
+            raise
+        shared = (_with_warning("registry-unusable", "registry", error.title),)
+    else:
+        if choice is not None:
+            from clawtop.engine.etcd.shown import SharedHolders
 
-        shared = (SharedHolders(choice, SystemClock()),)
+            shared = (SharedHolders(choice, SystemClock()),)
     return config_part, IncidentPart(), *shared, lambda _layout, snapshot: with_unloaded(snapshot)
+
+
+def _with_warning(code: str, where: str, text: str) -> ExtraPart:
+    from clawtop.core.model import Problem
+
+    return lambda _layout, snapshot: replace(snapshot, warnings=(*snapshot.warnings, Problem(code, where, text)))
 
 
 class LiveReader(NamedTuple):

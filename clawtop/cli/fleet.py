@@ -82,7 +82,7 @@ def host_specs(args: argparse.Namespace) -> tuple[HostSpec, ...]:
     for path in files:
         specs += _specs_in(path, transport)
     if not specs and not files:
-        specs = [host_spec(line, transport) for line in args.settings["fleet.hosts"]]
+        specs = _specs_in_settings(args.settings["fleet.hosts"], transport)
     if not specs:
         raise UsageError(
             "no host is named",
@@ -109,6 +109,15 @@ class NamedHosts:
 def named_before(args: argparse.Namespace) -> NamedHosts:
     """What was given before the verb, or without a verb."""
     return NamedHosts(*(getattr(args, BEFORE_VERB + name) for name in ("host", "hosts", "transport")))
+
+
+def _specs_in_settings(lines: Sequence[str], transport: str | None) -> list[HostSpec]:
+    from clawtop.fleet.transport import host_spec
+
+    try:
+        return [host_spec(line, transport) for line in lines]
+    except UsageError as error:
+        raise UsageError(f"hosts in the settings: {error.title}", hint=error.hint) from error
 
 
 def _specs_in(path: Path, transport: str | None) -> Iterator[HostSpec]:

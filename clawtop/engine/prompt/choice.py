@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clawtop.errors import UsageError
-from clawtop.text import safe
+from clawtop.text import shown
 
 DEFAULT_PREFIX = "clawtop"
 _SCHEMES = {"etcd": "http", "etcds": "https"}
@@ -25,7 +25,7 @@ def registry_choice(url: str, mounts: Sequence[str] = ()) -> RegistryChoice:
     endpoints_of(url)
     pairs = [pair.partition("=") for pair in mounts if pair.strip()]
     if any(not (here.strip().startswith("/") and name.strip()) for here, _, name in pairs):
-        raise UsageError("registry mounts are /DIRECTORY=NAME")
+        raise UsageError("registry_mounts wants /DIRECTORY=NAME")
     return RegistryChoice(url, {here.strip(): name.strip() for here, _, name in pairs})
 
 
@@ -35,5 +35,5 @@ def endpoints_of(url: str) -> tuple[tuple[str, ...], str]:
     hosts, _, prefix = rest.partition("/")
     names = [host.strip() for host in hosts.split(",") if host.strip()]
     if scheme not in _SCHEMES or not names or not all(name.isprintable() and "@" not in name for name in names):
-        raise UsageError(f"not a registry: {safe(url, 80)}", hint="etcd://HOST:2379[,HOST:2379][/PREFIX]")
+        raise UsageError(f"not a registry: {shown(url, 80)}", hint="etcd://HOST:2379[,HOST:2379][/PREFIX]")
     return tuple(f"{_SCHEMES[scheme]}://{name}" for name in names), prefix.strip("/") or DEFAULT_PREFIX
