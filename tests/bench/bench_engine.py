@@ -5,7 +5,8 @@ In one run on one machine:
 - the auth store's lock is held by another process: 429 to the next request, and to the reply, against a free one;
 - 200 turns at once, three times: failed turns, p50, p99 and CPU, against bare httpx and litellm.Router (`bench` extra);
 - 200 turns one after the other: the same;
-- two deployments, one rate-limited: requests to the limited one and p99, against litellm.Router.
+- two deployments, one rate-limited: requests to the limited one and p99, against litellm.Router;
+- 200 turns of four processes at once: how evenly they spread over six accounts.
 
 Percentiles are over at least 200 turns, the sides take turns block by block, and what warms up - first connections,
 imports - is left out for all of them.
@@ -40,6 +41,7 @@ from clawtop.demo.world import PRIMARY, SECONDARY, build_world
 from clawtop.engine.drive.driver import Driver
 from clawtop.store.sessions.conversation import read_conversation
 from tests.bench.harness import Bench, Figure, Limit, Row, Skipped, percentile
+from tests.support.crowd import crowd
 
 ROTATION_P99_MS = 25.0
 REPLY_FACTOR = 1.5
@@ -47,6 +49,7 @@ SESSIONS = 200
 TURNS = 200
 WARM_TURNS = 20
 CPU_MS = 4.0
+FAIR_SHARES = 1.4
 BLOCK = 25
 NO_PEER = None if importlib.util.find_spec("litellm") else "litellm is not installed: pip install -e '.[dev,bench]'"
 PAUSE_S = 0.3
@@ -461,6 +464,13 @@ def routing(quick: bool) -> Iterator[Row]:
         yield Figure(what, mine, unit, 1.0, on, peer=peer, samples=turns, note=PEER)
     if NO_PEER is not None:
         yield Skipped(f"routing beside {PEER}", NO_PEER)
+    processes, each = (2, 12) if quick else (4, SESSIONS // 4)
+    with tempfile.TemporaryDirectory() as root:
+        counts = asyncio.run(crowd(Path(root), processes, each))
+    what = f"{processes * each} turns of {processes} processes at once: the most asked of 6 accounts"
+    fair = counts.total() / 6
+    note = f"fair: {fair:.0f}; the least asked: {min(counts.values())}"
+    yield Figure(what, max(counts.values()) / fair, "x", FAIR_SHARES, samples=counts.total(), note=note)
 
 
 BENCHES = (

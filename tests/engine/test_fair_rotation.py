@@ -24,6 +24,7 @@ from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.drive.events import AccountWait
 from clawtop.engine.providers.errors import ProviderError
 from clawtop.store.own.accounts import AccountNote, AccountNotes
+from tests.support.crowd import crowd
 
 pytestmark = pytest.mark.anyio
 CORAL = ("coral:clawdia", "coral:larry")
@@ -103,6 +104,14 @@ async def _process(lab: Lab, session: str) -> AsyncIterator[Callable[[], Awaitab
     finally:
         process.terminate()
         await process.wait()
+
+
+@pytest.mark.slow
+async def test_two_hundred_turns_of_four_processes_spread_over_six_accounts(tmp_path: Path) -> None:
+    counts = await crowd(tmp_path, processes=4, turns=50)
+    assert counts.total() == 200, "nobody was asked twice"
+    assert len(counts) == 6
+    assert all(0.6 <= count / (200 / 6) <= 1.4 for count in counts.values()), counts
 
 
 async def test_a_failing_account_is_known_to_others_at_once_though_the_store_is_locked(tmp_path: Path) -> None:
