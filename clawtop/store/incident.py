@@ -19,6 +19,7 @@ from clawtop.core.incident.happenings import happenings
 from clawtop.core.incident.lane_stats import lanes_of, lanes_of_engines
 from clawtop.core.incident.timeline import Timeline
 from clawtop.core.model import (
+    GATEWAY_LOG,
     AgentInfo,
     EndedTurn,
     Event,
@@ -36,7 +37,7 @@ from clawtop.core.session.openclaw_runs import heard_sessions, openclaw_holders,
 from clawtop.errors import ClawtopError
 from clawtop.store import door
 from clawtop.store.gateway.log import LogTail
-from clawtop.store.gateway.log_lines import SOURCE, Names, hashed_profile, remember
+from clawtop.store.gateway.log_lines import Names, Ours, hashed_profile, remember
 from clawtop.store.gateway.log_place import SHARED, LogPlace, log_place
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.kept import Kept
@@ -99,7 +100,7 @@ class IncidentPart:
         limits = snapshot.config.lane_limits
         if fresh:
             seen = sorted((e for tail in self._tails.values() for e in tail.events), key=_time)
-            self._log_lanes = lanes_of((e for e in seen if upto is None or e.at <= upto), limits, SOURCE)
+            self._log_lanes = lanes_of((e for e in seen if upto is None or e.at <= upto), limits, GATEWAY_LOG)
         return replace(
             snapshot,
             holders=holders,
@@ -124,6 +125,7 @@ class IncidentPart:
             sessions={session.session_id: session.key for session in snapshot.sessions if session.session_id},
             traces=self._traces,
             runs=self._runs,
+            ours=_ours(snapshot) if snapshot.gateway.others else None,
         )
 
     def _follow(self, place: LogPlace, names: Names, warnings: list[Problem]) -> list[Event]:
@@ -254,6 +256,15 @@ def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[P
             directory, name = os.path.split(session.file)
             listed[f"{real.get(directory, directory)}/{name}"] = session.file
     return tuple(replace(h, session_file=listed.get(h.session_file, h.session_file)) for h in holders)
+
+
+def _ours(snapshot: Snapshot) -> Ours:
+    """What only this gateway's lines name; none of its agents' profiles is unknown here."""
+    return Ours(
+        frozenset(agent.id for agent in snapshot.agents),
+        frozenset(profile.id for profile in snapshot.profiles),
+        snapshot.state_dir,
+    )
 
 
 def _places(layout: Layout, snapshot: Snapshot) -> tuple[LogPlace, tuple[Path, ...]]:

@@ -45,6 +45,7 @@ from clawtop.store.config import ConfigRead, summarise
 from clawtop.store.gateway.backends import BackendWatch
 from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, heard
 from clawtop.store.gateway.liveness import (
+    GatewayLocks,
     PortProbe,
     SilenceWatch,
     ThrottledProbe,
@@ -394,12 +395,17 @@ class SnapshotReader:
     ) -> tuple[Gateway, tuple[Lock, ...]]:
         """The gateway and every lock. If it runs out of sight, no pid proves anything (docs/invariants.md 7)."""
         here = NamespaceEvidence(self._obstacles)
-        found = self._last("gateway locks", "the gateway's locks", lambda: tuple(gateway_locks(layout)), (), warnings)
-        doors = tuple(judge(file, here) for file in found)
+        found = self._last(
+            "gateway locks", "the gateway's locks", partial(gateway_locks, layout), GatewayLocks(), warnings
+        )
+        doors = tuple(judge(file, here) for file in found.own)
         if not doors and self._at is None and not layout.is_copy:
             places = process_places(self._processes, self._uid)
-            doors = tuple(judge(file, here) for file in gateway_locks(layout, places))
+            doors = tuple(judge(file, here) for file in gateway_locks(layout, places).own)
         gateway = self._served(self._gateway(doors, layout, config, judge, warnings))
+        others = (judge(file, here) for file in found.others)
+        pids = {lock.pid for lock in others if lock.pid is not None and lock.verdict.kind is not VerdictKind.STALE}
+        gateway = replace(gateway, others=tuple(sorted(pids)))
         files = self._lock_files.read_all(agents, layout, warnings)
         here = replace(here, served_here=gateway.state is GatewayState.LIVE and gateway.pid is not None)
         locks = (*doors, *(judge(file, here) for file in files))

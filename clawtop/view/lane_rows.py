@@ -11,14 +11,13 @@ from clawtop.commands import Target, TargetKind
 from clawtop.core.incident.lane_sources import WORD_EVENTS, WORDS
 from clawtop.core.incident.lane_stats import ENGINES, Contention, WorstSession, contention
 from clawtop.core.incident.metrics import SOURCE as METRICS
-from clawtop.core.model import GatewayState, LaneStats, Snapshot, counted
+from clawtop.core.model import GATEWAY_LOG, GatewayState, LaneStats, Snapshot, counted
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Table, TableRow
 from clawtop.view.humanize import age, span, sparkline
 from clawtop.view.line import EMPTY, Line, Tone, piece
 
 SPARK_WIDTH = 20
-LOG = "gateway-log"
 SLOW_MS = 2_000
 """A wait long enough for OpenClaw to warn about."""
 
@@ -115,7 +114,7 @@ def source_notes(snapshot: Snapshot) -> tuple[SourceNote, ...]:
         SourceNote(
             ENGINES, counts[ENGINES], "prompts held and awaited by its runs; a queue within one process is not seen"
         ),
-        SourceNote(LOG, counts[LOG], _log_text(snapshot, counts[LOG])),
+        SourceNote(GATEWAY_LOG, counts[GATEWAY_LOG], _log_text(snapshot, counts[GATEWAY_LOG])),
         SourceNote(METRICS, counts[METRICS], _metrics_text(snapshot)),
         *_words_notes(snapshot, counts),
     )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from clawtop.commands import command, key_label
-from clawtop.core.model import EventKind, Snapshot
-from clawtop.core.operations.loaded import LOG
+from clawtop.core.model import GATEWAY_LOG, EventKind, Snapshot
 from clawtop.core.settings import VIEWS
 from clawtop.text import cells
 from clawtop.view.columns import Env
@@ -101,7 +100,7 @@ def _told_since(snapshot: Snapshot) -> int | None:
     """The time of the oldest known event of the gateway's log; None if no log is followed or it has no events."""
     if not snapshot.log_paths:
         return None
-    return next((event.at for event in snapshot.events if event.source == LOG), None)
+    return next((event.at for event in snapshot.events if event.source == GATEWAY_LOG), None)
 
 
 def _profile_failures(snapshot: Snapshot) -> tuple[int, ...]:

@@ -64,7 +64,7 @@ class BackendLab(GatewayLab):
     def hang(self, message: str = "ping") -> Any:
         turn = self.begin("drive", "--session", KEY, "--message", message, "--through", "gateway")
         pids = self.home / "pids"
-        self.wait(lambda: pids.exists() and pids.read_text().endswith("\n"), START_S)
+        self.wait(lambda: pids.exists() and pids.read_text().endswith("\n"), 3 * START_S)
         self.started += [int(word) for word in pids.read_text().split()]
         return turn
 

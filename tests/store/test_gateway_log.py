@@ -18,7 +18,7 @@ from clawtop.core.model import AccountRetry, Event, EventKind
 from clawtop.core.session.log_runs import LogRuns
 from clawtop.store.gateway import log as gateway_log
 from clawtop.store.gateway.log import LINE_BYTES, LogTail
-from clawtop.store.gateway.log_lines import BadLineError, Names, hashed_profile, parse_line
+from clawtop.store.gateway.log_lines import BadLineError, Names, Ours, hashed_profile, parse_line
 from clawtop.store.gateway.log_words import rough
 from tests.support.samples import ROOT
 
@@ -237,6 +237,44 @@ def test_what_cannot_be_read_is_named_and_does_not_hang(log: Path, what: str) ->
     assert tail.read(log, NAMES) == ()
     assert tail.problem is not None
     assert tail.problem.code == "log-unreadable"
+
+
+TWO_WRITERS = replace(NAMES, ours=Ours(frozenset({"main"}), frozenset({"fakeai:one"}), "/home/a/.openclaw"))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_ours"),
+    [
+        ("lane task done: lane=main durationMs=5 active=0 queued=0", True),
+        ("lane task done: lane=session:agent:main:main durationMs=5 active=0 queued=0", True),
+        ("lane task done: lane=session:agent:work:main durationMs=5 active=0 queued=0", False),
+        ("lane task error: lane=session:agent:work:cron:j:run:1 durationMs=5 error=x", False),
+        ("lane task done: lane=session:global durationMs=5 active=0 queued=0", True),
+    ],
+)
+def test_of_a_file_with_two_writers_what_is_certainly_anothers_is_left_out(log: Path, text: str, is_ours: bool) -> None:
+    log.write_text(line(text) + "\n")
+    assert len(LogTail().read(log, NAMES)) == 1
+    assert len(LogTail().read(log, TWO_WRITERS)) == is_ours
+
+
+@pytest.mark.parametrize(
+    ("more", "anothers"),
+    [
+        ({}, False),
+        ({"profile": "fakeai:one"}, False),
+        ({"profile": "sha256:0123456789ab"}, True),
+        ({"session_key": "agent:main:telegram:1"}, False),
+        ({"session_key": "agent:work:main"}, True),
+        ({"session_key": "unknown"}, False),
+        ({"session_file": "/home/a/.openclaw/agents/main/sessions/s.jsonl"}, False),
+        ({"session_file": "/home/a/.openclaw-b/agents/main/sessions/s.jsonl"}, True),
+    ],
+)
+def test_an_agent_a_profile_or_a_directory_of_anothers_is_certain(more: dict[str, Any], anothers: bool) -> None:
+    event = Event(START, EventKind.LANE, "gateway-log", "x", **more)
+    assert TWO_WRITERS.ours is not None
+    assert TWO_WRITERS.ours.is_anothers(event) is anothers
 
 
 def test_no_log_is_no_problem() -> None:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.clock import SystemClock
 from clawtop.core.model import Gateway, GatewayState, Problem
 from clawtop.store.config import ConfigRead
 from clawtop.store.gateway.log_place import STILL_WRITTEN_S, log_place
+from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.place.layout import Layout, expanded
+from clawtop.store.snapshot import SnapshotReader
 
 UID = os.getuid()
 LIVE = Gateway(GatewayState.LIVE, 7, 18789)
@@ -70,22 +73,37 @@ def test_without_a_configuration_that_can_be_read_no_log_is_guessed(layout: Layo
 def test_a_daily_file_that_another_gateway_may_write_too_is_called_so(layout: Layout, tmp_path: Path) -> None:
     shared = tmp_path / "openclaw"
     written(shared, "openclaw-2026-11-21.log")
+    plain = f"the daily file in {shared}"
+    assert log_place(layout, None, LIVE, UID, shared).how == plain
+    told = log_place(layout, None, replace(LIVE, others=(41, 42)), UID, shared).how
+    assert told.startswith(f"{plain}, which another gateway (pid 41, 42) may write too: ")
+    assert told.endswith("the rest cannot be told apart")
+
+
+def test_the_other_gateways_are_those_whose_locks_are_not_stale(layout: Layout) -> None:
     locks = layout.lock_dirs[0]
     locks.mkdir(parents=True)
-    plain = f"the daily file in {shared}"
+    layout.state_dir.mkdir(parents=True)
 
-    def how(name: str, pid: int) -> str:
-        (locks / name).write_text(json.dumps({"pid": pid, "configPath": "/other/openclaw.json"}))
-        told = log_place(layout, None, LIVE, UID, shared).how
+    def others(name: str, pid: int, **more: object) -> tuple[int, ...]:
+        (locks / name).write_text(json.dumps({"pid": pid, "configPath": "/other/openclaw.json", **more}))
+        reader = SnapshotReader(
+            state_dir=layout.state_dir,
+            env={"TMPDIR": str(locks.parent)},
+            home=layout.state_dir.parent,
+            clock=SystemClock(),
+            processes=SystemProcesses(),
+            port_probe=None,
+        )
+        found = reader.read().gateway.others
         (locks / name).unlink()
-        return told
+        return found
 
-    other = f"{plain}, which another gateway (pid {os.getpid()}) may write too: its lines cannot be told apart"
-    assert how("gateway.0badc0de.lock", os.getpid()) == other
-    assert how("gateway.0badc0de.lock", 2**22 - 7) == plain, "it is gone"
-    own = replace(layout, gateway_lock_names=("gateway.0badc0de.lock",))
-    (locks / "gateway.0badc0de.lock").write_text(json.dumps({"pid": os.getpid()}))
-    assert log_place(own, None, LIVE, UID, shared).how == plain
+    assert others("gateway.0badc0de.lock", os.getpid()) == (os.getpid(),)
+    assert others("gateway.0badc0de.lock", 2**22 - 7) == (), "it is gone"
+    assert others("gateway.0badc0de.lock", os.getpid(), startTime=1) == (), "its pid came round again"
+    ours = {"configPath": str(layout.config_path)}
+    assert others("gateway.0badc0de.lock", os.getpid(), **ours) == ()
 
 
 def test_a_configured_name_with_a_date_rolls(layout: Layout, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from clawtop.core.incident.lane_stats import ENGINES
 from clawtop.core.incident.metrics import SOURCE as METRICS
 from clawtop.core.incident.timeline import Filter
 from clawtop.core.model import (
+    GATEWAY_LOG,
     Event,
     EventKind,
     Gateway,
@@ -22,13 +23,12 @@ from clawtop.core.model import (
     ProviderTime,
     Snapshot,
 )
-from clawtop.store.gateway.log_lines import SOURCE as LOG_SOURCE
 from clawtop.view.columns import Env
 from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts
 from clawtop.view.forecast_rows import forecast_table
 from clawtop.view.incident_text import incident_text
-from clawtop.view.lane_rows import LOG, lane_table, source_notes, worst_table
+from clawtop.view.lane_rows import lane_table, source_notes, worst_table
 from clawtop.view.line import text_of
 from clawtop.view.replay_words import replay_words
 from clawtop.view.timeline_rows import about, event_of, timeline_table
@@ -88,7 +88,7 @@ def test_a_run_of_openclaw_is_found_by_its_transcript() -> None:
 
 def test_a_lane_says_what_each_source_tells_and_what_it_does_not() -> None:
     lanes = (
-        LaneStats("main", "main", LOG, 3, 4, 2, 180, 2_400, 61_000),
+        LaneStats("main", "main", GATEWAY_LOG, 3, 4, 2, 180, 2_400, 61_000),
         LaneStats("main", "main", METRICS, queued=2),
     )
     text = detail(TargetKind.LANE, "main", replace(TOLD, lanes=lanes))
@@ -169,8 +169,7 @@ def notes(snapshot: Snapshot) -> dict[str, str]:
 
 
 def test_the_sources_have_one_name_everywhere() -> None:
-    assert LOG == LOG_SOURCE
-    assert [note.source for note in source_notes(CALM)] == [ENGINES, LOG, METRICS]
+    assert [note.source for note in source_notes(CALM)] == [ENGINES, GATEWAY_LOG, METRICS]
 
 
 def test_each_source_says_why_it_tells_nothing() -> None:
@@ -185,8 +184,8 @@ def test_each_source_says_why_it_tells_nothing() -> None:
     silent = replace(live, gateway=replace(live.gateway, health=GatewayHealth(NOW, live=True)))
     assert "plugin is off" in notes(silent)[METRICS]
     unreadable = replace(CALM, warnings=(Problem("log-unreadable", "/l", "the gateway's log cannot be read: no"),))
-    assert notes(unreadable)[LOG] == "the gateway's log cannot be read: no"
-    assert "logging.level debug" in notes(CALM)[LOG]
+    assert notes(unreadable)[GATEWAY_LOG] == "the gateway's log cannot be read: no"
+    assert "logging.level debug" in notes(CALM)[GATEWAY_LOG]
 
 
 def test_notes_stand_below_the_lanes_and_are_no_lanes() -> None:

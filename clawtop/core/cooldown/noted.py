@@ -41,6 +41,8 @@ def with_provider_times(agent: AgentInfo, times: Mapping[tuple[str, str], Provid
     profiles = tuple(
         _with_time(profile, times.get((profile.owner_agent, profile.id)), now) for profile in agent.store.profiles
     )
+    if all(told is profile for told, profile in zip(profiles, agent.store.profiles, strict=True)):
+        return agent
     return replace(agent, store=replace(agent.store, profiles=profiles))
 
 

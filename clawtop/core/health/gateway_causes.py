@@ -9,7 +9,7 @@ from clawtop.core.health.silence import STARTING_MS, Silence, silence_of
 from clawtop.core.health.turn_causes import waits_for_start
 from clawtop.core.health.waiting import Unanswered
 from clawtop.core.health.wording import span
-from clawtop.core.model import Gateway, GatewayState, ProcessCondition, Serving, counted
+from clawtop.core.model import GATEWAY_LOG, Gateway, GatewayState, ProcessCondition, Serving, counted
 from clawtop.text import safe, shown
 
 MEMORY_SHARE = 0.9
@@ -54,7 +54,7 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
 
 def _gone_since(scene: HealthScene) -> int | None:
     """The last sign of life of the gateway that is gone."""
-    events = (e.at for e in scene.snapshot.events if e.source == "gateway-log" and e.at <= scene.now)
+    events = (e.at for e in scene.snapshot.events if e.source == GATEWAY_LOG and e.at <= scene.now)
     return max(events, default=None)
 
 

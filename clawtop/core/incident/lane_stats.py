@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from clawtop.core.model import Event, EventKind, LaneStats, PromptHolder
+from clawtop.core.model import GATEWAY_LOG, Event, EventKind, LaneStats, PromptHolder
 from clawtop.core.session.lanes import LaneClass, classify_lane, classify_session_key, global_lane
 from clawtop.nested import among
 
@@ -86,7 +86,7 @@ def lanes_of_engines(
     collisions: Counter[str] = Counter()
     takeovers: Counter[str] = Counter()
     for event in events:
-        if event.lane is None or event.kind not in _COUNTED or event.source == "gateway-log":
+        if event.lane is None or event.kind not in _COUNTED or event.source == GATEWAY_LOG:
             continue
         lane = found.setdefault(event.lane, _LaneTally(active=0, queued=0))
         if event.kind is EventKind.ACQUIRE and event.duration_ms is not None:

@@ -13,6 +13,7 @@ from clawtop.core.health.waiting import complaint_of, complaints
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
 from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import (
+    GATEWAY_LOG,
     AgentInfo,
     Event,
     EventKind,
@@ -130,7 +131,7 @@ class SnapshotIndex:
                 NodeKind.AGENT,
                 f"pending:{pending.agent}:{pending.at}",
                 f"{what} of {names}: {state}",
-                "journal" if pending.at is not None else "gateway-log",
+                "journal" if pending.at is not None else GATEWAY_LOG,
                 Severity.BLOCKED if pending.by_itself else Severity.STUCK,
                 pending.agent,
                 since=pending.at,

@@ -28,7 +28,7 @@ from clawtop.core.model.config import (
     ModelRef,
     ProviderKeys,
 )
-from clawtop.core.model.events import Event, EventKind
+from clawtop.core.model.events import GATEWAY_LOG, Event, EventKind
 from clawtop.core.model.gateway import (
     BackendProcess,
     Gateway,
@@ -70,6 +70,7 @@ from clawtop.core.model.witness import AccountRetry, Witness, WitnessKind
 
 __all__ = [
     "EMPTY_KEY",
+    "GATEWAY_LOG",
     "NOT_IMPORTED",
     "NO_COUNTS",
     "SHARED",

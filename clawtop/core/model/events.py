@@ -39,6 +39,10 @@ class EventKind(StrEnum):
     NOTICE = "notice"
 
 
+GATEWAY_LOG = "gateway-log"
+"""The source of an event that a gateway's log tells."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event, from the journal, the gateway's log, clawtop's engine or the difference of two snapshots.

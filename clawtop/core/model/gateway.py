@@ -167,6 +167,7 @@ class Gateway:
         usage: of its process, where it can be seen.
         words: None if it was never queried: no live gateway, or a snapshot that is not live.
         backends: the processes below it that work on runs; None if they cannot be seen.
+        others: gateways of other configurations that keep their locks where it does: their pids.
     """
 
     state: GatewayState = GatewayState.UNKNOWN
@@ -182,3 +183,4 @@ class Gateway:
     has_answered: bool = False
     usage: ProcessUsage | None = None
     backends: tuple[BackendProcess, ...] | None = None
+    others: tuple[int, ...] = ()

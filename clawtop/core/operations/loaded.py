@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.model import (
+    GATEWAY_LOG,
     AgentInfo,
     AuthStore,
     Event,
@@ -29,7 +30,6 @@ from clawtop.core.operations.loading import answered_since, loads, reload_loads
 from clawtop.core.operations.past import past_operation
 from clawtop.core.rotation.forecast import schedule_of
 
-LOG = "gateway-log"
 KEPT_MS = 24 * 3_600_000
 """A change older than this is assumed to be loaded: it no longer matters."""
 
@@ -178,9 +178,9 @@ def _written_since(snapshot: Snapshot, owner: str, at: int) -> bool:
     """
     mine = {p.id for agent in snapshot.agents if agent.store for p in agent.store.profiles if p.owner_agent == owner}
     marks = [event for event in snapshot.events if event.kind is EventKind.MARK and event.at > at]
-    if any(event.source == LOG and (event.profile in mine or event.profile is None) for event in marks):
+    if any(event.source == GATEWAY_LOG and (event.profile in mine or event.profile is None) for event in marks):
         return True
-    driven = any(event.source != LOG for event in marks)
+    driven = any(event.source != GATEWAY_LOG for event in marks)
     driven = driven or any(event.at > at and event.source == "engine" for event in snapshot.events)
     if driven or snapshot.command_line:
         return False
@@ -203,7 +203,7 @@ def _refused_since(snapshot: Snapshot, providers: tuple[str, ...], at: int) -> E
     if not found:
         return None
     last = found[-1]
-    answered = (e for e in snapshot.events if e.kind is EventKind.REPLY and e.source == LOG and e.at > last.at)
+    answered = (e for e in snapshot.events if e.kind is EventKind.REPLY and e.source == GATEWAY_LOG and e.at > last.at)
     return None if any(event.provider in providers for event in answered) else last
 
 
@@ -211,7 +211,7 @@ def _refusing(events: Iterable[Event]) -> Iterator[Event]:
     return (
         e
         for e in events
-        if e.kind is EventKind.FALLBACK and e.source == LOG and e.data.get("decision") == "skip_candidate"
+        if e.kind is EventKind.FALLBACK and e.source == GATEWAY_LOG and e.data.get("decision") == "skip_candidate"
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -118,43 +118,30 @@ def process_places(processes: ProcessTable, uid: int | None) -> tuple[Path, ...]
     return tuple(dict.fromkeys(places))
 
 
-def gateway_locks(layout: Layout, places: tuple[Path, ...] | None = None) -> Iterator[LockFile]:
-    """Every gateway lock of this directory. In a copy, the lock that was copied along comes first.
+@dataclass(frozen=True, slots=True)
+class GatewayLocks:
+    """The gateway locks of this directory, and those of other configurations beside them."""
+
+    own: tuple[LockFile, ...] = ()
+    others: tuple[LockFile, ...] = ()
+
+
+def gateway_locks(layout: Layout, places: tuple[Path, ...] | None = None) -> GatewayLocks:
+    """Every gateway lock. In a copy, the lock that was copied along comes first.
 
     Args:
         places: directories to look into; None: those of the layout.
     """
-    seen: set[tuple[int, int]] = set()
+    own: dict[tuple[int, int], LockFile] = {}
+    others: dict[tuple[int, int], LockFile] = {}
     directories = layout.lock_dirs if places is None else places
     for directory in reversed(directories) if layout.is_copy else directories:
         for name in _lock_names(directory):
             lock = read_lock(directory / name, LockKind.GATEWAY)
-            if lock is None or (lock.identity.dev, lock.identity.ino) in seen or not _is_ours(lock, name, layout):
-                continue
-            seen.add((lock.identity.dev, lock.identity.ino))
-            yield lock
-
-
-def other_gateways(layout: Layout) -> tuple[int, ...]:
-    """Pids of live processes that gateway locks of other configurations name, in the layout's lock directories."""
-    found: set[int] = set()
-    for directory in layout.lock_dirs:
-        for name in _lock_names(directory):
-            lock = read_lock(directory / name, LockKind.GATEWAY)
-            pid = owner_pid(lock) if lock is not None and not _is_ours(lock, name, layout) else None
-            if pid is not None and _lives(pid):
-                found.add(pid)
-    return tuple(sorted(found))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
+            if lock is not None:
+                found = own if _is_ours(lock, name, layout) else others
+                found.setdefault((lock.identity.dev, lock.identity.ino), lock)
+    return GatewayLocks(tuple(own.values()), tuple(others.values()))
 
 
 def _lock_names(directory: Path) -> list[str]:

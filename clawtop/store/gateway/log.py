@@ -131,7 +131,9 @@ class LogTail:
         except (BadLineError, RecursionError):
             self.bad_lines += 1
             return None
-        return None if event is None or self._is_echo(event) else event
+        if event is None or (names.ours is not None and names.ours.is_anothers(event)):
+            return None
+        return None if self._is_echo(event) else event
 
     def _is_echo(self, event: Event) -> bool:
         """Whether a line only repeats a takeover: the command line prints what its lane already logged (2026.5.20)."""

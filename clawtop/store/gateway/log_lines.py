@@ -15,13 +15,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from clawtop.core.model import Event, EventKind
+from clawtop.core.model import GATEWAY_LOG, Event, EventKind
 from clawtop.core.session.lanes import base_session_key
 from clawtop.nested import loads
 from clawtop.store.gateway.log_words import TURN_FAILED, LineMeaning, rough, told
 from clawtop.text import shown
 
-SOURCE = "gateway-log"
 TEXT_LIMIT = 300
 
 _CONSOLE = re.compile(
@@ -45,6 +44,25 @@ KEPT = 2_000
 
 
 @dataclass(frozen=True, slots=True)
+class Ours:
+    """What tells a gateway's lines from those of another one that writes the same file: agents, profiles, directory."""
+
+    agents: frozenset[str]
+    profiles: frozenset[str]
+    state_dir: str
+
+    def is_anothers(self, event: Event) -> bool:
+        """Whether an event is certainly not of this gateway; most lines name nothing that only one has."""
+        agent = event.session_key.split(":")[1] if event.session_key and event.session_key.count(":") > 1 else None
+        if event.session_key and event.session_key.startswith("agent:") and agent not in self.agents:
+            return True
+        if event.profile is not None and event.profile not in self.profiles:
+            return True
+        file = event.session_file
+        return file is not None and not file.startswith(f"{self.state_dir}/")
+
+
+@dataclass(frozen=True, slots=True)
 class Names:
     """Names for what the log gives only as a hash or id.
 
@@ -53,12 +71,14 @@ class Names:
         sessions: session id -> session key.
         runs, traces: run id, trace id -> session key, from the lines so far and from stored claims.
             Many lines name only their run or, from 2026.9 on, only their trace.
+        ours: where another gateway may write the same file.
     """
 
     profiles: Mapping[str, str] = field(default_factory=dict)
     sessions: Mapping[str, str] = field(default_factory=dict)
     traces: dict[str, str] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
+    ours: Ours | None = None
 
     def session_of(self, facts: Mapping[str, Any], trace: str | None, named: str | None = None) -> str | None:
         """The session of a line: the one that it names, else that of its run, else that of its trace.
@@ -207,7 +227,7 @@ def _event(
     return Event(
         at=record.at,
         kind=kind,
-        source=SOURCE,
+        source=GATEWAY_LOG,
         text=shown(text if text is not None else record.text, TEXT_LIMIT),  # masked before it is cut
         session_key=base_session_key(session_key) if session_key is not None else None,
         session_file=session_file,

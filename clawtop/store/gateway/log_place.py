@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.core.model import Gateway
-from clawtop.store.gateway.liveness import other_gateways
 from clawtop.store.place.layout import Layout
 
 SHARED = Path("/tmp/openclaw")  # noqa: S108 - OpenClaw's own fixed path
@@ -60,15 +59,21 @@ def log_place(layout: Layout, configured: str | None, gateway: Gateway, uid: int
     for directory in directories:
         found = _newest(directory, prefixes, uid)
         if found:
-            return LogPlace(found, f"the daily file in {directory}{_shared_with(layout)}")
+            return LogPlace(found, f"the daily file in {directory}{_shared_with(gateway)}")
     return LogPlace((), f"no daily file in {' or '.join(str(directory) for directory in directories)}")
 
 
-def _shared_with(layout: Layout) -> str:
-    """Who else may write there: its lines do not name their gateway (2026.3.28 to 2026.9.6)."""
-    others = other_gateways(layout)
-    pids = ", ".join(map(str, others[:3]))
-    return f", which another gateway (pid {pids}) may write too: its lines cannot be told apart" if others else ""
+def _shared_with(gateway: Gateway) -> str:
+    """Who else may write there. A line does not say whose it is (2026.3.28 to 2026.9.6), but may name what only one of
+    them has.
+    """
+    pids = ", ".join(map(str, gateway.others[:3]))
+    if not pids:
+        return ""
+    return (
+        f", which another gateway (pid {pids}) may write too: lines that name its agents, accounts or "
+        "transcripts are left out, the rest cannot be told apart"
+    )
 
 
 def _is_gateways(directory: Path, uid: int) -> bool:

@@ -81,24 +81,26 @@ class RunContexts:
 
     def known(self, session_file: str) -> RunContext | None:
         """The context if nothing must be read for it; else None."""
-        stamp = stamp_of(trajectory_path(session_file))
-        if stamp is None:
-            return RunContext()
-        known = self._known.get(session_file)
-        return known[1] if known is not None and known[0] == stamp else None
+        return self._known_at(session_file, stamp_of(trajectory_path(session_file)))
 
     def of(self, session_file: str) -> RunContext:
         """The context as it is now."""
-        known = self.known(session_file)
+        stamp = stamp_of(trajectory_path(session_file))
+        known = self._known_at(session_file, stamp)
         if known is not None:
             return known
-        stamp = stamp_of(trajectory_path(session_file))
         context = run_context(session_file)
         if stamp is not None:
             if len(self._known) >= MOST_CONTEXTS:
                 self._known.clear()
             self._known[session_file] = (stamp, context)
         return context
+
+    def _known_at(self, session_file: str, stamp: Stamp | None) -> RunContext | None:
+        if stamp is None:
+            return RunContext()
+        known = self._known.get(session_file)
+        return known[1] if known is not None and known[0] == stamp else None
 
 
 def run_context(session_file: str) -> RunContext:
