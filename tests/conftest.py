@@ -9,6 +9,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
+from clawtop import text
 from tests.conformance.tally import (
     pytest_runtest_logreport,
     pytest_runtest_makereport,
@@ -53,6 +54,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("slow")
     if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
         item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test makes known as a secret is unknown to the next one: words that begin like it would be held back."""
+    monkeypatch.setattr(text, "_known_secrets", text._known_secrets)
 
 
 @pytest.fixture

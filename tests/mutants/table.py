@@ -282,8 +282,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "two preparations run at once",
-        "if self._in_thread or (rows > LARGE and not at_once):",
-        "if rows > LARGE and not at_once:",
+        "if self._in_thread or rows > LARGE:",
+        "if rows > LARGE:",
         ("tests/ui/test_preparation.py::test_while_a_large_one_is_prepared_nothing_else_is",),
     ),
     Mutant(

@@ -377,7 +377,7 @@ from clawtop.clock import SystemClock
 from clawtop.errors import StateUnreadableError
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.snapshot import SnapshotReader
-import clawtop.store.sessions.rows  # while this user may read it
+import clawtop.store.provider.keys, clawtop.store.sessions.rows  # while this user may read them
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 reader = SnapshotReader(state_dir=sys.argv[1], env={}, home=Path("/"), clock=SystemClock(),
                         processes=SystemProcesses(), port_probe=None)

@@ -32,7 +32,8 @@ from clawtop.store.snapshot import SnapshotReader
 from clawtop.view.report import report
 
 directory = Path(sys.argv[1])
-import clawtop.store.sessions.rows, clawtop.store.sqlite.database  # while this user may read them
+import clawtop.store.provider.keys, clawtop.store.sessions.rows  # while this user may read them
+import clawtop.store.sqlite.database
 if len(sys.argv) > 2:
     os.setegid(int(sys.argv[2]))
     os.seteuid(int(sys.argv[2]))
