@@ -220,7 +220,7 @@ def make_parser(wanted: Collection[str]) -> Parser:
     dashboard = importlib.import_module("clawtop.cli.dashboard")
     dashboard.add_arguments(parser)
     parser.set_defaults(run=dashboard.run, verb=None, state_dir=None, agent=None, at=None, no_gateway=False)
-    subparsers = parser.add_subparsers(metavar="VERB", dest="verb", parser_class=Parser)
+    subparsers = parser.add_subparsers(metavar="VERB", dest="verb", parser_class=Parser, prog=parser.prog)
     for item in verbs():
         assert item.verb is not None  # noqa: S101 - what verbs() promises
         if item.verb not in wanted:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -79,6 +78,8 @@ def _show(snapshot: Snapshot, reader: SnapshotReader, args: argparse.Namespace) 
         facts = report(snapshot, labels, texts, health)
         sys.stdout.write(json.dumps(facts, separators=(",", ":"), check_circular=False) + "\n")
     else:
+        import shutil
+
         from clawtop.view.plain import message_lines, plain_lines
 
         width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns

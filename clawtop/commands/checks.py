@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from clawtop.commands.model import Arming, Context, TargetKind, own_run_name
 from clawtop.core.locks.removal import instead, why_kept
 from clawtop.core.model import Lock, LockKind
-from clawtop.core.operations.target import why_not_writable
 from clawtop.text import safe
 
 
@@ -16,12 +15,11 @@ def arm(context: Context) -> str | None:
 
 
 def writable_store(context: Context) -> str | None:
-    snapshot = context.snapshot
-    return (
-        "the OpenClaw generation of this state directory is not known"
-        if snapshot is None
-        else why_not_writable(snapshot)
-    )
+    if context.snapshot is None:
+        return "the OpenClaw generation of this state directory is not known"
+    from clawtop.core.operations.target import why_not_writable  # the table of commands does without it
+
+    return why_not_writable(context.snapshot)
 
 
 def stale_lock(context: Context) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import secrets
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -141,7 +141,7 @@ _ACCOUNT_FIELDS = {
     "token": ("token", "tokenRef"),
     "oauth": ("accountId", "refresh", "access"),
 }
-_ACCOUNT_SALT = secrets.token_bytes(32)
+_ACCOUNT_SALT = os.urandom(32)
 """New in each process: digests made with it can be compared only within this process."""
 
 

@@ -144,26 +144,43 @@ EXACT = frozenset(
 """What a verb takes, or what an operator named: these stay as they are. Everything else is somebody's words."""
 
 
+class _Masked(dict[str, str]):
+    """Words, masked; each distinct one once."""
+
+    def __missing__(self, word: str) -> str:
+        found = self[word] = masked(word)
+        return found
+
+
 class _Masking:
-    """Masks the words of a report, keys of mappings included, each distinct word once."""
+    """Masks the words of a report, keys of mappings included."""
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+        self._words = _Masked()
 
     def of(self, value: Any, name: str = "") -> Any:
-        if type(value) is str:
-            return value if name in EXACT else self._word(value)
         if isinstance(value, dict):
-            return {self._word(key): self.of(part, key) for key, part in value.items()}
+            return self._members(value)
+        if type(value) is str:
+            return value if name in EXACT else self._words[value]
         if isinstance(value, list | tuple):
             return [self.of(part, name) for part in value]
         return value
 
-    def _word(self, word: str) -> str:
-        found = self._known.get(word)
-        if found is None:
-            found = self._known[word] = masked(word)
-        return found
+    def _members(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """Nearly all parts of a report are texts and numbers: a call for each is most of what masking takes."""
+        words = self._words
+        out: dict[str, Any] = {}
+        for key, part in value.items():
+            kind = type(part)
+            if kind is str:
+                out[words[key]] = part if key in EXACT else words[part]
+            else:
+                out[words[key]] = part if kind in _NO_WORDS else self.of(part, key)
+        return out
+
+
+_NO_WORDS = frozenset({int, bool, float, type(None)})
 
 
 def _health(health: Health, texts: Texts | None) -> dict[str, Any]:

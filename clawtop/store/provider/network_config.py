@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from clawtop.store.provider.secrets import Secret, SecretSources, resolved
 
@@ -107,6 +106,8 @@ def _proxy(base_url: str, section: Mapping[str, Any], environ: Mapping[str, str]
     if host in LOOPBACK or host.startswith("127."):
         return None
     variables = {name.lower(): value for name, value in environ.items() if name.lower().endswith("_proxy") and value}
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # loads an HTTP client and TLS
+
     if proxy_bypass_environment(host, {"no": variables.get("no_proxy", "")}):
         return None
     found = variables.get(f"{parts.scheme}_proxy") or variables.get("all_proxy")

@@ -11,15 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from pydantic_core import ValidationError
-
 from clawtop.core.model import Problem, Session
 from clawtop.core.session.activity import KNOWN_STATUSES, SETTLED, settled_witness, stored_as
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, open_problem, parse, read_bytes
 from clawtop.store.place.layout import AgentPaths, Layout
-from clawtop.store.sessions.list_schema import SESSIONS
 from clawtop.store.sessions.piecemeal import read_piecemeal
 from clawtop.store.wire import flag, session_entry, session_name, suspension
 from clawtop.text import safe
@@ -32,6 +29,9 @@ MAX_SESSIONS_BYTES = 64 * MEGABYTE
 MAX_READ_BYTES = 2_048 * MEGABYTE
 PIECEMEAL_BYTES = 8 * MEGABYTE
 """Larger lists are read an entry at a time, to spare memory and other threads."""
+
+SMALL_BYTES = 128 * 1024
+"""Up to this size a list is parsed whole: loading what leaves out the parts that nobody needs takes longer."""
 
 LARGE_BYTES = 32 * MEGABYTE
 
@@ -94,6 +94,10 @@ def _beside_transcripts(problem: Problem, agent: AgentPaths) -> Problem:
 
 def _essence(key: str, entry: Any) -> Any:
     """The few fields of an entry that are used; entries that are not objects unchanged."""
+    from pydantic_core import ValidationError
+
+    from clawtop.store.sessions.list_schema import SESSIONS
+
     try:
         return SESSIONS.validate_python({key: entry})[key]
     except ValidationError:
@@ -106,10 +110,15 @@ def _owner(key: str, owners: Mapping[str, str], default: str) -> str:
 
 
 def _entries(content: bytes, where: str) -> Mapping[str, Any]:
-    try:
-        return cast("dict[str, Any]", SESSIONS.validate_json(content))
-    except ValidationError:
-        pass  # not JSON, not an object, or JSON that only a laxer parser takes (lone surrogates, giant numbers)
+    if len(content) > SMALL_BYTES:
+        from pydantic_core import ValidationError
+
+        from clawtop.store.sessions.list_schema import SESSIONS
+
+        try:
+            return cast("dict[str, Any]", SESSIONS.validate_json(content))
+        except ValidationError:
+            pass  # not JSON, not an object, or JSON that only a laxer parser takes (lone surrogates, giant numbers)
     value = parse(content, where)
     if not isinstance(value, dict):
         raise UnreadableError(Problem("wrong-type", where, "is not an object"))
