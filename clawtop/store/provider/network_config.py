@@ -106,6 +106,8 @@ def _proxy(base_url: str, section: Mapping[str, Any], environ: Mapping[str, str]
     if host in LOOPBACK or host.startswith("127."):
         return None
     variables = {name.lower(): value for name, value in environ.items() if name.lower().endswith("_proxy") and value}
+    if not variables:
+        return None
     from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # loads an HTTP client and TLS
 
     if proxy_bypass_environment(host, {"no": variables.get("no_proxy", "")}):
