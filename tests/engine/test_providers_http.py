@@ -127,7 +127,8 @@ async def test_the_wire_carries_the_conversation_and_the_key_in_its_custom(api: 
     (request,) = provider.requests
     turns = [message for message in request.body["messages"] if message["role"] != "system"]
     assert [turn["content"] for turn in turns] == ["a\n\nb", "c", "d"]
-    assert request.body["max_tokens"] == 99
+    limit = "max_tokens" if api == "anthropic-messages" else "max_completion_tokens"
+    assert request.body[limit] == 99
     assert "be brief" in str(request.body)
     assert request.headers["x-tenant"] == "tidepool"
     assert ("x-api-key" in request.headers) == (api == "anthropic-messages")
@@ -457,11 +458,20 @@ async def test_a_server_that_keeps_the_connection_after_the_end_does_not_hold_th
 
 def test_the_output_limit_has_the_name_that_each_host_knows() -> None:
     prompt = Prompt("m", (Message("user", "x"),), max_tokens=9)
-    for base_url, name in (
-        ("https://api.openai.com/v1", "max_completion_tokens"),
-        ("http://127.0.0.1/v1", "max_tokens"),
+    for provider, base_url, name in (
+        ("p", "https://api.openai.com/v1", "max_completion_tokens"),
+        ("p", "http://127.0.0.1/v1", "max_completion_tokens"),
+        ("p", "https://llm.example/v1", "max_completion_tokens"),
+        ("p", "https://api.mistral.ai/v1", "max_tokens"),
+        ("p", "https://eu.api.moonshot.ai/v1", "max_tokens"),
+        ("together", "http://127.0.0.1/v1", "max_tokens"),
+        ("p", "https://notapi.mistral.ai.example/v1", "max_completion_tokens"),
     ):
-        body = APIS_BY_KIND["openai-completions"].body(Endpoint("p", "openai-completions", base_url), prompt)
-        assert body[name] == 9
+        body = APIS_BY_KIND["openai-completions"].body(Endpoint(provider, "openai-completions", base_url), prompt)
+        assert {"max_tokens": body.get("max_tokens"), "max_completion_tokens": body.get("max_completion_tokens")} == {
+            "max_tokens": None,
+            "max_completion_tokens": None,
+            name: 9,
+        }
     anthropic = APIS_BY_KIND["anthropic-messages"]
     assert anthropic.body(Endpoint("p", "x", "http://y"), Prompt("m", ()))["max_tokens"] == 4096

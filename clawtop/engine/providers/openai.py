@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from clawtop.engine.providers import reading
 from clawtop.engine.providers.base import (
@@ -23,10 +22,9 @@ from clawtop.engine.providers.base import (
     merged,
 )
 from clawtop.engine.providers.errors import from_event
+from clawtop.engine.providers.openai_hosts import Expected, expected
 from clawtop.engine.providers.reply import ReplyDecoder
 
-NATIVE_HOST = "api.openai.com"
-"""Its newer models reject `max_tokens`, the field that all other servers know."""
 STOP_REASONS: Mapping[str, str] = {
     "stop": "stop",
     "eos": "stop",
@@ -71,12 +69,11 @@ class OpenAiCompletions:
             "messages": _messages(prompt, compat),
             "stream": True,
         }
-        if compat.get("supportsUsageInStreaming") is not False:
+        host = expected(endpoint.provider, endpoint.base_url)
+        if compat.get("supportsUsageInStreaming", host.streams_usage) is not False:
             body["stream_options"] = {"include_usage": True}
-        native = urlsplit(endpoint.base_url).hostname == NATIVE_HOST
         if prompt.max_tokens:
-            field = compat.get("maxTokensField") or ("max_completion_tokens" if native else "max_tokens")
-            body[str(field)] = prompt.max_tokens
+            body[str(compat.get("maxTokensField") or host.max_tokens_field)] = prompt.max_tokens
         if prompt.temperature is not None:
             body["temperature"] = prompt.temperature
         if compat.get("supportsStore") is True:
@@ -87,20 +84,20 @@ class OpenAiCompletions:
                 for name in prompt.tool_names
             ]
             body["tool_choice"] = "none"
-        return {**body, **_thinking(prompt.thinking, compat, native=native), **prompt.params}
+        return {**body, **_thinking(prompt.thinking, compat, host), **prompt.params}
 
     def decoder(self, endpoint: Endpoint) -> OpenAiDecoder:
         return OpenAiDecoder(endpoint.provider)
 
 
-def _thinking(level: str | None, compat: Mapping[str, Any], *, native: bool) -> dict[str, object]:
-    """How a level of thinking is asked for (`compat.thinkingFormat`, `supportsReasoningEffort`)."""
+def _thinking(level: str | None, compat: Mapping[str, Any], host: Expected) -> dict[str, object]:
+    """How a level of thinking is asked for (`compat.thinkingFormat`, `supportsReasoningEffort`, else by the host)."""
     if level is None:
         return {}
     on = level != "off"
     efforts = reading.obj(compat.get("reasoningEffortMap"))
     effort = reading.text(efforts.get(level)) or level
-    match compat.get("thinkingFormat"):
+    match compat.get("thinkingFormat", host.thinking_format):
         case "zai" | "qwen":
             return {"enable_thinking": on}
         case "qwen-chat-template":
@@ -112,7 +109,7 @@ def _thinking(level: str | None, compat: Mapping[str, Any], *, native: bool) -> 
             return {"reasoning": {"effort": effort if on else "none"}}
         case "together":
             return {"reasoning": {"enabled": on}}
-    if on and compat.get("supportsReasoningEffort", native) is True:
+    if on and compat.get("supportsReasoningEffort", host.reasoning_effort) is True:
         return {"reasoning_effort": effort}
     return {}
 
