@@ -55,6 +55,7 @@ from clawtop.store.gateway.liveness import (
     judge_gateway,
     process_places,
 )
+from clawtop.store.gateway.memory_kills import MemoryKillWatch
 from clawtop.store.gateway.trust import believed, foreign
 from clawtop.store.gateway.usage import UsageWatch
 from clawtop.store.json_text import Stamp
@@ -155,6 +156,7 @@ class SnapshotReader:
         self._command_lines = CommandLineWatch(processes, clock)
         self._usage = UsageWatch(processes, clock)
         self._backends = BackendWatch(processes, clock)
+        self._memory_kills = MemoryKillWatch(processes, clock)
         self._keys: tuple[ConfigRead, tuple[int | None, int | None] | None, ProviderKeys] | None = None
         self._worked: Kept[tuple[str, str, str | None], Session] = Kept()
         self._silence = SilenceWatch()
@@ -406,6 +408,8 @@ class SnapshotReader:
         others = (judge(file, here) for file in found.others)
         pids = {lock.pid for lock in others if lock.pid is not None and lock.verdict.kind is not VerdictKind.STALE}
         gateway = replace(gateway, others=tuple(sorted(pids)))
+        if self._at is None and not layout.is_copy and not self._obstacles:
+            gateway = replace(gateway, memory_kill=self._memory_kills.look(gateway))
         files = self._lock_files.read_all(agents, layout, warnings)
         here = replace(here, served_here=gateway.state is GatewayState.LIVE and gateway.pid is not None)
         locks = (*doors, *(judge(file, here) for file in files))

@@ -57,6 +57,7 @@ def report(
     now = _judged_at(snapshot)
     schedules = Schedules(snapshot)
     health = health or judge(snapshot, now)
+    kill = snapshot.gateway.memory_kill
     whole = {
         "schema": SCHEMA,
         "taken_at": snapshot.taken_at,
@@ -77,6 +78,7 @@ def report(
             "distrust": snapshot.gateway.distrust,
             "silent_since": snapshot.gateway.silent_since,
             "usage": _usage(snapshot.gateway.usage),
+            "memory_kill": None if kill is None else {"at": kill.at, "pid": kill.pid, "name": kill.name},
             "backends": _backends(snapshot.gateway.backends),
         },
         "log": {"paths": list(snapshot.log_paths), "how": snapshot.log_how},

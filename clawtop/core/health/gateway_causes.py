@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clawtop.core.health.cause import Cause, HealthScene, Level
+from clawtop.core.health.cause import RECENT_MS, Cause, HealthScene, Level
 from clawtop.core.health.silence import STARTING_MS, Silence, silence_of
 from clawtop.core.health.turn_causes import waits_for_start
 from clawtop.core.health.waiting import Unanswered
@@ -50,6 +50,7 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
     if gateway.state is GatewayState.LIVE:
         yield from _serving(scene)
         yield from _memory(scene)
+    yield from _memory_kill(scene)
 
 
 def _gone_since(scene: HealthScene) -> int | None:
@@ -141,4 +142,24 @@ def _memory(scene: HealthScene) -> Iterator[Cause]:
         f"the gateway is about to run out of memory: {share} % of its {usage.limit >> 20} MB",
         Level.SILENT,
         remedy="restart the gateway before it is killed: openclaw gateway restart",
+    )
+
+
+def _memory_kill(scene: HealthScene) -> Iterator[Cause]:
+    """What the kernel killed for want of memory: the gateway itself, or, sooner, what it started."""
+    gateway = scene.snapshot.gateway
+    kill = gateway.memory_kill
+    dead = gateway.state is GatewayState.DEAD
+    if kill is None or (not (dead and kill.is_gateway) and scene.now - kill.at > RECENT_MS):
+        return
+    named = f" ({safe(kill.name, 40)})" if kill.name else ""
+    who = f"process {kill.pid}{named}" if kill.pid is not None else "a process of the gateway's control group"
+    what = f"the gateway, {who}" if kill.is_gateway else who
+    again = "" if dead or not kill.is_gateway else "; it was started again"
+    yield Cause(
+        "out-of-memory",
+        f"the kernel killed {what}, for want of memory{again}",
+        Level.SILENT if dead else Level.ATTENTION,
+        remedy="give it more memory, or limit its heap (NODE_OPTIONS=--max-old-space-size)",
+        since=kill.at,
     )

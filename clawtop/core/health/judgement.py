@@ -129,6 +129,8 @@ def _changes_at(scene: HealthScene) -> int | None:
     moments += [one.since + span for one in scene.waiting.unanswered for span in (PATIENCE_MS, warn_ms)]
     moments += [blockage.until for blockage in scene.blocked.values() if blockage.until is not None]
     moments += turns_at(scene.snapshot.gateway)
+    if scene.snapshot.gateway.memory_kill is not None:
+        moments.append(scene.snapshot.gateway.memory_kill.at + RECENT_MS)
     if scene.waiting.unanswered and scene.snapshot.gateway.started_at is not None:
         moments.append(scene.snapshot.gateway.started_at + warn_ms)
         moments += [one.since + warn_ms + STARTING_MS for one in scene.waiting.unanswered]

@@ -98,6 +98,22 @@ class BackendProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryKill:
+    """That the kernel killed a process for want of memory.
+
+    Attributes:
+        at: when, or when it was noticed (ms since the epoch).
+        pid, name: of the process, if known.
+        is_gateway: it was the gateway's own, of this or of its former life; else one of those beside or below it.
+    """
+
+    at: int
+    pid: int | None = None
+    name: str | None = None
+    is_gateway: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunSight:
     """What a gateway says about the runs of one session (`sessions.list`, 2026.5.18 and later).
 
@@ -167,6 +183,7 @@ class Gateway:
         usage: of its process, where it can be seen.
         words: None if it was never queried: no live gateway, or a snapshot that is not live.
         backends: the processes below it that work on runs; None if they cannot be seen.
+        memory_kill: the last time that the kernel killed it, or a process of its control group, for want of memory.
         others: gateways of other configurations that keep their locks where it does: their pids.
     """
 
@@ -183,4 +200,5 @@ class Gateway:
     has_answered: bool = False
     usage: ProcessUsage | None = None
     backends: tuple[BackendProcess, ...] | None = None
+    memory_kill: MemoryKill | None = None
     others: tuple[int, ...] = ()

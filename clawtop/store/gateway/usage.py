@@ -11,7 +11,15 @@ from pathlib import Path
 from clawtop.clock import Clock
 from clawtop.core.model import ProcessCondition, ProcessUsage
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses, psutil_module
-from clawtop.store.locks.procfs import RSS_PAGES, STATE, SYSTEM_TICKS, USER_TICKS, kernel_bytes, stat_fields
+from clawtop.store.locks.procfs import (
+    RSS_PAGES,
+    STATE,
+    SYSTEM_TICKS,
+    USER_TICKS,
+    kernel_bytes,
+    memory_groups,
+    stat_fields,
+)
 
 EVERY_SECONDS = 2.0
 """The minimum time over which a share of a core is measured; within it the last measurement is reused."""
@@ -72,7 +80,7 @@ class UsageWatch:
         except (OSError, ValueError, IndexError):
             self._last = None
             return None
-        groups = self._groups(proc / str(pid)) if proc is not None else []
+        groups = memory_groups(proc / str(pid), self._cgroups) if proc is not None else []
         cpu = waiting = None
         if before is not None:
             cpu = max(0.0, read.seconds - before.read.seconds) / (now - before.at)
@@ -85,37 +93,28 @@ class UsageWatch:
         self._last = (pid, _Look(now, read, usage))
         return usage
 
-    def _groups(self, process: Path) -> list[Path]:
-        """The directories of its control group (version 2), the nearest first."""
-        try:
-            lines = _text(process / "cgroup").splitlines()
-        except OSError:
-            return []
-        own = next((line[3:] for line in lines if line.startswith("0::/")), None)
-        if own is None or ".." in own.split("/"):
-            return []
-        parts = [part for part in own.split("/") if part]
-        return [self._cgroups.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
-
 
 def _limit(groups: Iterable[Path], argv: Iterable[str]) -> int | None:
     """The nearest limit of its memory: of a control group, or of the heap that its command line sets."""
     limits = [int(found[1]) << 20 for word in argv if (found := _HEAP_OPTION.fullmatch(word))]
     for group in groups:
-        try:
-            word = _text(group / "memory.max").strip()
-        except OSError:
-            continue
-        limits += [int(word)] if word.isdigit() else []
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            try:
+                word = _text(group / name).strip()
+            except OSError:
+                continue
+            limits += [int(word)] if word.isdigit() else []
     return min((limit for limit in limits if 0 < limit < _NO_LIMIT), default=None)
 
 
 def _is_frozen(groups: list[Path]) -> bool:
     """Whether its control group is frozen, by itself or with one above it: `cgroup.events` reports both."""
-    try:
-        return bool(groups) and "frozen 1" in _text(groups[0] / "cgroup.events").splitlines()
-    except OSError:
-        return False
+    for group in groups:
+        try:
+            return "frozen 1" in _text(group / "cgroup.events").splitlines()
+        except OSError:
+            continue
+    return False
 
 
 def _alike(before: ProcessUsage, now: ProcessUsage) -> bool:
