@@ -63,7 +63,7 @@ async def _probe(args: argparse.Namespace, model: ModelRef | None) -> list[Probe
     async with Driver(args.state_dir) as driver:
         agent = args.agent or _default_agent(driver)
         profiles = _chosen(args, driver, agent)
-        return await probe(driver.desk, agent, profiles, mark=args.mark, model=model)
+        return await probe(driver.resources, agent, profiles, mark=args.mark, model=model)
 
 
 def _default_agent(driver: Driver) -> str:
@@ -75,7 +75,7 @@ def _default_agent(driver: Driver) -> str:
 
 
 def _chosen(args: argparse.Namespace, driver: Driver, agent: str) -> list[Profile]:
-    stored = driver.desk.auth(agent).profiles
+    stored = driver.resources.auth(agent).profiles
     by_id = {profile.id: profile for profile in stored}
     unknown = [name for name in args.profile if name not in by_id]
     if unknown:

@@ -118,7 +118,7 @@ async def open_lab(
         driver = Driver(world.state_dir, clock=clock, environ={}, home=root, settings=settings, listen=events.append)
         await stack.enter_async_context(driver)
         await driver.drive(MOLT.key, "warm up", lane="cron").result()
-        await driver.desk.marks.drained()
+        await driver.resources.marks.drained()
         provider.requests.clear()
         events.clear()
         yield Lab(world, provider, driver, clock, events)
@@ -135,9 +135,9 @@ async def rotation_under_a_held_lock(root: Path, hold_s: float = 1.5) -> ThreadR
             answer = await lab.driver.drive(LIGHTHOUSE.key, "all lamps lit?").result()
             reply_ms = _ms(lab.clock.monotonic() - began)
             gaps = _gaps(lab.provider)
-            pending = len(lab.driver.desk.marks.pending())
+            pending = len(lab.driver.resources.marks.pending())
             await lab.clock.sleep(max(0.0, hold_s - (lab.clock.monotonic() - began)))
-        await lab.driver.desk.marks.drained()
+        await lab.driver.resources.marks.drained()
         landed = {event.profile for event in lab.of(EventKind.MARK) if event.data.get("state") == "landed"}
         failed = {"coral:clawdia", "coral:larry"}
         holds = max(gaps) < 1000 and reply_ms < 1000 and failed <= landed and answer.model == SECONDARY and pending > 0
@@ -156,7 +156,7 @@ async def six_accounts(root: Path) -> ThreadReplay:
         names = [f"coral:{name}" for name in SIX["coral"]]
         for _ in names:
             await lab.driver.drive(LIGHTHOUSE.key, "who is next?").result()
-            await lab.driver.desk.marks.drained()
+            await lab.driver.resources.marks.drained()
         turns = Counter(request.key for request in lab.provider.requests)
         fair = all(turns[lab.key(name)] == 1 for name in names)
         *limited, well = list(turns)
@@ -165,12 +165,12 @@ async def six_accounts(root: Path) -> ThreadReplay:
         runs = [lab.driver.drive(one.key, "storm!") for one in (LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL)]
         answers = [await run.result() for run in runs]
         took_ms = _ms(lab.clock.monotonic() - began)
-        await lab.driver.desk.marks.drained()
+        await lab.driver.resources.marks.drained()
         asked: Counter[tuple[str | None, str | None]] = Counter(
             (event.run_id, event.profile) for event in lab.of(EventKind.ATTEMPT)
         )
         most = max(asked.values())
-        cooled = sum(profile.stats.cooldown_until is not None for profile in lab.driver.desk.auth("main").profiles)
+        cooled = sum(profile.stats.cooldown_until is not None for profile in lab.driver.resources.auth("main").profiles)
         holds = fair and most == 1 and cooled == 5 and all(lab.key(answer.profile or "") == well for answer in answers)
         return _finding(
             2,

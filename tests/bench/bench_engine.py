@@ -70,10 +70,10 @@ class Rotation:
 
 async def rotate_once(root: Path, *, held: bool) -> Rotation:
     async with open_lab(root, profiles=TWO_AND_ONE) as lab:
-        used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.desk.auth("main").profiles}
+        used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.resources.auth("main").profiles}
         first = min(("coral:clawdia", "coral:larry"), key=lambda name: used[name])
         await lab.driver.drive(LIGHTHOUSE.key, "the client is warm", model=SECONDARY).result()
-        await lab.driver.desk.marks.drained()
+        await lab.driver.resources.marks.drained()
         lab.provider.requests.clear()
         lab.provider.standing[lab.key(first)] = rate_limited()
         async with _held(lab.world.agent_dir(), held):
@@ -239,7 +239,7 @@ async def engine_side(root: Path, port: int, sessions: int) -> AsyncIterator[Sid
             answered[answer.session_file] += 1
 
         answered = Counter[Path]()
-        yield Side(ask, driver.desk.marks.drained)
+        yield Side(ask, driver.resources.marks.drained)
     for file, turns in answered.items():
         assert len(read_conversation(file).said) == 2 * turns
 

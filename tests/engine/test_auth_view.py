@@ -26,14 +26,14 @@ def test_the_disk_is_asked_once_in_a_step_and_again_in_the_next(
 
     async def play() -> None:
         async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
-            desk = lab.driver.desk
+            resources = lab.driver.resources
             await asyncio.sleep(0)
             asked.clear()
-            first = desk.auth("main")
-            assert desk.auth("main") is first
+            first = resources.auth("main")
+            assert resources.auth("main") is first
             assert asked == ["main"]
             await asyncio.sleep(0)
-            desk.auth("main")
+            resources.auth("main")
             assert asked == ["main", "main"]
 
     asyncio.run(play())
@@ -42,15 +42,15 @@ def test_the_disk_is_asked_once_in_a_step_and_again_in_the_next(
 def test_a_mark_counts_in_the_step_in_which_it_is_made(tmp_path: Path) -> None:
     async def play() -> None:
         async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
-            desk = lab.driver.desk
-            before = {profile.id: profile for profile in desk.auth("main").profiles}
+            resources = lab.driver.resources
+            before = {profile.id: profile for profile in resources.auth("main").profiles}
             name = next(iter(before))
-            desk.mark_account(before[name], ModelRef(before[name].provider, "m"), FailureReason.RATE_LIMIT)
-            after = {profile.id: profile for profile in desk.auth("main").profiles}
+            resources.mark_account(before[name], ModelRef(before[name].provider, "m"), FailureReason.RATE_LIMIT)
+            after = {profile.id: profile for profile in resources.auth("main").profiles}
             assert (after[name].stats.error_count or 0) == (before[name].stats.error_count or 0) + 1
             assert {key: value for key, value in after.items() if key != name} == {
                 key: value for key, value in before.items() if key != name
             }
-            assert desk.auth("main") is desk.auth("main")
+            assert resources.auth("main") is resources.auth("main")
 
     asyncio.run(play())

@@ -110,7 +110,7 @@ async def _driven(
         except ClawtopError as error:
             return error, "", None
         finally:
-            await driver.desk.marks.drained()
+            await driver.resources.marks.drained()
         return None, answer.text, answer.model
 
 

@@ -71,7 +71,7 @@ async def test_a_probe_that_succeeds_brings_the_primary_back(tmp_path: Path) -> 
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         cool(lab, *CORAL)
         answer = await lab.driver.drive(LIGHTHOUSE.key, "one").result()
-        await lab.driver.desk.marks.drained()
+        await lab.driver.resources.marks.drained()
         assert answer.model == PRIMARY
         stats = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())["usageStats"]
         assert "cooldownUntil" not in stats[answer.profile or ""]
@@ -82,11 +82,11 @@ async def test_marks_that_are_on_their_way_make_a_candidate_cool(tmp_path: Path)
         run = lab.driver.drive(LIGHTHOUSE.key, "warm")
         await run.result()
         assert run.turn is not None
-        desk = lab.driver.desk
-        for profile in desk.auth("main").profiles:
+        resources = lab.driver.resources
+        for profile in resources.auth("main").profiles:
             if profile.id in CORAL:
-                desk.mark(run.turn, profile, PRIMARY, FailureReason.RATE_LIMIT)
-        host = Candidates(desk, run.turn, ProbeBook())
+                resources.mark(run.turn, profile, PRIMARY, FailureReason.RATE_LIMIT)
+        host = Candidates(resources, run.turn, ProbeBook())
         answer = host.consult(Consult(PRIMARY, is_primary=True, requested_model=True, has_fallbacks=True))
         assert isinstance(answer, Cooling)
         assert answer.decision.reason == "rate_limit"

@@ -67,8 +67,8 @@ async def test_a_turn_is_answered_written_and_marked_and_its_lock_is_held_throug
     assert not lock.exists()
     last = json.loads(world.transcript.read_bytes().splitlines()[-1])
     assert last["message"]["content"][0]["text"] == "pong"
-    await world.driver.desk.marks.drained()
-    stats = {profile.id: profile.stats for profile in world.driver.desk.auth("main").profiles}
+    await world.driver.resources.marks.drained()
+    stats = {profile.id: profile.stats for profile in world.driver.resources.auth("main").profiles}
     assert (stats["fakeai:one"].last_used or 0) > 0
     assert [event.data["state"] for event in world.events if event.kind is EventKind.MARK] == ["landed"]
 
@@ -83,8 +83,8 @@ async def test_a_rate_limit_rotates_and_lands_in_the_database(world: World) -> N
     world.provider.default = act  # type: ignore[assignment]
     found = await world.driver.drive(KEY, "hello").result()
     assert found.profile == "fakeai:two"
-    await world.driver.desk.marks.drained()
-    stats = {profile.id: profile.stats for profile in world.driver.desk.auth("main").profiles}
+    await world.driver.resources.marks.drained()
+    stats = {profile.id: profile.stats for profile in world.driver.resources.auth("main").profiles}
     assert stats["fakeai:one"].cooldown_reason == "rate_limit"
 
 

@@ -48,7 +48,7 @@ async def test_a_turn_goes_to_a_transcript_of_our_own_and_never_into_tables(
     async with Driver(state_dir, environ={}, home=tmp_path, listen=events.append) as driver:
         first = await driver.drive("agent:main:main", "hello").result()
         second = await driver.drive("agent:main:main", "and again").result()
-        await driver.desk.marks.drained()
+        await driver.resources.marks.drained()
     assert first.text == second.text == "pong"
     assert first.session_file == second.session_file
     assert first.session_file.parent == state_dir.resolve() / "clawtop" / "transcripts" / "main"

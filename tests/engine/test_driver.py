@@ -89,7 +89,7 @@ def lines_of(lab: Lab) -> int:
 
 async def first_in_order(lab: Lab) -> tuple[str, str]:
     """The two coral profiles in the order in which they will be tried."""
-    used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.desk.auth("main").profiles}
+    used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.resources.auth("main").profiles}
     first, second = sorted((CORAL_1, CORAL_2), key=lambda name: used[name])
     return first, second
 
@@ -115,7 +115,7 @@ async def test_a_turn_streams_is_written_marked_and_leaves_nothing_behind(lab: L
     assert [phase for phase, _ in run.phases] == [item.name for item in items if isinstance(item, Phase)]
     said = read_conversation(lab.world.transcript(LIGHTHOUSE)).said
     assert [one.text for one in said[-2:]] == ["how are you?", "Two claws up."]
-    await lab.driver.desk.marks.drained()
+    await lab.driver.resources.marks.drained()
     state = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())
     assert state["lastGood"]["coral"] == answer.profile
     assert left_behind(lab) == []
@@ -199,7 +199,7 @@ async def test_a_session_is_not_listed_while_a_gateway_may_run_and_that_is_said(
     async def maybe() -> Gateway:
         return Gateway(GatewayState.UNKNOWN)
 
-    lab.driver.desk.foreign.gateway = maybe  # type: ignore[method-assign]
+    lab.driver.resources.foreign.gateway = maybe  # type: ignore[method-assign]
     await lab.driver.drive("fresh", "hello").result()
     assert (lab.world.sessions_dir("main") / "sessions.json").read_bytes() == before
     assert "does not list" in lab.of(EventKind.NOTICE)[-1].text
@@ -249,14 +249,16 @@ async def test_a_failure_rotates_first_then_marks_with_one_request_each(lab: Lab
     first, second = await first_in_order(lab)
     misbehave(lab, act, first)
     answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
-    await lab.driver.desk.marks.drained()
+    await lab.driver.resources.marks.drained()
     assert asked(lab) == [first, second]
     assert answer.profile == second
     order = [event.kind for event in lab.events if event.kind in {EventKind.FAILURE, EventKind.ROTATE, EventKind.MARK}]
     assert order[:3] == [EventKind.FAILURE, EventKind.ROTATE, EventKind.MARK]
     mark = lab.of(EventKind.MARK)[0]
     assert (mark.profile, mark.reason) == (first, reason)
-    assert {profile.id for profile in lab.driver.desk.auth("main").profiles if profile.stats.error_count} == {first}
+    assert {profile.id for profile in lab.driver.resources.auth("main").profiles if profile.stats.error_count} == {
+        first
+    }
 
 
 async def test_what_a_failed_attempt_streamed_is_declared_void(lab: Lab) -> None:
@@ -277,7 +279,7 @@ async def test_the_next_turn_leaves_a_cooling_profile_alone_at_once(lab: Lab) ->
     async with LockProcess("auth", lab.world.agent_dir()):
         await lab.driver.drive(LIGHTHOUSE.key, "one").result()
         await lab.driver.drive(TIDEPOOL.key, "two").result()
-        assert lab.driver.desk.marks.pending(first)
+        assert lab.driver.resources.marks.pending(first)
     assert asked(lab) == [first, second, second]
 
 
@@ -289,7 +291,7 @@ async def test_a_run_ends_while_its_marks_cannot_land(lab: Lab) -> None:
         async with asyncio.timeout(30):
             answer = await lab.driver.drive(LIGHTHOUSE.key, "one").result()
         assert answer.profile == second
-        assert {mark.success for mark in lab.driver.desk.marks.pending()} == {True, False}
+        assert {mark.success for mark in lab.driver.resources.marks.pending()} == {True, False}
 
 
 async def test_every_profile_is_tried_once_before_the_fallback_model(tmp_path: Path) -> None:
@@ -334,7 +336,7 @@ async def test_an_expired_login_waits_for_openclaw_to_refresh_it_unmarked(lab: L
     config["auth"]["profiles"][first]["mode"] = "oauth"
     config_path.write_text(json.dumps(config))
     answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
-    await lab.driver.desk.marks.drained()
+    await lab.driver.resources.marks.drained()
     assert asked(lab) == [second]
     assert answer.profile == second
     assert [mark.profile for mark in lab.of(EventKind.MARK)] == [second]
@@ -348,7 +350,7 @@ async def test_a_reference_that_only_the_gateway_can_resolve_rotates_without_a_m
     store["profiles"][first] = {"type": "api_key", "provider": "coral", "keyRef": {"source": "exec", "id": "v"}}
     path.write_text(json.dumps(store))
     await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
-    await lab.driver.desk.marks.drained()
+    await lab.driver.resources.marks.drained()
     assert asked(lab) == [second]
     assert [event.profile for event in lab.of(EventKind.MARK)] == [second]
 
@@ -360,7 +362,7 @@ async def test_force_rotate_cancels_the_attempt_takes_the_next_profile_and_marks
     await heard(run, lambda item: isinstance(item, ReplyText))
     assert run.rotate() is None
     answer = await run.result()
-    await lab.driver.desk.marks.drained()
+    await lab.driver.resources.marks.drained()
     assert answer.profile == second
     assert asked(lab) == [first, second]
     assert lab.provider.requests[0].cancelled
@@ -412,7 +414,7 @@ async def test_a_timeout_ends_the_run_without_rotation_mark_or_fallback(tmp_path
         before = lines_of(lab)
         with pytest.raises(ProviderError):
             await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
-        await lab.driver.desk.marks.drained()
+        await lab.driver.resources.marks.drained()
         assert len(asked(lab)) == 1
         assert not {EventKind.ROTATE, EventKind.MARK} & set(kinds(lab))
         assert lines_of(lab) == before
@@ -426,7 +428,7 @@ async def test_what_fails_at_once_is_no_timeout_the_next_account_answers_without
     first, second = await first_in_order(lab)
     misbehave(lab, act, first)
     answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
-    await lab.driver.desk.marks.drained()
+    await lab.driver.resources.marks.drained()
     assert asked(lab) == [first, second]
     assert answer.profile == second
     assert [mark.reason for mark in lab.of(EventKind.MARK)] == [None]
@@ -445,7 +447,7 @@ async def test_an_endpoint_that_fails_for_two_accounts_is_left_for_another_model
 async def test_an_empty_reply_is_the_models_it_marks_nobody_and_asks_the_next_model(lab: Lab) -> None:
     misbehave(lab, Respond("", pieces=1), CORAL_1, CORAL_2)
     answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
-    await lab.driver.desk.marks.drained()
+    await lab.driver.resources.marks.drained()
     assert answer.model == SECONDARY
     assert len(asked(lab)) == 2
     assert [mark.reason for mark in lab.of(EventKind.MARK)] == [None]
@@ -459,10 +461,10 @@ async def test_a_timeout_can_be_set_to_fall_back_or_to_rotate(tmp_path: Path) ->
             settings = EngineSettings(timeouts=policy, call=IMPATIENT)
             async with Driver(lab.world.state_dir, environ={}, home=tmp_path, settings=settings) as driver:
                 answer = await driver.drive(LIGHTHOUSE.key, "hello").result()
-                await driver.desk.marks.drained()
+                await driver.resources.marks.drained()
             assert answer.model == SECONDARY
             assert len(asked(lab)) == requests
-        errors = [profile.stats.error_count for profile in lab.driver.desk.auth("main").profiles]
+        errors = [profile.stats.error_count for profile in lab.driver.resources.auth("main").profiles]
         assert not any(errors)
 
 
@@ -586,7 +588,7 @@ async def test_a_takeover_ends_the_run_with_its_own_error_after_one_call(lab: La
     misbehave(lab, Respond("late"))
     assert run.rotate() is None
     assert (await run.result()).text == "late"
-    await lab.driver.desk.marks.drained()
+    await lab.driver.resources.marks.drained()
     lab.events.clear()
     run = lab.driver.drive(LIGHTHOUSE.key, "hello")
     written = asyncio.Event()
@@ -723,7 +725,7 @@ async def test_cancelling_after_a_failure_keeps_its_mark(lab: Lab) -> None:
     await lab.provider.until(lambda requests: len(requests) == 2)
     run.cancel()
     await run.ended()
-    await lab.driver.desk.marks.drained()
+    await lab.driver.resources.marks.drained()
     assert [(event.profile, event.reason) for event in lab.of(EventKind.MARK)] == [(first, "rate_limit")]
 
 
@@ -804,7 +806,7 @@ async def test_generation_a_is_driven_too(lab: Lab) -> None:
     async with other_driver(lab) as driver:
         misbehave(lab, rate_limited(), CORAL_1, CORAL_2)
         answer = await driver.drive(LIGHTHOUSE.key, "hello").result()
-        await driver.desk.marks.drained()
+        await driver.resources.marks.drained()
     assert answer.model == SECONDARY
     stats = json.loads(path.read_text())["usageStats"]
     assert stats[first]["cooldownReason"] == "rate_limit"
@@ -814,7 +816,7 @@ async def test_generation_a_is_driven_too(lab: Lab) -> None:
 async def test_an_inherited_profile_is_marked_in_its_owners_store(lab: Lab) -> None:
     misbehave(lab, rate_limited(), CORAL_1, CORAL_2)
     await lab.driver.drive(HEARTBEAT.key, "hello").result()
-    await lab.driver.desk.marks.drained()
+    await lab.driver.resources.marks.drained()
     state = json.loads((lab.world.agent_dir("main") / "auth-state.json").read_text())
     assert state["usageStats"][CORAL_1]["cooldownReason"] == "rate_limit"
     assert list(lab.world.agent_dir("sebastian").iterdir()) == []

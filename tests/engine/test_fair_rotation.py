@@ -66,7 +66,7 @@ async def test_twelve_simultaneous_turns_spread_over_six_accounts(tmp_path: Path
 
 async def test_turns_of_other_processes_count_as_well(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
-        used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.desk.auth("main").profiles}
+        used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.resources.auth("main").profiles}
         first = min(CORAL, key=lambda name: used[name])
         record = lab.world.state_dir / "clawtop" / "holders"
         async with _process(lab, "other") as ready:
@@ -116,7 +116,7 @@ async def test_two_hundred_turns_of_four_processes_spread_over_six_accounts(tmp_
 
 async def test_a_failing_account_is_known_to_others_at_once_though_the_store_is_locked(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab, drivers(lab, 1) as (other,):
-        used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.desk.auth("main").profiles}
+        used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.resources.auth("main").profiles}
         first, second = sorted(CORAL, key=lambda name: used[name])
         lab.provider.standing[lab.key(first)] = rate_limited()
         async with LockProcess("auth", lab.world.agent_dir()):
@@ -160,11 +160,11 @@ async def test_a_cleared_account_is_free_again_whatever_was_noted(tmp_path: Path
         now = lab.clock.now_ms()
         notes = AccountNotes(lab.world.state_dir)
         notes.note("main", CORAL[0], AccountNote(now - 60_000, now + 60_000, "rate_limit"))
-        profiles = lab.driver.desk.auth("main").profiles
-        assert lab.driver.desk.noted(profiles, PRIMARY.model) == {}
+        profiles = lab.driver.resources.auth("main").profiles
+        assert lab.driver.resources.noted(profiles, PRIMARY.model) == {}
         notes.note("main", CORAL[0], AccountNote(now, now + 60_000, "rate_limit", "another-model"))
-        assert lab.driver.desk.noted(profiles, PRIMARY.model) == {}
-        assert lab.driver.desk.noted(profiles, "another-model") == {CORAL[0]: now + 60_000}
+        assert lab.driver.resources.noted(profiles, PRIMARY.model) == {}
+        assert lab.driver.resources.noted(profiles, "another-model") == {CORAL[0]: now + 60_000}
 
 
 async def test_an_answer_ends_what_was_noted(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ async def test_waiting_for_an_account_ends_with_its_return(tmp_path: Path) -> No
             {"disabledUntil": now + 1200, "disabledReason": "billing", "errorCount": 1, "lastFailureAt": now}
         )
         path.write_text(json.dumps(state))
-        lab.driver.desk.accounts.claim_probe(_key(lab, "kelp"), now)
+        lab.driver.resources.accounts.claim_probe(_key(lab, "kelp"), now)
         answer = await lab.driver.drive(LIGHTHOUSE.key, "hello", wait_for_account=60).result()
         assert answer.profile == "kelp:barnaby"
         assert lab.clock.now_ms() >= now + 1200
@@ -236,7 +236,7 @@ def _disabled(lab: Lab, until: int | None) -> None:
     stats = {} if until is None else {"disabledUntil": until, "disabledReason": "billing", "errorCount": 1}
     state["usageStats"]["kelp:barnaby"] = stats
     path.write_text(json.dumps(state))
-    lab.driver.desk.accounts.claim_probe(_key(lab, "kelp"), lab.clock.now_ms())
+    lab.driver.resources.accounts.claim_probe(_key(lab, "kelp"), lab.clock.now_ms())
 
 
 async def test_a_wait_for_an_account_counts_and_ends_when_somebody_clears_it(tmp_path: Path) -> None:

@@ -85,9 +85,9 @@ async def test_twelve_agents_rotate_and_fall_back_while_another_process_has_the_
             answers = [await run.result() for run in runs]
             assert json.loads((lab.world.agent_dir() / "auth-profiles.json.lock").read_text())["pid"] == other.pid
             await lab.clock.sleep(max(0.0, 5.0 - (lab.clock.monotonic() - held_since)))
-            pending = {mark.profile for mark in lab.driver.desk.marks.pending()}
+            pending = {mark.profile for mark in lab.driver.resources.marks.pending()}
             spooled = list(spool_dir(lab.world.state_dir).glob("*.json"))
-        await lab.driver.desk.marks.drained()
+        await lab.driver.resources.marks.drained()
         assert {answer.model for answer in answers} == {SECONDARY}
         assert {"coral:clawdia", "coral:larry"} <= pending
         assert spooled
@@ -111,7 +111,7 @@ async def test_the_log_says_error_then_rotation_then_mark(tmp_path: Path) -> Non
         for profile in ("coral:clawdia", "coral:larry"):
             lab.provider.standing[lab.key(profile)] = rate_limited()
         await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
-        await lab.driver.desk.marks.drained()
+        await lab.driver.resources.marks.drained()
         kinds = [
             event.kind
             for event in lab.events

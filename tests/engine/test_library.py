@@ -28,7 +28,7 @@ async def test_the_example_drives_watches_plans_and_executes(tmp_path: Path) -> 
     names: dict[str, Any] = {}
     exec(compile(source, str(PAGE), "exec"), names)
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
-        used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.desk.auth("main").profiles}
+        used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.resources.auth("main").profiles}
         limited = min((name for name in used if name.startswith("coral")), key=lambda name: used[name])
         lab.provider.standing[lab.key(limited)] = rate_limited()
         for name in used:

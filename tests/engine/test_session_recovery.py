@@ -53,7 +53,7 @@ def leave_running(state: Path) -> None:
 async def held_for_hours(state: Path) -> AsyncIterator[tuple[Driver, HeldPrompt]]:
     """Another clawtop has the prompt, and has had it for too long."""
     async with driver(state) as other:
-        holder = await other.desk.registry.acquire(
+        holder = await other.resources.registry.acquire(
             transcript(state), session_key=KEY, agent="main", lane="main", run_id="stuck"
         )
         for path in (state / "clawtop" / "holders").glob("*.json"):
@@ -111,7 +111,7 @@ async def test_a_holder_that_stays_keeps_its_session_and_the_conversation_goes_o
         assert done.move is RecoveryMove.FORK
         assert done.fresh is not None
         assert "m1" in Path(done.fresh).read_text()
-        assert await other.desk.registry.holder_of(transcript(state)) is not None, "the holder keeps what it has"
+        assert await other.resources.registry.holder_of(transcript(state)) is not None, "the holder keeps what it has"
 
 
 async def test_a_holder_that_lets_go_in_time_leaves_the_session_itself(state: Path) -> None:

@@ -226,7 +226,7 @@ async def test_a_store_that_stays_locked_holds_no_turn_up_and_the_mark_is_writte
                 await other.drive("elsewhere", "hello", model=PRIMARY).result()
             while len(list(spool_dir(lab.world.state_dir).glob("*.json"))) < 2:
                 await asyncio.sleep(0.02)
-        await lab.driver.desk.marks.drained()
+        await lab.driver.resources.marks.drained()
 
 
 @pytest.mark.parametrize("frozen", [False, True])

@@ -94,7 +94,7 @@ async def test_openclaw_and_clawtop_agree_on_what_cools_after_a_429(openclaw: Op
     for profile in ("coral:clawdia", "coral:larry"):
         lab.provider.standing[lab.key(profile)] = rate_limited()
     await lab.driver.drive("agent:main:main", "hello").result()
-    await lab.driver.desk.marks.drained()
+    await lab.driver.resources.marks.drained()
     said = json.loads(await openclaw_says(openclaw, lab, "models", "status", "--json"))
     unusable = {entry["profileId"] for entry in said["auth"]["unusableProfiles"]}
     assert unusable == {"coral:clawdia", "coral:larry"}

@@ -118,8 +118,8 @@ async def test_llmocks_limit_by_key_rotates_and_is_kept(tmp_path: Path) -> None:
         lab.world.connect(lambda api: url + ("/anthropic" if api == "anthropic-messages" else "/v1"))
         async with Driver(lab.world.state_dir, environ={}, home=tmp_path) as driver:
             answers = [await driver.drive(LIGHTHOUSE.key, f"turn {n}").result() for n in range(6)]
-            await driver.desk.marks.drained()
-            notes = driver.desk.accounts.read().notes
+            await driver.resources.marks.drained()
+            notes = driver.resources.accounts.read().notes
     assert [answer.model for answer in answers] == [PRIMARY] * 4 + [SECONDARY] * 2
     assert {profile for _, profile in notes} == {"coral:clawdia", "coral:larry"}
 

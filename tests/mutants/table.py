@@ -54,8 +54,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a run waits for its mark",
-        "self._desk.mark(self._turn, profile, self._model, None)",
-        "self._desk.mark(self._turn, profile, self._model, None); await self._desk.marks.drained()",
+        "self._resources.mark(self._turn, profile, self._model, None)",
+        "self._resources.mark(self._turn, profile, self._model, None); await self._resources.marks.drained()",
         ("tests/engine/test_driver.py::test_a_run_ends_while_its_marks_cannot_land",),
     ),
     Mutant(

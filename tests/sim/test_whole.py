@@ -145,8 +145,8 @@ def test_a_run_that_waits_for_its_mark_is_noticed(monkeypatch: pytest.MonkeyPatc
 
     async def marks_first(run: ModelRun, profile: Any, error: Any) -> None:
         if profile is not None and error.reason is FailureReason.RATE_LIMIT:
-            run._desk.mark(run._turn, profile, run._model, error.reason)
-            await run._desk.marks.drained()
+            run._resources.mark(run._turn, profile, run._model, error.reason)
+            await run._resources.marks.drained()
         await failed(run, profile, error)
 
     monkeypatch.setattr(ModelRun, "_failed", marks_first)

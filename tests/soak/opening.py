@@ -118,7 +118,7 @@ class Run:
         raise asyncio.CancelledError
 
 
-class Desk:
+class DriverResources:
     """Drains, runs and recoveries that only look."""
 
     can_abort = True
@@ -254,8 +254,8 @@ class Opened:
 @asynccontextmanager
 async def dashboard(seed: int) -> AsyncIterator[tuple[ClawtopApp, Weather]]:
     """An app on a made-up incident, armed."""
-    clock, desk = ManualClock(NOW), Desk()
-    work = Work(WorkPorts(drains=desk, engine=lambda: desk, recoveries=desk), clock)  # type: ignore[arg-type]
+    clock, resources = ManualClock(NOW), DriverResources()
+    work = Work(WorkPorts(drains=resources, engine=lambda: resources, recoveries=resources), clock)  # type: ignore[arg-type]
     app, source, _ = make_app(
         TOLD, execute=nothing_is_done, clock=clock, save_label=lambda _key, _label: None, work=work
     )

@@ -12,7 +12,7 @@ from clawtop.ui.widgets.message_editor import MessageEditor
 pytestmark = pytest.mark.anyio
 
 
-class Desk(App[None]):
+class EditorApp(App[None]):
     """An editor alone; it counts what was sent."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Desk(App[None]):
 NAMES = {"\n": "enter", "\t": "tab", " ": "space"}
 
 
-async def typed(pilot: Pilot[None], app: Desk, text: str, *, begin: float, gap: float) -> float:
+async def typed(pilot: Pilot[None], app: EditorApp, text: str, *, begin: float, gap: float) -> float:
     """Hand over keys with so many seconds between them, whatever the machine does meanwhile; the last one's time."""
     at = begin
     for number, letter in enumerate(text):
@@ -46,7 +46,7 @@ async def typed(pilot: Pilot[None], app: Desk, text: str, *, begin: float, gap: 
 
 
 async def test_enter_sends_what_was_typed() -> None:
-    app = Desk()
+    app = EditorApp()
     async with app.run_test() as pilot:
         app.editor.focus()
         await typed(pilot, app, "hello\n", begin=100, gap=0.05)
@@ -55,7 +55,7 @@ async def test_enter_sends_what_was_typed() -> None:
 
 @pytest.mark.parametrize("text", ["one\ntwo\n", "one\n\n\n", "a\tb\nc\n", "ls -la\nrm x\n"])
 async def test_keys_that_come_at_once_send_nothing(text: str) -> None:
-    app = Desk()
+    app = EditorApp()
     async with app.run_test() as pilot:
         app.editor.focus()
         last = await typed(pilot, app, text, begin=100, gap=0.0001)
@@ -67,7 +67,7 @@ async def test_keys_that_come_at_once_send_nothing(text: str) -> None:
 
 
 async def test_a_paste_that_comes_in_pieces_sends_nothing() -> None:
-    app = Desk()
+    app = EditorApp()
     async with app.run_test() as pilot:
         app.editor.focus()
         last = await typed(pilot, app, "one two", begin=100, gap=0.0001)
@@ -78,7 +78,7 @@ async def test_a_paste_that_comes_in_pieces_sends_nothing() -> None:
 
 
 async def test_a_tab_leads_to_no_button() -> None:
-    app = Desk()
+    app = EditorApp()
     async with app.run_test() as pilot:
         app.editor.focus()
         await typed(pilot, app, "\t", begin=100, gap=0)

@@ -63,21 +63,21 @@ async def recover(
         RefusedError: this user may not coordinate runs here, or a drain of the session is under way.
         OperationFailedError: the disk refused.
     """
-    desk = driver.desk
-    await desk.foreign.look(target.file)
+    resources = driver.resources
+    await resources.foreign.look(target.file)
     snapshot = await asyncio.to_thread(reader.read)
-    holder = await desk.registry.holder_of(target.file)
+    holder = await resources.registry.holder_of(target.file)
     if assess(snapshot, target, holder) is None:
         return SessionRecovery(RecoveryMove.NOTHING, "not stuck: idle, or working within its limits")
     standing = _standing(snapshot, target, holder)
     assert standing is not None  # noqa: S101 - it needs attention
     recoverer = Recoverer(
-        desk.registry,
+        resources.registry,
         clock=clock,
         rules=snapshot.semantics.attention,
         limits=snapshot.config.attention,
         max_wait_ms=round(wait_s * 1000),
-        foreign=desk.foreign.holder,
+        foreign=resources.foreign.holder,
         journal=telling.event,
     )
     done = await recoverer.recover(

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from clawtop.clock import Timer
 from clawtop.core.model import EventKind, ModelRef, Profile
-from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.prompting import prepare
+from clawtop.engine.drive.resources import DriverResources
 from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer
 from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.providers.base import Endpoint, Finished, Prompt, SilentProgress
@@ -44,7 +44,7 @@ READ_INLINE_BYTES = 64 * 1024
 class Attempt:
     """One attempt of a turn: ask `model` with the credential of `profile` (None: the provider's own key, or none)."""
 
-    desk: Desk
+    resources: DriverResources
     turn: DrivenTurn
     model: ModelRef
     profile: Profile | None
@@ -59,14 +59,14 @@ class Attempt:
             OperationFailedError: the transcript cannot be written.
         """
         endpoint = self._endpoint()
-        client = await self.desk.client()
-        endpoint = await self.desk.ready(endpoint, client)
+        client = await self.resources.client()
+        endpoint = await self.resources.ready(endpoint, client)
         self.turn.enter("locking")
         async with await self._acquired() as holder:
             try:
                 return await self._locked(client, endpoint, holder)
             except SessionTakeoverError as error:
-                self.desk.lanes.note_takeover(self.turn.asked.lane)
+                self.resources.lanes.note_takeover(self.turn.asked.lane)
                 where = str(holder.session_file)
                 self.turn.teller.tell(EventKind.TAKEOVER, error.title, model=self.model, session_file=where)
                 raise
@@ -76,8 +76,8 @@ class Attempt:
     async def _acquired(self) -> HeldPrompt:
         turn, asked = self.turn, self.turn.asked
         turn.left_s()
-        await self.desk.foreign.look(turn.session_file)
-        holder = await self.desk.registry.acquire(
+        await self.resources.foreign.look(turn.session_file)
+        holder = await self.resources.registry.acquire(
             turn.session_file,
             session_key=asked.session_key,
             agent=asked.agent,
@@ -85,7 +85,7 @@ class Attempt:
             run_id=asked.run_id,
             on_contention=asked.on_contention,
             deadline=turn.deadline,
-            foreign=self.desk.foreign.holder,
+            foreign=self.resources.foreign.holder,
             profile=self.profile.id if self.profile else None,
         )
         if holder.forked_from is not None:
@@ -95,12 +95,12 @@ class Attempt:
 
     async def _locked(self, client: ProviderClient, endpoint: Endpoint, holder: HeldPrompt) -> TurnAnswer:
         turn = self.turn
-        async with await self.desk.open_lock(turn) as lock:
+        async with await self.resources.open_lock(turn) as lock:
             conversation = await self._conversation()
             await holder.assert_held()
             await lock.release_for_prompt()
             turn.enter("prompting")
-            sent_at = self.desk.clock.now_ms()
+            sent_at = self.resources.clock.now_ms()
             text, end = await self._ask(client, endpoint, conversation, holder)
             turn.enter("appending")
             try:
@@ -133,9 +133,9 @@ class Attempt:
     async def _ask(
         self, client: ProviderClient, endpoint: Endpoint, conversation: Conversation, holder: HeldPrompt
     ) -> tuple[str, Finished]:
-        desk, turn, model = self.desk, self.turn, self.model
+        resources, turn, model = self.resources, self.turn, self.model
         prompt = self._prompt(conversation)
-        timeouts = desk.timeouts(turn.asked.agent, model, turn.left_s())
+        timeouts = resources.timeouts(turn.asked.agent, model, turn.left_s())
         turn.requests += 1
         name = self.profile.id if self.profile else None
         how = f" with {name}" if name else ""
@@ -162,7 +162,7 @@ class Attempt:
 
     async def _conversation(self) -> Conversation:
         """The transcript's current content; a large one is parsed in a thread."""
-        path, kept = self.turn.session_file, self.desk.conversations
+        path, kept = self.turn.session_file, self.resources.conversations
         known = kept.at_once(path)
         if known is None:
             large = size_of(path) > READ_INLINE_BYTES
@@ -174,12 +174,12 @@ class Attempt:
     def _said_soon(self, holder: HeldPrompt) -> Timer:
         """Write the turn's phase to the registry's record, if it lasts."""
         phase = self.turn.phase
-        return self.desk.clock.call_later(PHASE_TOLD_S, lambda: holder.set_phase(phase))
+        return self.resources.clock.call_later(PHASE_TOLD_S, lambda: holder.set_phase(phase))
 
     def _prompt(self, conversation: Conversation) -> Prompt:
         """What is sent; what is left out is reported first, once per model."""
         turn, model = self.turn, self.model
-        prepared = prepare(conversation.said, turn.asked.message, self.desk.prompt_sources(turn, model))
+        prepared = prepare(conversation.said, turn.asked.message, self.resources.prompt_sources(turn, model))
         if prepared.not_sent and (model, prepared.not_sent) not in turn.left_out:
             turn.left_out.append((model, prepared.not_sent))
             words = "; ".join(prepared.not_sent)
@@ -208,9 +208,9 @@ class Attempt:
             response_id=end.response_id,
             cost=self._cost(end),
         )
-        entries += [chain.user(turn.asked.message, sent_at), chain.assistant(reply, self.desk.clock.now_ms())]
+        entries += [chain.user(turn.asked.message, sent_at), chain.assistant(reply, self.resources.clock.now_ms())]
         stands = append(turn.session_file, entries, after_half_line=conversation.unfinished)
-        self.desk.conversations.keep(turn.session_file, continued(conversation, entries), stands)
+        self.resources.conversations.keep(turn.session_file, continued(conversation, entries), stands)
         return str(entries[-1]["id"])
 
     async def _assert_still_held(self, holder: HeldPrompt, written: str) -> None:
@@ -231,11 +231,11 @@ class Attempt:
             "cacheRead": usage.cache_read,
             "cacheWrite": usage.cache_write,
         }
-        return self.desk.provider(self.turn.asked.agent, self.model.provider).cost_of(self.model.model, counts)
+        return self.resources.provider(self.turn.asked.agent, self.model.provider).cost_of(self.model.model, counts)
 
     def _endpoint(self) -> Endpoint:
         try:
-            return self.desk.endpoint(self.turn.asked.agent, self.model, self.profile)
+            return self.resources.endpoint(self.turn.asked.agent, self.model, self.profile)
         except SecretUnavailableError as error:
             raise ProviderError(
                 ErrorKind.CREDENTIAL,

@@ -20,7 +20,7 @@ from clawtop.core.failover.probing import (
 )
 from clawtop.core.model import EventKind, FailureReason, ModelRef, Profile
 from clawtop.core.rotation.order import cooling_check, order_ids
-from clawtop.engine.drive.desk import Desk
+from clawtop.engine.drive.resources import DriverResources
 from clawtop.engine.drive.turn import DrivenTurn
 from clawtop.text import safe
 
@@ -36,19 +36,21 @@ class ProbeBook:
 class Candidates:
     """The chain's host for one turn."""
 
-    desk: Desk
+    resources: DriverResources
     turn: DrivenTurn
     probes: ProbeBook
 
     def consult(self, question: Consult) -> Available | Cooling:
         """Whether the candidate has a usable profile now, marks that are still on their way included."""
-        desk, model = self.desk, question.model
+        resources, model = self.resources, question.model
         if self.turn.overflowed and not self._is_larger(model):
             error = f"the conversation is too long for {model} as well"
             return Cooling(CooldownDecision(DecisionKind.SKIP, FailureReason.CONTEXT_OVERFLOW, error=error))
         profiles = self._profiles(model)
-        now, schedule = desk.clock.now_ms(), desk.schedule_of(model.provider)
-        cools = cooling_check(profiles, now, schedule, for_model=model.model, pending=desk.noted(profiles, model.model))
+        now, schedule = resources.clock.now_ms(), resources.schedule_of(model.provider)
+        cools = cooling_check(
+            profiles, now, schedule, for_model=model.model, pending=resources.noted(profiles, model.model)
+        )
         if not profiles or not all(cools(profile.id) for profile in profiles):
             return Available()
         decision = resolve_cooldown_decision(
@@ -75,21 +77,21 @@ class Candidates:
         """Whether this run may probe a provider whose accounts are all cooling: one run at a time across all clawtop
         processes.
         """
-        return self.desk.accounts.claim_probe(self._key(model.provider), now)
+        return self.resources.accounts.claim_probe(self._key(model.provider), now)
 
     def mark_probe(self, provider: str) -> None:
-        self.probes.throttle = self.probes.throttle.marked(self._key(provider), self.desk.clock.now_ms())
+        self.probes.throttle = self.probes.throttle.marked(self._key(provider), self.resources.clock.now_ms())
 
     def larger_window_follows(self, model: ModelRef) -> bool:
         """Whether a later candidate accepts a longer conversation; smaller ones are skipped from then on."""
         asked = self.turn.asked
-        window = self.desk.context_window(asked.agent, model) or 0
+        window = self.resources.context_window(asked.agent, model) or 0
         self.turn.overflowed = max(self.turn.overflowed, window)
         later = asked.models[asked.models.index(model) + 1 :] if model in asked.models else ()
         return any(self._is_larger(other) for other in later)
 
     def _is_larger(self, model: ModelRef) -> bool:
-        window = self.desk.context_window(self.turn.asked.agent, model)
+        window = self.resources.context_window(self.turn.asked.agent, model)
         return window is not None and window > self.turn.overflowed
 
     def moved(self, step: Moved) -> None:
@@ -123,11 +125,11 @@ class Candidates:
 
         The provider's own time counts where it is later than the window.
         """
-        now = self.desk.clock.now_ms()
+        now = self.resources.clock.now_ms()
         ends: dict[str, int] = {}
         for model in models:
-            profiles, schedule = self._profiles(model), self.desk.schedule_of(model.provider)
-            noted = self.desk.noted(profiles, model.model)
+            profiles, schedule = self._profiles(model), self.resources.schedule_of(model.provider)
+            noted = self.resources.noted(profiles, model.model)
             for profile in profiles:
                 window = cooling_until(profile.stats, profile.provider, now, schedule, model.model)
                 until = max(window or 0, noted.get(profile.id, 0))
@@ -136,19 +138,19 @@ class Candidates:
         return sorted(ends.items(), key=lambda item: item[1])
 
     def _profiles(self, model: ModelRef) -> tuple[Profile, ...]:
-        desk = self.desk
-        store = desk.auth(self.turn.asked.agent)
+        resources = self.resources
+        store = resources.auth(self.turn.asked.agent)
         ids = order_ids(
             model.provider,
             store.profiles,
             store.order,
-            desk.config.auth,
-            desk.clock.now_ms(),
-            desk.schedule_of(model.provider),
+            resources.config.auth,
+            resources.clock.now_ms(),
+            resources.schedule_of(model.provider),
         )
         by_id = {profile.id: profile for profile in store.profiles}
         return tuple(by_id[id_] for id_ in ids)
 
     def _key(self, provider: str) -> str:
-        place = self.desk.layout.agent(self.turn.asked.agent)
+        place = self.resources.layout.agent(self.turn.asked.agent)
         return probe_key(provider, str(place.agent_dir) if place is not None else None)

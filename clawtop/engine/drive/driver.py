@@ -33,7 +33,7 @@ from clawtop.engine.drive.chain import AllModelsFailedError, Chain
 from clawtop.engine.drive.events import AccountWait, Phase, ReplyDiscarded, ReplyText, Teller
 from clawtop.engine.drive.handle import Drive
 from clawtop.engine.drive.journal_writer import JournalWriter
-from clawtop.engine.drive.opening import EngineSettings, Ground, open_desk
+from clawtop.engine.drive.opening import EngineSettings, Ground, open_resources
 from clawtop.engine.drive.runner import ModelRun
 from clawtop.engine.drive.session_choice import SessionChoice, choose_session, unknown_session
 from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer, TurnRequest
@@ -121,12 +121,12 @@ class Driver:
         self._contexts = RunContexts()
         self._adopted = False
         self._looked_at: float | None = None
-        self.desk = open_desk(self._ground, self._settings, self.emit, compaction_wait)
+        self.resources = open_resources(self._ground, self._settings, self.emit, compaction_wait)
         self._writer = JournalWriter(Journal(self.layout.state_dir))
 
     @property
     def layout(self) -> Layout:
-        return self.desk.layout
+        return self.resources.layout
 
     async def __aenter__(self) -> Self:
         return self
@@ -143,10 +143,10 @@ class Driver:
             run.cancel()
         for run in runs:
             await run.ended()
-        await self.desk.marks.aclose(self._settings.drain_s)
-        await self.desk.registry.aclose()
-        await self.desk.foreign.aclose()
-        await self.desk.aclose()
+        await self.resources.marks.aclose(self._settings.drain_s)
+        await self.resources.registry.aclose()
+        await self.resources.foreign.aclose()
+        await self.resources.aclose()
         await asyncio.to_thread(self._writer.close)
 
     @property
@@ -164,7 +164,7 @@ class Driver:
         if self._adopted:
             return 0
         self._adopted = True
-        return self.desk.marks.adopt()
+        return self.resources.marks.adopt()
 
     def running(self) -> tuple[Drive, ...]:
         """The runs that are under way."""
@@ -268,7 +268,7 @@ class Driver:
 
     def _limit_s(self, asked: float | None) -> float:
         """How long a turn may take, in seconds: as asked, else as the configuration says, else the default."""
-        return asked or self.desk.turn_limit_s or self._settings.turn_s
+        return asked or self.resources.turn_limit_s or self._settings.turn_s
 
     async def _answered(self, turn: DrivenTurn, patience_s: float) -> TurnAnswer:
         """The turn's answer; if all accounts are cooling, wait up to `patience_s` for the first to return."""
@@ -313,14 +313,14 @@ class Driver:
         return waited_s
 
     def _returns(self, turn: DrivenTurn) -> list[tuple[str, int]]:
-        return Candidates(self.desk, turn, self._probes).returns(turn.asked.models)
+        return Candidates(self.resources, turn, self._probes).returns(turn.asked.models)
 
     async def _in_lane(self, turn: DrivenTurn) -> TurnAnswer:
         asked = turn.asked
         turn.enter("waiting-lane")
         waits = asked.on_contention is OnContention.WAIT
         own = session_lane(asked.session_key or asked.session_id if waits else asked.run_id)
-        async with self.desk.lanes.slot(own, _place(asked.lane), deadline=turn.deadline):
+        async with self.resources.lanes.slot(own, _place(asked.lane), deadline=turn.deadline):
             for number in range(1, self._settings.rounds + 1):
                 try:
                     return await self._over_models(turn)
@@ -334,9 +334,9 @@ class Driver:
         return await Chain(
             turn.asked.models,
             partial(self._on_model, turn),
-            Candidates(self.desk, turn, self._probes),
-            self.desk.layout.semantics.cooling.transient_reasons,
-            self.desk.rules.timeouts,
+            Candidates(self.resources, turn, self._probes),
+            self.resources.layout.semantics.cooling.transient_reasons,
+            self.resources.rules.timeouts,
         ).run()
 
     async def _between_rounds(self, turn: DrivenTurn, number: int) -> None:
@@ -350,7 +350,7 @@ class Driver:
 
     async def _on_model(self, turn: DrivenTurn, call: fallback.Call) -> TurnAnswer:
         more = call.number < call.total
-        return await ModelRun(self.desk, turn, call.model, probe=call.probe, fallback_configured=more).run()
+        return await ModelRun(self.resources, turn, call.model, probe=call.probe, fallback_configured=more).run()
 
     def _asked(self, run_id: str, choice: SessionChoice, message: str, wishes: _Wishes) -> TurnRequest:
         configured = choice.agent.models
@@ -399,7 +399,7 @@ class Driver:
             why = "it keeps its sessions in a database that only the gateway writes"
         elif answer.forked_from is not None or choice.key is None:
             why = "it is a fork"
-        elif (await self.desk.foreign.gateway()).state not in NO_GATEWAY:
+        elif (await self.resources.foreign.gateway()).state not in NO_GATEWAY:
             why = "a gateway is, or may be, running, and only it may write the session list"
         else:
             ended = self._clock.now_ms()
@@ -445,14 +445,14 @@ class Driver:
 
     async def _look_around(self) -> None:
         """Apply the current configuration, and find out whether this directory's pids can be judged here."""
-        ground, desk = self._ground, self.desk
+        ground, resources = self._ground, self.resources
         if not self.layout.config.is_current():
             layout = ground.layout()
-            desk.moved(layout, ground.config(layout), ground.sources(layout))
+            resources.moved(layout, ground.config(layout), ground.sources(layout))
         now = self._clock.monotonic()
         if self._looked_at is None or now - self._looked_at >= _LOOK_EVERY_S:
             self._looked_at = now
-            desk.environment = evidence(desk.layout.state_dir, await desk.foreign.gateway())
+            resources.environment = evidence(resources.layout.state_dir, await resources.foreign.gateway())
 
 
 def _place(lane: str) -> str:

@@ -1,4 +1,4 @@
-"""Opening a state directory for driving: what may be driven, and the desk that all runs share."""
+"""Opening a state directory for driving: what may be driven, and the resources that all runs share."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.failover.steps import FailoverRules, caps_from_config
 from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import ConfigSummary, Event
-from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.in_flight import InFlight
 from clawtop.engine.drive.marks import Marks
+from clawtop.engine.drive.resources import DriverResources
 from clawtop.engine.operations.locked import update_store
 from clawtop.engine.prompt.choice import RegistryChoice
 from clawtop.engine.prompt.foreign import ForeignRuns
@@ -131,30 +131,30 @@ def _records(choice: RegistryChoice | None, layout: Layout, clock: Clock) -> Pro
     return None
 
 
-def open_desk(
+def open_resources(
     ground: Ground,
     settings: EngineSettings,
     emit: Callable[[Event], None],
     compaction_wait: Callable[[Path], Awaitable[None]] | None,
-) -> Desk:
-    """The desk of a driver; nothing is created on the disk. Raises as `Ground.layout`."""
+) -> DriverResources:
+    """The resources of a driver; nothing is created on the disk. Raises as `Ground.layout`."""
     layout = ground.layout()
     config = ground.config(layout)
     databases = Databases(ground.clock)
 
     async def land(target: AuthPlace, change: Change, wait: float) -> object:
-        machine = Machine(clock=ground.clock, processes=ground.processes, environment=desk.environment)
+        machine = Machine(clock=ground.clock, processes=ground.processes, environment=resources.environment)
         return await update_store(target, change, machine, wait=wait)
 
     marks = Marks(
         clock=ground.clock,
-        schedule=lambda provider: desk.schedule_of(provider),  # noqa: PLW0108 - the desk comes after its marks
+        schedule=lambda provider: resources.schedule_of(provider),  # noqa: PLW0108 - the resources come after their marks
         land=land,
         spool=MarkSpool(layout.state_dir),
         journal=emit,
-        targets=lambda agent: auth_backend(desk.layout, databases).place(agent),
+        targets=lambda agent: auth_backend(resources.layout, databases).place(agent),
     )
-    desk = Desk(
+    resources = DriverResources(
         layout=layout,
         generation=layout.generation,
         config=config,
@@ -179,4 +179,4 @@ def open_desk(
         environment=NamespaceEvidence(mount_obstacles(layout.state_dir)),
         compaction_wait=compaction_wait,
     )
-    return desk
+    return resources

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from clawtop.core.failure.engine_reason import ENDPOINT_REASONS, engine_mark
 from clawtop.core.model import FailureReason, ModelRef, Profile
-from clawtop.engine.drive.desk import Desk
+from clawtop.engine.drive.resources import DriverResources
 from clawtop.engine.providers.base import Finished, Message, Prompt, Timeouts
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.errors import ClawtopError
@@ -46,7 +46,7 @@ class Probed:
 
 
 async def probe(
-    desk: Desk, agent: str, profiles: Sequence[Profile], *, mark: bool, model: ModelRef | None
+    resources: DriverResources, agent: str, profiles: Sequence[Profile], *, mark: bool, model: ModelRef | None
 ) -> list[Probed]:
     """Ask each account, several at once; the answers in the order of `profiles`.
 
@@ -58,48 +58,56 @@ async def probe(
 
     async def one(profile: Profile) -> Probed:
         async with slots:
-            return await _one(desk, agent, profile, mark=mark, model=model)
+            return await _one(resources, agent, profile, mark=mark, model=model)
 
     return list(await asyncio.gather(*(one(profile) for profile in profiles)))
 
 
-async def _one(desk: Desk, agent: str, profile: Profile, *, mark: bool, model: ModelRef | None) -> Probed:
-    asked = model or _model_for(desk, agent, profile.provider)
+async def _one(
+    resources: DriverResources, agent: str, profile: Profile, *, mark: bool, model: ModelRef | None
+) -> Probed:
+    asked = model or _model_for(resources, agent, profile.provider)
     if asked is None:
         why = "no model of this provider is configured; name one with --model"
         return Probed(profile.id, profile.provider, None, "unknown", why=why)
-    began = desk.clock.monotonic()
+    began = resources.clock.monotonic()
     sent = False
     try:
-        endpoint = desk.endpoint(agent, asked, profile)
-        client = await desk.client()
-        endpoint = await desk.ready(endpoint, client)
-        sent, began = True, desk.clock.monotonic()
+        endpoint = resources.endpoint(agent, asked, profile)
+        client = await resources.client()
+        endpoint = await resources.ready(endpoint, client)
+        sent, began = True, resources.clock.monotonic()
         prompt = Prompt(asked.model, (Message("user", QUESTION),), max_tokens=MAX_TOKENS)
         first: float | None = None
         async for part in client.stream(endpoint, prompt, LIMITS):
             if not isinstance(part, Finished) and first is None:
-                first = desk.clock.monotonic()
-        latency = (first or desk.clock.monotonic()) - began
+                first = resources.clock.monotonic()
+        latency = (first or resources.clock.monotonic()) - began
     except ProviderError as error:
-        took = desk.clock.monotonic() - began
-        return _failed(desk, profile, asked, error, took if sent else None, mark=mark)
+        took = resources.clock.monotonic() - began
+        return _failed(resources, profile, asked, error, took if sent else None, mark=mark)
     except (SecretUnavailableError, ClawtopError) as error:
         expired = isinstance(error, SecretUnavailableError) and error.expired
         state = "dead" if expired else "unknown"
         return Probed(profile.id, profile.provider, asked.model, state, why=error.title)
     if mark:
-        desk.mark_account(profile, asked, None)
+        resources.mark_account(profile, asked, None)
     return Probed(profile.id, profile.provider, asked.model, "usable", latency_ms=round(latency * 1000))
 
 
 def _failed(
-    desk: Desk, profile: Profile, model: ModelRef, error: ProviderError, took: float | None, *, mark: bool
+    resources: DriverResources,
+    profile: Profile,
+    model: ModelRef,
+    error: ProviderError,
+    took: float | None,
+    *,
+    mark: bool,
 ) -> Probed:
     reason = error.reason
-    now = desk.clock.now_ms()
-    if mark and (marked := engine_mark(reason, desk.layout.semantics.marking)) is not None:
-        desk.mark_account(profile, model, marked, error.retry_after_ms)
+    now = resources.clock.now_ms()
+    if mark and (marked := engine_mark(reason, resources.layout.semantics.marking)) is not None:
+        resources.mark_account(profile, model, marked, error.retry_after_ms)
     until = None if error.retry_after_ms is None else now + error.retry_after_ms
     return Probed(
         profile.id,
@@ -128,15 +136,15 @@ def _state(error: ProviderError) -> str:
     return "unknown"
 
 
-def _model_for(desk: Desk, agent: str, provider: str) -> ModelRef | None:
+def _model_for(resources: DriverResources, agent: str, provider: str) -> ModelRef | None:
     """The first model that the agent uses of a provider, else the first that the configuration describes."""
-    places = [place for place in desk.layout.agents if place.id == agent] + list(desk.layout.agents)
+    places = [place for place in resources.layout.agents if place.id == agent] + list(resources.layout.agents)
     for place in places:
         for model in place.models:
             if model.provider == provider:
                 return model
     try:
-        described = desk.provider(agent, provider).models
+        described = resources.provider(agent, provider).models
     except ClawtopError:
         return None
     return next((ModelRef(provider, name) for name in described), None)

@@ -41,7 +41,7 @@ from clawtop.core.rotation.order import (
 )
 from clawtop.core.rotation.pins import recovered_check, resolve_override
 from clawtop.engine.drive.attempt import Attempt
-from clawtop.engine.drive.desk import Desk
+from clawtop.engine.drive.resources import DriverResources
 from clawtop.engine.drive.turn import NOT_ROTATABLE, DrivenTurn, TurnAnswer
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.text import safe
@@ -78,10 +78,10 @@ class ModelRun:
     """One turn on one model. `run` is awaited once; `rotate` may be called from outside while it runs."""
 
     def __init__(
-        self, desk: Desk, turn: DrivenTurn, model: ModelRef, *, probe: bool, fallback_configured: bool
+        self, resources: DriverResources, turn: DrivenTurn, model: ModelRef, *, probe: bool, fallback_configured: bool
     ) -> None:
         """`probe`: a profile may be tried although it cools. `fallback_configured`: another model is still to come."""
-        self._desk = desk
+        self._resources = resources
         self._turn = turn
         self._model = model
         self._probe = probe
@@ -91,7 +91,7 @@ class ModelRun:
         self._current: str | None = None
         self._running: asyncio.Task[TurnAnswer] | None = None
         self._forced = False
-        self._origin = desk.origin(turn.asked.agent, model)
+        self._origin = resources.origin(turn.asked.agent, model)
 
     async def run(self) -> TurnAnswer:
         """The model's answer, from the first profile that gives one.
@@ -133,7 +133,7 @@ class ModelRun:
         await self._spare_endpoint()
         self._forced = False
         try:
-            with self._desk.in_flight.using(profile.id if profile is not None else None):
+            with self._resources.in_flight.using(profile.id if profile is not None else None):
                 self._running = asyncio.get_running_loop().create_task(self._attempt(profile))
                 answer = await self._running
         except ProviderError as error:
@@ -153,17 +153,17 @@ class ModelRun:
             self._running = None
         self._turn.endpoint_failures.pop(self._origin, None)
         if profile is not None:
-            self._desk.mark(self._turn, profile, self._model, None)
+            self._resources.mark(self._turn, profile, self._model, None)
         return answer
 
     async def _attempt(self, profile: Profile | None) -> TurnAnswer:
-        wait = self._desk.compaction_wait
+        wait = self._resources.compaction_wait
         if wait is not None:
             try:
                 await wait(self._turn.session_file)
             except TimeoutError:
                 raise CompactionAbortedError(self._model.provider) from None
-        return await Attempt(self._desk, self._turn, self._model, profile).run()
+        return await Attempt(self._resources, self._turn, self._model, profile).run()
 
     # --- after a failure -----------------------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class ModelRun:
         )
         stage, signals = self._signals(error, reason)
         signals = signals._replace(every_account=reach_of(reason) is not Reach.ACCOUNT, endpoint_down=endpoint_down)
-        rules = self._desk.rules
+        rules = self._resources.rules
         self._state, effects = after_failure(stage, self._state, signals, rules)
         rotated = False
         for effect in effects:
@@ -214,7 +214,7 @@ class ModelRun:
         """Pause before an endpoint that has just failed is asked again."""
         failed = self._turn.endpoint_failures.get(self._origin, 0)
         if failed:
-            seconds = min(self._desk.pause_s * 2 ** (failed - 1), LONGEST_PAUSE_S)
+            seconds = min(self._resources.pause_s * 2 ** (failed - 1), LONGEST_PAUSE_S)
             await self._pause(seconds * (0.75 + random.random() / 2))  # noqa: S311 - spreads retries, no secret
 
     def _signals(self, error: ProviderError, reason: FailureReason | None) -> tuple[AttemptStage, Signals]:
@@ -238,13 +238,13 @@ class ModelRun:
     async def _carry_out(self, effect: RunEffect, profile: Profile | None, error: ProviderError) -> None:
         match effect:
             case MarkFailure(reason) if profile is not None and _is_the_providers(error):
-                marked = engine_mark(reason, self._desk.layout.semantics.marking)
+                marked = engine_mark(reason, self._resources.layout.semantics.marking)
                 if marked is not None:
-                    self._desk.mark(self._turn, profile, self._model, marked, error.retry_after_ms)
+                    self._resources.mark(self._turn, profile, self._model, marked, error.retry_after_ms)
             case Backoff(ms) if ms > 0:
                 await self._pause(ms / 1000)
             case Log(action, reason):
-                self._desk.note_decision(self._turn, self._model, action, reason)
+                self._resources.note_decision(self._turn, self._model, action, reason)
             case Fallback() | SurfaceError() | Continue():
                 raise error
             case MarkFailure() | Backoff() | Retry() | Rotate():
@@ -278,29 +278,29 @@ class ModelRun:
 
     async def _pause(self, seconds: float) -> None:
         left = self._turn.left_s()
-        await self._desk.clock.sleep(seconds if left is None else min(seconds, left))
+        await self._resources.clock.sleep(seconds if left is None else min(seconds, left))
 
     # --- which profile -------------------------------------------------------------------------------------------
 
     def _chosen(self) -> _Choice:
-        desk, asked, provider = self._desk, self._turn.asked, self._model.provider
-        store = desk.auth(asked.agent)
-        now, schedule = desk.clock.now_ms(), desk.schedule_of(provider)
+        resources, asked, provider = self._resources, self._turn.asked, self._model.provider
+        store = resources.auth(asked.agent)
+        now, schedule = resources.clock.now_ms(), resources.schedule_of(provider)
         ids = order_ids(
             provider,
             store.profiles,
             store.order,
-            desk.config.auth,
+            resources.config.auth,
             now,
             schedule,
             for_model=self._model.model,
-            pending=desk.noted(store.profiles, self._model.model),
-            in_flight=desk.in_flight.counts(),
+            pending=resources.noted(store.profiles, self._model.model),
+            in_flight=resources.in_flight.counts(),
         )
         by_id = {profile.id: profile for profile in store.profiles}
         if asked.pin.profile is None:
             return _Choice(ids, by_id, locked=False)
-        noted = desk.noted(store.profiles, self._model.model)
+        noted = resources.noted(store.profiles, self._model.model)
 
         def cools(model: str | None) -> Callable[[str], bool]:
             return cooling_check(store.profiles, now, schedule, for_model=model, pending=noted)
@@ -315,7 +315,7 @@ class ModelRun:
             is_new_session=asked.new_session,
             cools_for_all=cools(NO_MODEL),
             recovered=recovered_check(
-                store.profiles, ordered=is_ordered(provider, store.order, desk.config.auth, schedule)
+                store.profiles, ordered=is_ordered(provider, store.order, resources.config.auth, schedule)
             ),
             stored=asked.pin.profile in by_id,
         )
@@ -332,7 +332,7 @@ class ModelRun:
         first = first_profile(choice.ids, self._cooling(), locked=locked, may_probe=self._probe)
         if first is not None:
             return first[0]
-        if not choice.ids and self._desk.works_without_profile(self._turn.asked.agent, provider):
+        if not choice.ids and self._resources.works_without_profile(self._turn.asked.agent, provider):
             return None
         why = "every profile is cooling" if choice.ids else "no usable auth profile"
         raise ProviderError(
@@ -346,14 +346,14 @@ class ModelRun:
         """Which profiles cool at this moment: the store as it is now, the marks of every run of this engine, and what
         this run itself was told, even if that has been cleared since (docs/invariants.md 5).
         """
-        desk, model = self._desk, self._model
-        profiles = desk.auth(self._turn.asked.agent).profiles
+        resources, model = self._resources, self._model
+        profiles = resources.auth(self._turn.asked.agent).profiles
         cools = cooling_check(
             profiles,
-            desk.clock.now_ms(),
-            desk.schedule_of(model.provider),
+            resources.clock.now_ms(),
+            resources.schedule_of(model.provider),
             for_model=model.model,
-            pending=desk.noted(profiles, model.model),
+            pending=resources.noted(profiles, model.model),
         )
         limited = self._turn.limited
         return lambda profile: (profile, model.model) in limited or cools(profile)

@@ -103,7 +103,7 @@ class Checks:
         for process, driver in self.drivers.items():
             if not process.alive:
                 continue
-            for holder in driver.desk.registry._out.values():
+            for holder in driver.resources.registry._out.values():
                 if holder.released or not self.vouched(process, holder):
                     continue
                 other = holders.setdefault(holder.record, (process, holder.run_id))
@@ -198,7 +198,7 @@ class Checks:
         driver = self.drivers.get(process)
         allowed = set(process.targets)
         if driver is not None:
-            allowed |= {mark.profile for mark in driver.desk.marks.pending()}
+            allowed |= {mark.profile for mark in driver.resources.marks.pending()}
         for key in before.keys() | after.keys():
             if key == "usageStats":
                 rows, now = before.get(key, {}), after.get(key, {})

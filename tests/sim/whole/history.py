@@ -279,10 +279,10 @@ class History:
     async def _take_everything(self, late: Process, driver: Driver) -> None:
         driver.adopt_marks()
         async with asyncio.timeout(QUIET_S):
-            await driver.desk.marks.drained()
+            await driver.resources.marks.drained()
         for path in sorted(self.world.state_dir.glob("agents/*/sessions/*.jsonl")):
             try:
-                holder = await driver.desk.registry.acquire(
+                holder = await driver.resources.registry.acquire(
                     path, lane="main", run_id=f"late {path.stem}", on_contention=OnContention.RAISE
                 )
             except ClawtopError as error:
@@ -343,8 +343,8 @@ class History:
             settings=settings,
             listen=partial(self.checks.heard, process),
         )
-        driver.desk._client = Client(self.provider, process)  # type: ignore[assignment]
-        note = driver.desk.marks.note
+        driver.resources._client = Client(self.provider, process)  # type: ignore[assignment]
+        note = driver.resources.marks.note
 
         def noted(mark: Mark, *, routine: bool = False) -> None:
             kept = self.checks.marked(process, mark)
@@ -352,7 +352,7 @@ class History:
             note(mark, routine=routine)
             kept.excused = False
 
-        driver.desk.marks.note = noted  # type: ignore[method-assign]
+        driver.resources.marks.note = noted  # type: ignore[method-assign]
         self.checks.drivers[process] = driver
         self.runs[process] = []
 
@@ -363,7 +363,7 @@ class History:
         process.alive = False
         self.tell(f"{process.title} {process.pid} is dead")
         driver = self.checks.drivers.get(process)
-        kept = driver.desk.registry._records if driver is not None else None
+        kept = driver.resources.registry._records if driver is not None else None
         channel = getattr(kept, "_channel", None)
         if channel is not None:
             self.loop.remove_reader(channel.descriptor)
@@ -777,11 +777,11 @@ class History:
             path, f"recovery {key}", "main", 900_000, chance.choice((SessionActivity(), busy)), 1, True, key
         )
         recoverer = Recoverer(
-            driver.desk.registry,
+            driver.resources.registry,
             rules=driver.layout.semantics.attention,
             clock=self.clock,
             max_wait_ms=chance.choice((1_000, 6_000)),
-            foreign=driver.desk.foreign.holder,
+            foreign=driver.resources.foreign.holder,
         )
         try:
             done = await recoverer.recover(work)
@@ -795,7 +795,7 @@ class History:
 
     async def _recovered(self, holder: HeldPrompt) -> None:
         for process, driver in self.checks.drivers.items():
-            for other in driver.desk.registry._out.values():
+            for other in driver.resources.registry._out.values():
                 same = other.record == holder.record and other is not holder
                 if process.alive and same and not other.released and self._vouched(process, other):
                     raise self.checks.broken(8, f"recovery starts beside {other.run_id}")

@@ -67,7 +67,7 @@ MAX_MODELS_BYTES = 4 * 1024 * 1024
 
 
 @dataclass
-class Desk:
+class DriverResources:
     """What the runs of one driver share. Belongs to its event loop."""
 
     layout: Layout
