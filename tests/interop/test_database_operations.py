@@ -22,6 +22,8 @@ from tests.support.databases import OWN_STATE, agent_database, store, stored
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(900)]
 
 ONE, TWO, THREE, BACKUP = "fakeai:one", "fakeai:two", "fakeai:three", "backupai:default"
+MAIN = "agent:main:main"
+TURN_S = 300
 QUIET = ("--yes", "--verify", "0")
 
 
@@ -80,6 +82,32 @@ def test_an_order_that_is_stored_moved_reset_and_undone(lab: DatabaseLab) -> Non
     lab.is_content()
 
 
+def test_a_whole_order_is_stored_where_openclaw_reads_it_and_given_back(lab: DatabaseLab) -> None:
+    first = done(lab, "order", "fakeai", THREE, ONE, TWO, "--agent", "main")
+    assert order(lab) == [THREE, ONE, TWO]
+    reset = done(lab, "order", "fakeai", "--reset", "--agent", "main")
+    assert order(lab) is None
+    done(lab, "undo", reset["receipt"]["undo"])
+    assert order(lab) == [THREE, ONE, TWO]
+    done(lab, "undo", first["receipt"]["undo"])
+    assert order(lab) is None
+    lab.is_content()
+
+
+def test_an_account_that_a_chat_pinned_is_unpinned_by_the_gateway(lab: DatabaseLab) -> None:
+    assert said(lab, f"/model fakeai/fake-model@{TWO}")["type"] == "final"
+    assert pinned(lab) == TWO
+    planned = lab.clawtop("unpin", MAIN, "--dry-run")
+    assert (planned["outcome"], pinned(lab)) == ("dry-run", TWO)
+    assert lab.clawtop("unpin", MAIN, "--yes")["outcome"] == "unpinned"
+    assert pinned(lab) is None
+    assert lab.clawtop("unpin", MAIN, "--yes")["outcome"] == "not-pinned"
+    before = len(lab.provider.keys)
+    assert said(lab, "ping")["text"] == "pong"
+    assert len(lab.provider.keys) == before + 1
+    lab.is_content()
+
+
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
@@ -114,6 +142,23 @@ def done(lab: DatabaseLab, *words: str) -> dict[str, Any]:
     told = [event for event in Journal(str(lab.directory)).tail(50) if event.data.get("id") == receipt["id"]]
     assert [event.kind for event in told] == [EventKind.INTENT, EventKind.OPERATION]
     return answer
+
+
+def said(lab: DatabaseLab, message: str) -> dict[str, Any]:
+    """The last line of a turn that the gateway runs."""
+    out, err = lab.begin("drive", "--session", MAIN, "--message", message, "--through", "gateway").communicate(
+        timeout=TURN_S
+    )
+    assert out, err
+    last: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return last
+
+
+def pinned(lab: DatabaseLab) -> str | None:
+    """The account that is pinned to the main session."""
+    row = next(row for row in lab.clawtop("status")["sessions"] if row["key"] == MAIN)
+    profile: str | None = row["profile"]
+    return profile
 
 
 def agreed(lab: DatabaseLab) -> set[str]:
