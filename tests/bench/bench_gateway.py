@@ -1,4 +1,6 @@
-"""What a real gateway feels of clawtop: /healthz while clawtop watches (2026.9.6), and during a clear (2026.6.11)."""
+"""What a real gateway feels of clawtop: /healthz while clawtop watches (2026.9.6), and during a clear (2026.6.11); and
+what watching a live gateway costs clawtop.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.bench_screen import COLUMNS, LINES
-from tests.bench.harness import Bench, Figure, Limit, Row, Skipped, percentile
+from tests.bench.harness import Bench, Figure, Limit, Row, Skipped, cpu_of, percentile
 from tests.interop.fake_provider import FakeProvider
 from tests.interop.gateways import GatewayLab, gateway_lab
 from tests.interop.openclaw_install import installed, why_not_here
@@ -25,6 +27,8 @@ from tests.support.terminals import clawtop, open_terminal
 WATCHED, CLEARED = "2026.9.6", "2026.6.11"
 NOISE, FREEZE_MS = 1.25, 60.0
 EVERY_S = 0.01
+IDLE_PERCENT = 1.0
+SETTLES_S = 15.0
 
 
 class Health:
@@ -91,6 +95,19 @@ def watched(lab: GatewayLab, rounds: int, times: int) -> Figure:
     )
 
 
+def idle(lab: GatewayLab, seconds: float) -> Figure:
+    """The CPU of a dashboard that shows a live gateway at which nothing happens."""
+    words = clawtop("--view", "overview", "--state-dir", str(lab.directory))
+    with open_terminal(words, columns=COLUMNS, lines=LINES, environment=lab.env, emulate=False) as terminal:
+        terminal.wait_for_bytes(re.escape(lab.openclaw.version).encode(), 0, 60.0)
+        terminal.drain(SETTLES_S)
+        before, began = cpu_of(terminal.process.pid), time.monotonic()
+        terminal.drain(seconds)
+        used, took = cpu_of(terminal.process.pid) - before, time.monotonic() - began
+    what = f"idle beside a live gateway of {lab.openclaw.version}, of a core"
+    return Figure(what, 100 * used / took, "%", IDLE_PERCENT, note=f"over {took:.0f} s, by CPU time")
+
+
 def cleared(lab: DatabaseLab, rounds: int) -> Iterator[Row]:
     """The longest answer of the gateway during a clear, beside its longest while a Node program of the same length
     writes the same row once; and for how long the clear held the row. In turn, so that all share the machine's load.
@@ -136,6 +153,7 @@ def figures(quick: bool) -> Iterator[Row]:
             if version == WATCHED:
                 with gateway_lab(installed(version), Path(place)) as lab:
                     yield watched(lab, 1 if quick else 3, 100 if quick else 300)
+                    yield idle(lab, 30.0 if quick else 120.0)
             else:
                 with imported_lab(version, Path(place)) as imported:
                     yield from cleared(imported, 3 if quick else 12)
@@ -155,4 +173,6 @@ def imported_lab(version: str, home: Path) -> Iterator[DatabaseLab]:
             lab.stop()
 
 
-BENCHES = (Bench("gateway", "what a real gateway feels of being watched, and of a clear", 120, 80, figures, long=True),)
+BENCHES = (
+    Bench("gateway", "what a real gateway feels of being watched, and of a clear", 260, 130, figures, long=True),
+)
