@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clawtop import threads
 from clawtop.cli.driving import model_named
+from clawtop.core.nearest import did_you_mean
 from clawtop.errors import UsageError
 from clawtop.text import safe
 
@@ -79,16 +80,18 @@ def _chosen(args: argparse.Namespace, driver: Driver, agent: str) -> list[Profil
     by_id = {profile.id: profile for profile in stored}
     unknown = [name for name in args.profile if name not in by_id]
     if unknown:
-        from difflib import get_close_matches
-
-        near = ", ".join(safe(name, 80) for name in get_close_matches(unknown[0], by_id, 3, 0.5))
         raise UsageError(
-            f"there is no profile {safe(unknown[0], 80)}", hint=f"did you mean {near}?" if near else "clawtop status"
+            f"there is no profile {safe(unknown[0], 80)}{did_you_mean(unknown[0], by_id)}",
+            hint="clawtop status lists the profiles",
         )
     chosen = [by_id[name] for name in dict.fromkeys(args.profile)]
     chosen += [profile for profile in stored if args.all or profile.provider == args.provider]
     if not chosen:
-        raise UsageError(f"no account of {safe(args.provider, 60)} is stored")
+        providers = {profile.provider for profile in stored}
+        raise UsageError(
+            f"no account of {safe(args.provider, 60)} is stored{did_you_mean(args.provider or '', providers)}",
+            hint="clawtop status lists the profiles",
+        )
     return list({profile.id: profile for profile in chosen}.values())
 
 

@@ -403,6 +403,17 @@ def test_a_probe_of_nobody_says_whom_it_could_ask(served: ServedWorld) -> None:
     assert served.provider.requests == []
 
 
+def test_a_mistyped_account_or_provider_gets_the_nearest_name(served: ServedWorld) -> None:
+    for words, said in (
+        (("coral:larri",), "there is no profile coral:larri: did you mean coral:larry?"),
+        (("--provider", "corl"), "no account of corl is stored: did you mean coral?"),
+    ):
+        done = probe(served, *words)
+        assert done.returncode == 64
+        assert said in done.stderr
+    assert not served.provider.requests
+
+
 @pytest.mark.parametrize(
     ("pause", "left", "told"),
     [

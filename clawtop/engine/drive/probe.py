@@ -76,6 +76,7 @@ async def _one(
         endpoint = resources.endpoint(agent, asked, profile)
         client = await resources.client()
         endpoint = await resources.ready(endpoint, client)
+        client.prepare(endpoint)
         sent, began = True, resources.clock.monotonic()
         prompt = Prompt(asked.model, (Message("user", QUESTION),), max_tokens=MAX_TOKENS)
         first: float | None = None

@@ -154,6 +154,10 @@ class ProviderClient:
         except httpx.HTTPError as error:
             raise _broken(endpoint.provider, error) from None
 
+    def prepare(self, endpoint: Endpoint) -> None:
+        """Make what calls to this endpoint share beforehand, so that the first of them takes as long as the others."""
+        self._transport(endpoint)
+
     def _transport(self, endpoint: Endpoint) -> httpx.AsyncHTTPTransport:
         network = endpoint.network
         known = self._transports.get(network)
