@@ -820,7 +820,7 @@ OUTSIDE = "a process, which no clock of ours drives"
 NOT_THE_CLOCKS = {
     "cli/driving.py timeout": TO_THE_ENGINE,
     "demo/story.py timeout": TO_THE_ENGINE,
-    "ui/work.py timeout": TO_THE_ENGINE,
+    "ui/jobs.py timeout": TO_THE_ENGINE,
     "core/failure/classify.py timeout": "not a wait: what an error says of itself",
     "ui/app.py set_interval": TEXTUAL,
     "ui/app.py set_timer": TEXTUAL,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clawtop.engine.drive.driver import Driver
     from clawtop.engine.operations.execute import Operations
     from clawtop.store.snapshot import SnapshotReader
-    from clawtop.ui.ports import Engine, WorkPorts
+    from clawtop.ui.ports import Engine, JobPorts
     from clawtop.view.facts import Facts
     from clawtop.view.tour import Tour
 
@@ -114,7 +114,7 @@ def _dashboard(args: argparse.Namespace, clock: Clock, tour: Tour | None, live: 
     )
     try:
         return run_dashboard(
-            feed, clock, options, operations=lambda: _operations(args, reader), work=work_ports(args), first=first
+            feed, clock, options, operations=lambda: _operations(args, reader), jobs=job_ports(args), first=first
         )
     finally:
         tape.close()
@@ -159,11 +159,11 @@ def _minutes(text: str) -> float:
     return minutes
 
 
-def work_ports(args: argparse.Namespace) -> WorkPorts:
+def job_ports(args: argparse.Namespace) -> JobPorts:
     """The ports for drains and runs; what they need is loaded on demand."""
-    from clawtop.ui.ports import WorkPorts
+    from clawtop.ui.ports import JobPorts
 
-    return WorkPorts(_CommandDrains(args), lambda: _driver(args), _CommandRecoveries(args))
+    return JobPorts(_CommandDrains(args), lambda: _driver(args), _CommandRecoveries(args))
 
 
 def _driver(args: argparse.Namespace) -> Driver:

@@ -45,8 +45,8 @@ from clawtop.view.line import Tone
 if TYPE_CHECKING:
     from textual.command import Provider
 
+    from clawtop.ui.jobs import DrainJob, Jobs
     from clawtop.ui.shell import Shell
-    from clawtop.ui.work import DrainJob, Work
 
 
 def _palette() -> type[Provider]:
@@ -83,7 +83,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         *,
         theme: str,
         execute: Executor | None = None,
-        work: Work | None = None,
+        jobs: Jobs | None = None,
         first: Facts | None = None,
     ) -> None:
         self.look = ThemeStyles(theme)
@@ -94,10 +94,10 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         self.ascii_glyphs = options.ascii_glyphs
         self.arming = ArmingSwitch(clock, locked=options.read_only)
         self.execute = execute
-        self.work = work
-        if work is not None:
-            work.say = self.tell
-            work.show_receipt = self._show_receipt
+        self.jobs = jobs
+        if jobs is not None:
+            jobs.say = self.tell
+            jobs.show_receipt = self._show_receipt
         self.notifier = Notifier(options.incident)
         self.paused = self._unseen = False
         self.labels: dict[str, str] = dict(options.labels)
@@ -227,7 +227,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
     @property
     def mood(self) -> str:
         """What the dashboard itself is doing, for the first line: paused, a run, a recording; empty when nothing."""
-        return self.notifier.mood(paused=self.paused, also=self.work.words if self.work is not None else ())
+        return self.notifier.mood(paused=self.paused, also=self.jobs.words if self.jobs is not None else ())
 
     def context(self) -> Context:
         """What commands need to decide whether they can run."""
@@ -236,8 +236,8 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
             self.view.target,
             self.arming.state,
             undoable=self.facts is not None and self.facts.undoable,
-            own_runs=self.work.own_runs if self.work is not None else frozenset(),
-            underway=self.work is not None and bool(self.work.runs or self.work.drain),
+            own_runs=self.jobs.own_runs if self.jobs is not None else frozenset(),
+            underway=self.jobs is not None and bool(self.jobs.runs or self.jobs.drain),
             replaying=self.options.incident.playback is not None,
             view=self.view.view_id,
             marked=frozenset(target.kind for target in self.view.marked),

@@ -15,7 +15,7 @@ from clawtop.core.fleet.hosts import Host
 from clawtop.core.source import SnapshotSource
 from clawtop.ui.fleet import FleetApp
 from clawtop.ui.palettes import choose
-from clawtop.ui.ports import Drains, Engine, Executor, IncidentPorts, Options, Recoveries, WorkPorts
+from clawtop.ui.ports import Drains, Engine, Executor, IncidentPorts, JobPorts, Options, Recoveries
 from clawtop.ui.run import make_app, show
 from clawtop.ui.terminal import given_environment, speaks_unicode
 
@@ -77,8 +77,8 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
                 return app.return_code or 0
             opened = fleet.open(chosen)
             of_host = replace(options, incident=IncidentPorts(opens="overview"), agent=None)
-            work = WorkPorts(opened.drains, partial(_same, opened.engine), opened.recoveries)
-            host = make_app(opened.source, opened.clock, of_host, execute=opened.execute, work=work)
+            jobs = JobPorts(opened.drains, partial(_same, opened.engine), opened.recoveries)
+            host = make_app(opened.source, opened.clock, of_host, execute=opened.execute, jobs=jobs)
             await show(host, mouse=options.mouse)
             if host.return_code:
                 return host.return_code

@@ -129,11 +129,11 @@ class Recoveries(Protocol):
     async def recover(
         self, engine: Engine, session: str, agent: str | None, wait_s: float, told: Callable[[str], None]
     ) -> SessionRecovery:
-        """Recover a session and report each step; `engine` is what `WorkPorts.engine` made. Raises ClawtopError."""
+        """Recover a session and report each step; `engine` is what `JobPorts.engine` made. Raises ClawtopError."""
 
 
 @dataclass(frozen=True, slots=True)
-class WorkPorts:
+class JobPorts:
     """What the dashboard needs to drain, recover and drive. `engine` runs in a thread and may raise ClawtopError."""
 
     drains: Drains

@@ -15,10 +15,10 @@ from clawtop import threads
 from clawtop.clock import Clock
 from clawtop.core.source import SnapshotSource
 from clawtop.ui.app import ClawtopApp
+from clawtop.ui.jobs import Jobs
 from clawtop.ui.palettes import choose
-from clawtop.ui.ports import Executor, Options, WorkPorts
+from clawtop.ui.ports import Executor, JobPorts, Options
 from clawtop.ui.terminal import given_environment, speaks_unicode
-from clawtop.ui.work import Work
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
@@ -47,7 +47,7 @@ def run_dashboard(
     options: Options,
     *,
     operations: Callable[[], Operations] | None = None,
-    work: WorkPorts | None = None,
+    jobs: JobPorts | None = None,
     first: Facts | None = None,
 ) -> int:
     """Show the dashboard until the operator leaves.
@@ -56,7 +56,7 @@ def run_dashboard(
         reader: what a hub reads from; or a source that delivers snapshots by itself, such as a recording.
         operations: makes the executor of plans, in a thread, whenever the dashboard is armed; without it nothing can
             be armed.
-        work: what drains and drives; without it the dashboard does neither.
+        jobs: what drains and drives; without it the dashboard does neither.
         first: a judged snapshot for the very first frame, so that it shows something.
 
     Returns:
@@ -68,7 +68,7 @@ def run_dashboard(
         source: SnapshotSource = Hub(reader, clock)  # type: ignore[arg-type]
     else:
         source = reader
-    app = make_app(source, clock, options, operations=operations, work=work, first=first)
+    app = make_app(source, clock, options, operations=operations, jobs=jobs, first=first)
     threads.run(show(app, mouse=options.mouse))
     return app.return_code or 0
 
@@ -80,7 +80,7 @@ def make_app(
     *,
     operations: Callable[[], Operations] | None = None,
     execute: Executor | None = None,
-    work: WorkPorts | None = None,
+    jobs: JobPorts | None = None,
     first: Facts | None = None,
 ) -> ClawtopApp:
     """The dashboard as an app, not yet shown. `operations`, or `execute`: who carries plans out."""
@@ -96,7 +96,7 @@ def make_app(
         options,
         theme=choose(options.theme, os.environ),
         execute=lazy or execute,
-        work=Work(work, clock) if work is not None else None,
+        jobs=Jobs(jobs, clock) if jobs is not None else None,
         first=first,
     )
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -112,8 +112,8 @@ async def show(app: ClawtopApp, *, mouse: bool) -> None:
     try:
         await app.run_async(mouse=mouse)
     finally:
-        if app.work is not None:
-            await app.work.aclose()
+        if app.jobs is not None:
+            await app.jobs.aclose()
 
 
 def settle_memory() -> None:

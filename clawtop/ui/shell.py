@@ -22,7 +22,7 @@ from clawtop.view.headline import Unread
 from clawtop.view.line import Tone
 
 if TYPE_CHECKING:
-    from clawtop.ui.work import Work
+    from clawtop.ui.jobs import Jobs
 
 
 class ScreenView(Protocol):
@@ -62,7 +62,7 @@ class Shell(Protocol):
     Attributes:
         facts: of the snapshot that is shown; None before the first. failure: why the latest could not be read.
         execute: carries plans out; None where nothing can be changed.
-        work: what this dashboard drives and drains; None where it does neither.
+        jobs: what this dashboard drives and drains; None where it does neither.
         paused: the screen stands still.
         labels: session key -> the operator's label.
     """
@@ -78,7 +78,7 @@ class Shell(Protocol):
     facts: Facts | None
     failure: Unread | None
     execute: Executor | None
-    work: Work | None
+    jobs: Jobs | None
     paused: bool
     labels: dict[str, str]
 

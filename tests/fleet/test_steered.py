@@ -26,7 +26,7 @@ from clawtop.fleet.remote import SEARCH_S, RemoteOperations
 from clawtop.fleet.steering import Steers
 from clawtop.fleet.transport import CommandTransport, HostSpec, Pipe, host_spec
 from clawtop.store.own.journal import Journal
-from clawtop.ui.ports import WorkPorts
+from clawtop.ui.ports import JobPorts
 from clawtop.view.line import text_of
 from clawtop.view.run_log import Subject
 from tests.fleet.far_hosts import container_command
@@ -44,10 +44,10 @@ QUICK = DrainWishes(deadline_s=30.0, still_s=0.2, stop_after_s=0.0)
 async def far_dashboard(tmp_path: Path) -> AsyncIterator[LiveDashboard]:
     """A live world whose dashboard reaches it as a host of a fleet."""
 
-    def far(ports: WorkPorts) -> WorkPorts:
+    def far(ports: JobPorts) -> JobPorts:
         state_dir = Path(ports.drains._args.state_dir)  # type: ignore[attr-defined]
         opened = opened_host(tmp_path, state_dir)
-        return WorkPorts(opened.drains, lambda: opened.engine, opened.recoveries)
+        return JobPorts(opened.drains, lambda: opened.engine, opened.recoveries)
 
     async with live_dashboard(tmp_path, ports=far) as made:
         yield made
@@ -73,7 +73,7 @@ async def test_a_run_on_a_host_is_watched_to_its_reply(tmp_path: Path) -> None:
     async with far_dashboard(tmp_path) as dashboard:
         dashboard.behave(Respond("the lamp is lit"))
         subject = Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "is the lamp lit?")
-        run = await dashboard.work.start_run(subject)
+        run = await dashboard.jobs.start_run(subject)
         await run.task
         assert "the lamp is lit" in run.log.text
         assert run.log.ended_well
@@ -86,7 +86,7 @@ async def test_a_run_on_a_host_is_rotated_and_cancelled_from_here(tmp_path: Path
     async with far_dashboard(tmp_path) as dashboard:
         dashboard.behave(Stall())
         before = dashboard.world.transcript(LIGHTHOUSE).read_text()
-        run = await dashboard.work.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "never answered"))
+        run = await dashboard.jobs.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "never answered"))
         await until(lambda: len(run.log.attempts) == 1)
         assert run.rotate() is None
         await until(lambda: len(run.log.attempts) == 2)
@@ -103,16 +103,16 @@ async def test_a_run_on_a_host_is_rotated_and_cancelled_from_here(tmp_path: Path
 async def test_leaving_the_hosts_dashboard_ends_its_runs_there(tmp_path: Path) -> None:
     async with far_dashboard(tmp_path) as dashboard:
         dashboard.behave(Stall())
-        run = await dashboard.work.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "never answered"))
+        run = await dashboard.jobs.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "never answered"))
         await until(lambda: len(run.log.attempts) == 1)
-        await dashboard.work.aclose()
+        await dashboard.jobs.aclose()
         assert outcome_of(journal(dashboard), run.log.run_id)[0] is OperationOutcome.FAILED
         assert dashboard.left_behind() == []
 
 
 async def test_what_a_host_refuses_to_drive_is_said_with_its_name(tmp_path: Path) -> None:
     async with far_dashboard(tmp_path) as dashboard:
-        run = await dashboard.work.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "  "))
+        run = await dashboard.jobs.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "  "))
         await run.task
         assert run.log.end is not None
         assert "reef: the message is empty" in " ".join(map(text_of, run.log.end))
@@ -120,11 +120,11 @@ async def test_what_a_host_refuses_to_drive_is_said_with_its_name(tmp_path: Path
 
 async def test_a_drain_on_a_host_is_seen_step_by_step(tmp_path: Path) -> None:
     async with far_dashboard(tmp_path) as dashboard:
-        preview = await dashboard.work.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK, lambda _preview: None)
+        preview = await dashboard.jobs.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK, lambda _preview: None)
         assert preview.complete
         assert preview.lines[False][0] == "nothing holds the session now"
         assert any("have the gateway end its run" in line for line in preview.lines[True])
-        job = await dashboard.work.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
+        job = await dashboard.jobs.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
         await until(lambda: not job.under_way)
         assert job.log.released
         assert any("kept out" in step.text for step in job.log.steps)
@@ -137,7 +137,7 @@ async def test_a_drain_on_a_host_is_stopped_and_leaves_the_session_open(tmp_path
         run = other.drive(LIGHTHOUSE.key, "never answered")
         await until(lambda: run.phase in {"streaming", "prompting"})
         patient = DrainWishes(deadline_s=300.0, stop_after_s=200.0)
-        job = await dashboard.work.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, patient)
+        job = await dashboard.jobs.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, patient)
         await until(lambda: any(step.stage is DrainStage.WAIT for step in job.log.steps))
         await job.stop()
         assert job.log.released is False

@@ -27,9 +27,9 @@ from clawtop.core.session.drain import DrainPreview
 from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.fleet import FleetApp, FleetScreen
-from clawtop.ui.ports import Options, StoreHolder, WorkPorts
+from clawtop.ui.jobs import Jobs
+from clawtop.ui.ports import JobPorts, Options, StoreHolder
 from clawtop.ui.screens.overview import OverviewScreen
-from clawtop.ui.work import Work
 from tests.support.clocks import ManualClock
 from tests.support.fleets import HOSTS
 from tests.support.screens import make_app
@@ -255,9 +255,9 @@ class Opened:
 async def dashboard(seed: int) -> AsyncIterator[tuple[ClawtopApp, Weather]]:
     """An app on a made-up incident, armed."""
     clock, resources = ManualClock(NOW), DriverResources()
-    work = Work(WorkPorts(drains=resources, engine=lambda: resources, recoveries=resources), clock)  # type: ignore[arg-type]
+    jobs = Jobs(JobPorts(drains=resources, engine=lambda: resources, recoveries=resources), clock)  # type: ignore[arg-type]
     app, source, _ = make_app(
-        TOLD, execute=nothing_is_done, clock=clock, save_label=lambda _key, _label: None, work=work
+        TOLD, execute=nothing_is_done, clock=clock, save_label=lambda _key, _label: None, jobs=jobs
     )
 
     def tick() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from clawtop.cli.common import open_incident_reader
-from clawtop.cli.dashboard import work_ports
+from clawtop.cli.dashboard import job_ports
 from clawtop.clock import SystemClock
 from clawtop.commands import Arming, Target, TargetKind
 from clawtop.core.model import Snapshot
@@ -23,11 +23,11 @@ from clawtop.demo.world import Character, World, build_world
 from clawtop.engine.drive.driver import Driver
 from clawtop.engine.live.hub import Hub
 from clawtop.ui.app import ClawtopApp
-from clawtop.ui.ports import Options, StoreHolder, WorkPorts
+from clawtop.ui.jobs import Jobs
+from clawtop.ui.ports import JobPorts, Options, StoreHolder
 from clawtop.ui.screens.base import DashboardScreen
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.screens.overview import OverviewScreen
-from clawtop.ui.work import Work
 from tests.support.screens import screen_text
 
 QUICK = DrainWishes(deadline_s=20.0, still_s=0.3, stop_after_s=0.0)
@@ -44,7 +44,7 @@ class LiveDashboard:
     """An app on a world."""
 
     app: ClawtopApp
-    work: Work
+    jobs: Jobs
     world: World
     provider: ScriptedProvider
 
@@ -93,7 +93,7 @@ async def live_dashboard(
     root: Path,
     *,
     wishes: DrainWishes = QUICK,
-    ports: Callable[[WorkPorts], WorkPorts] = lambda ports: ports,
+    ports: Callable[[JobPorts], JobPorts] = lambda ports: ports,
     asks_gateway: bool = True,
 ) -> AsyncIterator[LiveDashboard]:
     """A demo world in `root`; everything the dashboard drives and drains is released at the end."""
@@ -102,19 +102,19 @@ async def live_dashboard(
     args = argparse.Namespace(state_dir=str(world.state_dir), agent=None, at=None, no_gateway=not asks_gateway)
     async with ScriptedProvider(clock) as provider:
         world.connect(provider.base_url)
-        work = Work(ports(work_ports(args)), clock, wishes)
+        jobs = Jobs(ports(job_ports(args)), clock, wishes)
         app = ClawtopApp(
             Hub(open_incident_reader(args), clock),
             clock,
             Options(),
             theme="lobster",
             execute=no_operations,
-            work=work,
+            jobs=jobs,
         )
         try:
-            yield LiveDashboard(app, work, world, provider)
+            yield LiveDashboard(app, jobs, world, provider)
         finally:
-            await work.aclose()
+            await jobs.aclose()
 
 
 async def until(pilot: Pilot[None], holds: Callable[[], bool], seconds: float = 20.0) -> None:

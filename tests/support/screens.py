@@ -9,8 +9,8 @@ from datetime import UTC
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
+from clawtop.ui.jobs import Jobs
 from clawtop.ui.ports import Executor, IncidentPorts, Options
-from clawtop.ui.work import Work
 from clawtop.view.tour import Tour
 from tests.support.clocks import ManualClock
 from tests.support.worlds import NOW
@@ -60,7 +60,7 @@ def make_app(
     save_label: Callable[[str, str], None] | None = None,
     sorting: Mapping[str, str] | None = None,
     save_look: Callable[[str, Mapping[str, str]], None] | None = None,
-    work: Work | None = None,
+    jobs: Jobs | None = None,
 ) -> tuple[ClawtopApp, ToldSource, ManualClock]:
     """The app over a frozen clock at the incident's time, in UTC."""
     source = ToldSource(snapshot)
@@ -76,7 +76,7 @@ def make_app(
         sorting=sorting or {},
         save_look=save_look,
     )
-    return ClawtopApp(source, clock, options, theme=theme, execute=execute, work=work), source, clock
+    return ClawtopApp(source, clock, options, theme=theme, execute=execute, jobs=jobs), source, clock
 
 
 def screen_lines(app: ClawtopApp) -> list[str]:

@@ -66,7 +66,7 @@ async def begin(dashboard: LiveDashboard, pilot: object) -> None:
 async def test_the_preview_says_what_the_dry_run_says_and_changes_nothing(
     dashboard: LiveDashboard, size: tuple[int, int]
 ) -> None:
-    preview = await dashboard.work.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK, lambda _preview: None)
+    preview = await dashboard.jobs.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK, lambda _preview: None)
     words = preview.lines[QUICK.abort_in_gateway]
     assert words[0] == "nothing holds the session now"
     async with dashboard.app.run_test(size=size) as pilot:
@@ -130,8 +130,8 @@ async def test_what_stays_held_is_said_not_to_be_released(tmp_path: Path) -> Non
         await begin(dashboard, pilot)
         await pilot.press("y")
         await dashboard.sees(pilot, "✗ NOT released")
-        assert dashboard.work.drain is not None
-        resume = f"continue later: clawtop drain --resume {dashboard.work.drain.log.drain_id}"
+        assert dashboard.jobs.drain is not None
+        resume = f"continue later: clawtop drain --resume {dashboard.jobs.drain.log.drain_id}"
         await until(pilot, lambda: dashboard.shows("aborted, NOT released:") and dashboard.shows(resume))
         assert not closed(dashboard)
 
@@ -208,7 +208,7 @@ async def test_a_preview_shows_what_is_known_at_once_and_fills_in(tmp_path: Path
         await dashboard.sees(pilot, "aborts: True", "the gateway ends its run", "perhaps a run")
         assert not dashboard.shows("Yes, drain it (y)")
         await pilot.press("y")
-        assert dashboard.work.drain is None
+        assert dashboard.jobs.drain is None
         drains.answers.set()
         await dashboard.sees(pilot, "run 1", "aborts: True", "Yes, drain it (y)")
         assert not dashboard.shows("the gateway is being asked")
@@ -292,11 +292,11 @@ async def test_a_drain_of_another_clawtop_is_in_the_way(tmp_path: Path) -> None:
         other_process(dashboard.world.state_dir) as other,
     ):
         await other.ask(f"acquire {dashboard.world.transcript(LIGHTHOUSE)} wait")
-        first = await dashboard.work.start_drain(LIGHTHOUSE.key, "main", PATIENT)
+        first = await dashboard.jobs.start_drain(LIGHTHOUSE.key, "main", PATIENT)
         await until(pilot, lambda: closed(dashboard))
         with pytest.raises(RefusedError, match="one at a time"):
-            await dashboard.work.start_drain(TIDEPOOL.key, "main", PATIENT)
-        dashboard.work.drain = None
+            await dashboard.jobs.start_drain(TIDEPOOL.key, "main", PATIENT)
+        dashboard.jobs.drain = None
         await begin(dashboard, pilot)
         await pilot.press("y")
         await dashboard.sees(pilot, "of this session is under way")
@@ -330,7 +330,7 @@ def test_only_a_sessions_lock_can_be_drained() -> None:
 async def test_a_session_that_is_gone_is_refused_in_the_dialog(dashboard: LiveDashboard) -> None:
     async with dashboard.app.run_test(size=WIDE) as pilot:
         await dashboard.open_on(pilot, LIGHTHOUSE)
-        dashboard.app.push_screen(DrainScreen(dashboard.work, "agent:main:never-was", "main"))
+        dashboard.app.push_screen(DrainScreen(dashboard.jobs, "agent:main:never-was", "main"))
         await dashboard.sees(pilot, "there is no session agent:main:never-was")
         await dashboard.sees(pilot, "nothing was done")
         await pilot.press("y", "escape")

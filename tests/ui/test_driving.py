@@ -36,15 +36,15 @@ async def dashboard(tmp_path: Path) -> AsyncIterator[LiveDashboard]:
 
 
 def attempts(dashboard: LiveDashboard) -> list[tuple[str | None, str]]:
-    return [(attempt.profile, attempt.verdict) for attempt in dashboard.work.runs[-1].log.attempts]
+    return [(attempt.profile, attempt.verdict) for attempt in dashboard.jobs.runs[-1].log.attempts]
 
 
 async def send(dashboard: LiveDashboard, pilot: object, message: str = "hello") -> None:
     """Write a message into the open dialog and press Enter."""
     dashboard.app.screen.query_one(MessageEditor).insert(message)
-    before = len(dashboard.work.runs)
+    before = len(dashboard.jobs.runs)
     await pilot.press("enter")  # type: ignore[attr-defined]
-    await until(pilot, lambda: len(dashboard.work.runs) > before and isinstance(dashboard.app.screen, RunScreen))  # type: ignore[arg-type]
+    await until(pilot, lambda: len(dashboard.jobs.runs) > before and isinstance(dashboard.app.screen, RunScreen))  # type: ignore[arg-type]
 
 
 async def test_driving_needs_arming(dashboard: LiveDashboard) -> None:
@@ -90,7 +90,7 @@ async def test_a_limit_is_rotated_away_from_before_the_eyes_of_the_operator(dash
         await dashboard.open_on(pilot, LIGHTHOUSE)
         await pilot.press("D")
         await send(dashboard, pilot)
-        await until(pilot, lambda: not dashboard.work.running)
+        await until(pilot, lambda: not dashboard.jobs.running)
         await dashboard.sees(pilot, "From another account.")
         if attempts(dashboard)[0][0] == "coral:clawdia":
             await dashboard.sees(pilot, "rate_limit")
@@ -103,18 +103,18 @@ async def test_f_takes_the_next_profile_without_a_mark(dashboard: LiveDashboard)
         await dashboard.open_on(pilot, LIGHTHOUSE)
         await pilot.press("D")
         await send(dashboard, pilot)
-        await until(pilot, lambda: len(dashboard.work.runs[0].log.attempts) == 1)
-        first = dashboard.work.runs[0].log.attempts[0].profile
+        await until(pilot, lambda: len(dashboard.jobs.runs[0].log.attempts) == 1)
+        first = dashboard.jobs.runs[0].log.attempts[0].profile
         other = next(name for name in ("coral:clawdia", "coral:larry") if name != first)
         dashboard.behave(Respond("The other account answers."), other)
         await dashboard.sees(pilot, "▶ prompt")
         await pilot.press("F")
-        await until(pilot, lambda: not dashboard.work.running)
+        await until(pilot, lambda: not dashboard.jobs.running)
         assert attempts(dashboard) == [(first, "rotated by hand, no mark"), (other, "replied")]
         await dashboard.sees(pilot, "rotated by hand, no mark")
         await pilot.press("F")
         await until(pilot, lambda: len(pilot.app._notifications) == 1)
-    await dashboard.work.aclose()
+    await dashboard.jobs.aclose()
     assert "cooldownUntil" not in (dashboard.world.agent_dir() / "auth-state.json").read_text()
 
 
@@ -144,13 +144,13 @@ async def test_several_runs_go_on_without_their_screens_and_are_steered_from_the
             await send(dashboard, pilot, f"to {session.rest}")
             await pilot.press("q")
             await until(pilot, lambda: is_back(dashboard.app))
-        assert len(dashboard.work.running) == 2
+        assert len(dashboard.jobs.running) == 2
         await dashboard.sees(pilot, "2 RUNS")
         await dashboard.sees(pilot, " prompt")
         await dashboard.open_on(pilot, HEARTBEAT)
         await pilot.press("X")
         await pilot.pause()
-        assert len(dashboard.work.running) == 2
+        assert len(dashboard.jobs.running) == 2
         await dashboard.sees(pilot, "Cancel this run: only this dashboard's own runs can be controlled")
         await dashboard.open_on(pilot, LIGHTHOUSE)
         await pilot.press("W")
@@ -160,7 +160,7 @@ async def test_several_runs_go_on_without_their_screens_and_are_steered_from_the
         await pilot.press("q")
         await until(pilot, lambda: is_back(dashboard.app))
         await pilot.press("X")
-        await until(pilot, lambda: [run.log.subject.session for run in dashboard.work.running] == [TIDEPOOL.key])
+        await until(pilot, lambda: [run.log.subject.session for run in dashboard.jobs.running] == [TIDEPOOL.key])
         await dashboard.sees(pilot, "1 RUN")
 
 
@@ -174,13 +174,13 @@ async def test_our_run_is_steered_from_the_tree(dashboard: LiveDashboard) -> Non
         await dashboard.sees(pilot, "▶ prompt")
         waiter = other.drive(LIGHTHOUSE.key, "me too", lane="cron")
         await pilot.press("q", "2")
-        run_id = dashboard.work.runs[0].log.run_id
+        run_id = dashboard.jobs.runs[0].log.run_id
         await dashboard.sees(pilot, f"held by run {run_id}")
         await pilot.press("g", "j")
         assert dashboard.app.view.target is not None
         assert dashboard.app.view.target.id == run_id
         await pilot.press("X")
-        await until(pilot, lambda: not dashboard.work.running)
+        await until(pilot, lambda: not dashboard.jobs.running)
         waiter.cancel()
         await waiter.ended()
 
@@ -212,7 +212,7 @@ async def test_a_held_session_can_be_refused_or_copied(dashboard: LiveDashboard)
             await until(pilot, lambda: isinstance(dashboard.app.screen, DriveScreen))
             await pilot.press("tab", "tab", "tab", *(["right"] * presses))
             await send(dashboard, pilot)
-            await until(pilot, lambda: not dashboard.work.running)
+            await until(pilot, lambda: not dashboard.jobs.running)
             await dashboard.sees(pilot, words)
             await pilot.press("q")
             await until(pilot, lambda: is_back(dashboard.app))
@@ -251,7 +251,7 @@ async def test_an_empty_message_and_a_disarmed_dashboard_send_nothing(dashboard:
         dashboard.app.arming.toggle()
         await pilot.press("enter")
         await dashboard.sees(pilot, "The dashboard has disarmed itself")
-        assert dashboard.work.runs == []
+        assert dashboard.jobs.runs == []
 
 
 async def test_what_is_pasted_cannot_reach_the_terminal_as_it_is(dashboard: LiveDashboard) -> None:
@@ -281,13 +281,13 @@ async def test_quitting_asks_then_cancels_cleanly(dashboard: LiveDashboard) -> N
         )
         await pilot.press("n")
         await until(pilot, lambda: isinstance(dashboard.app.screen, OverviewScreen))
-        assert len(dashboard.work.running) == 1
+        assert len(dashboard.jobs.running) == 1
         await pilot.press("q")
         await until(pilot, lambda: isinstance(dashboard.app.screen, LeaveScreen))
         await pilot.press("y")
         await until(pilot, lambda: dashboard.app.return_code == 0 and not dashboard.app.is_running)
     assert dashboard.left_behind() == []
-    assert not dashboard.work.busy
+    assert not dashboard.jobs.busy
 
 
 async def test_a_limit_that_was_met_just_before_leaving_is_marked(dashboard: LiveDashboard) -> None:
@@ -297,7 +297,7 @@ async def test_a_limit_that_was_met_just_before_leaving_is_marked(dashboard: Liv
         await dashboard.open_on(pilot, LIGHTHOUSE)
         await pilot.press("D")
         await send(dashboard, pilot)
-        await until(pilot, lambda: len(dashboard.work.runs[0].log.attempts) == 3)
-    await asyncio.wait_for(dashboard.work.aclose(), 20)
+        await until(pilot, lambda: len(dashboard.jobs.runs[0].log.attempts) == 3)
+    await asyncio.wait_for(dashboard.jobs.aclose(), 20)
     assert (dashboard.world.agent_dir() / "auth-state.json").read_text().count('"cooldownUntil"') == 2
     assert dashboard.left_behind() == []

@@ -11,7 +11,7 @@ from clawtop.view.line import Tone, text_of
 
 if TYPE_CHECKING:
     from clawtop.ui.driven import DrivenRun
-    from clawtop.ui.work import DrainJob
+    from clawtop.ui.jobs import DrainJob
 
 NOT_HERE = "not available in this dashboard"
 
@@ -19,22 +19,22 @@ NOT_HERE = "not available in this dashboard"
 def drain(app: Shell) -> None:
     from clawtop.ui.screens.drain import DrainScreen
 
-    work = app.work
-    if work is not None and work.draining is not None:
-        app.say(f"one at a time: this is the drain of {safe(work.draining.log.session, 60)}", Tone.WARN)
-        app.open(DrainScreen(work, work.draining.log.session, job=work.draining))
+    jobs = app.jobs
+    if jobs is not None and jobs.draining is not None:
+        app.say(f"one at a time: this is the drain of {safe(jobs.draining.log.session, 60)}", Tone.WARN)
+        app.open(DrainScreen(jobs, jobs.draining.log.session, job=jobs.draining))
         return
     found = _session_of_row(app, "Drain")
-    if found is not None and work is not None:
-        app.open(DrainScreen(work, *found))
+    if found is not None and jobs is not None:
+        app.open(DrainScreen(jobs, *found))
 
 
 def recover(app: Shell) -> None:
     from clawtop.ui.screens.recover import RecoverScreen
 
     found = _session_of_row(app, "Recover")
-    if found is not None and app.work is not None:
-        app.open(RecoverScreen(app.work, *found))
+    if found is not None and app.jobs is not None:
+        app.open(RecoverScreen(app.jobs, *found))
 
 
 def _session_of_row(app: Shell, doing: str) -> tuple[str, str | None] | None:
@@ -42,7 +42,7 @@ def _session_of_row(app: Shell, doing: str) -> tuple[str, str | None] | None:
     from clawtop.view.row_sessions import session_of
 
     target, snapshot = app.view.target, app.snapshot
-    if app.work is None or target is None or snapshot is None:
+    if app.jobs is None or target is None or snapshot is None:
         app.say(f"{doing}: {NOT_HERE}", Tone.WARN)
         return None
     try:
@@ -55,10 +55,10 @@ def _session_of_row(app: Shell, doing: str) -> tuple[str, str | None] | None:
 def drive(app: Shell) -> None:
     from clawtop.ui.screens.drive import DriveScreen
 
-    if app.work is None or app.view.target is None:
+    if app.jobs is None or app.view.target is None:
         app.say(f"Drive: {NOT_HERE}", Tone.WARN)
     else:
-        app.open(DriveScreen(app.work, app.view.target))
+        app.open(DriveScreen(app.jobs, app.view.target))
 
 
 def rotate_run(app: Shell) -> None:
@@ -77,25 +77,25 @@ def cancel_run(app: Shell) -> None:
 
 
 def _own_run(app: Shell) -> DrivenRun | None:
-    return app.work.run_of(app.view.target) if app.work is not None else None
+    return app.jobs.run_of(app.view.target) if app.jobs is not None else None
 
 
 def show_underway(app: Shell) -> None:
     """Show the row's run; else the drain under way; else the latest run; else the last drain."""
     from clawtop.ui.screens.drain import DrainScreen
 
-    work = app.work
-    if work is None:
+    jobs = app.jobs
+    if jobs is None:
         return
-    run = work.run_of(app.view.target)
-    if run is None and work.draining is None and work.runs:
-        run = work.runs[-1]
+    run = jobs.run_of(app.view.target)
+    if run is None and jobs.draining is None and jobs.runs:
+        run = jobs.runs[-1]
     if run is not None:
         from clawtop.ui.screens.run import RunScreen
 
-        app.open(RunScreen(work, run))
-    elif work.drain is not None:
-        app.open(DrainScreen(work, work.drain.log.session, job=work.drain))
+        app.open(RunScreen(jobs, run))
+    elif jobs.drain is not None:
+        app.open(DrainScreen(jobs, jobs.drain.log.session, job=jobs.drain))
 
 
 def receipt_text(job: DrainJob) -> str:
@@ -105,9 +105,9 @@ def receipt_text(job: DrainJob) -> str:
 
 def may_leave(app: Shell) -> bool:
     """Whether the dashboard may end now. While it drives or drains: False, and the operator is asked."""
-    if app.work is None or not app.work.busy:
+    if app.jobs is None or not app.jobs.busy:
         return True
     from clawtop.ui.screens.leave import LeaveScreen
 
-    app.open(LeaveScreen(app.work))
+    app.open(LeaveScreen(app.jobs))
     return False

@@ -20,7 +20,7 @@ from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
 if TYPE_CHECKING:
     from clawtop.core.session.drain import DrainPreview
-    from clawtop.ui.work import DrainJob, Work
+    from clawtop.ui.jobs import DrainJob, Jobs
 
 
 class DialogState(Enum):
@@ -69,15 +69,15 @@ class DrainScreen(DialogScreen):
         Binding("k,up", "keep_or_scroll", show=False),
     ]
 
-    def __init__(self, work: Work, session: str, agent: str | None = None, job: DrainJob | None = None) -> None:
+    def __init__(self, jobs: Jobs, session: str, agent: str | None = None, job: DrainJob | None = None) -> None:
         super().__init__()
-        self._work = work
+        self._jobs = jobs
         self._session = session
         self._agent = agent
         self._job = job
         self._asking = False
         self._starting = False
-        self._wishes = work.wishes
+        self._wishes = jobs.wishes
         self._preview: DrainPreview | None = None
         self._looking = False
         self._error: ClawtopError | None = None
@@ -125,7 +125,7 @@ class DrainScreen(DialogScreen):
             return [*lines, *self._question(width)] if self.scene is DialogState.ASKING else lines
         if self._preview is None:
             return [piece(f"looking at {safe(self._session)}", Tone.DIM)]
-        return preview_lines(self._session, self._preview, self._wishes, can_abort=self._work.can_abort, width=width)
+        return preview_lines(self._session, self._preview, self._wishes, can_abort=self._jobs.can_abort, width=width)
 
     @staticmethod
     def _question(width: int) -> list[Line]:
@@ -142,7 +142,7 @@ class DrainScreen(DialogScreen):
 
     async def _survey_it(self) -> None:
         try:
-            self._preview = await self._work.survey(self._session, self._agent, self._wishes, self._told)
+            self._preview = await self._jobs.survey(self._session, self._agent, self._wishes, self._told)
         except ClawtopError as error:
             self._error = error
         finally:
@@ -165,7 +165,7 @@ class DrainScreen(DialogScreen):
 
     def action_gateway(self) -> None:
         """Toggle whether the gateway is asked to abort its run; the preview says what that means."""
-        if self.scene in {DialogState.LOOKING, DialogState.PREVIEW} and self._work.can_abort:
+        if self.scene in {DialogState.LOOKING, DialogState.PREVIEW} and self._jobs.can_abort:
             self._wishes = replace(self._wishes, abort_in_gateway=not self._wishes.abort_in_gateway)
             self.refresh_time()
             self._look()
@@ -184,7 +184,7 @@ class DrainScreen(DialogScreen):
 
     async def _begin(self) -> None:
         try:
-            self._job = await self._work.start_drain(self._session, self._agent, self._wishes)
+            self._job = await self._jobs.start_drain(self._session, self._agent, self._wishes)
         except ClawtopError as error:
             self._error = error
         self.refresh_time()

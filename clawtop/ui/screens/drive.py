@@ -23,7 +23,7 @@ from clawtop.view.run_log import Subject
 from clawtop.view.words import session_words
 
 if TYPE_CHECKING:
-    from clawtop.ui.work import Work
+    from clawtop.ui.jobs import Jobs
 
 LANES: tuple[tuple[str | None, str], ...] = (
     (None, "the session's own"),
@@ -62,9 +62,9 @@ class DriveScreen(DialogScreen):
         Binding("up", "other_field(-1)", show=False),
     ]
 
-    def __init__(self, work: Work, target: Target) -> None:
+    def __init__(self, jobs: Jobs, target: Target) -> None:
         super().__init__()
-        self._work = work
+        self._jobs = jobs
         self._target = target
         self._problem: tuple[Line, ...] = ()
         self._sending = False
@@ -155,13 +155,13 @@ class DriveScreen(DialogScreen):
         from clawtop.ui.screens.run import RunScreen
 
         try:
-            run = await self._work.start_run(subject)
+            run = await self._jobs.start_run(subject)
         except ClawtopError as error:
             self._sending = False
             self._problem = error_lines(error)
             self.refresh_time()
         else:
-            self.app.switch_screen(RunScreen(self._work, run))
+            self.app.switch_screen(RunScreen(self._jobs, run))
 
     def _say(self, text: str, tone: Tone) -> None:
         self._problem = (piece(text, tone),)

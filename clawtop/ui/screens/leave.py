@@ -13,7 +13,7 @@ from clawtop.ui.shell import shell
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
 if TYPE_CHECKING:
-    from clawtop.ui.work import Work
+    from clawtop.ui.jobs import Jobs
 
 
 class LeaveScreen(DialogScreen):
@@ -24,9 +24,9 @@ class LeaveScreen(DialogScreen):
         Binding("n,q,escape", "stay", show=False),
     ]
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, jobs: Jobs) -> None:
         super().__init__()
-        self._work = work
+        self._jobs = jobs
         self._leaving = False
 
     def title_line(self) -> Line:
@@ -37,12 +37,12 @@ class LeaveScreen(DialogScreen):
 
     def lines(self, width: int) -> Sequence[Line]:
         lines: list[Line] = []
-        if self._work.draining is not None:
-            session = safe(self._work.draining.log.session)
+        if self._jobs.draining is not None:
+            session = safe(self._jobs.draining.log.session)
             lines += wrapped(
                 piece(f"‖ a drain of {session}: it would stop, NOT released; the session is reopened"), width, 2
             )
-        for run in self._work.running:
+        for run in self._jobs.running:
             words = f"▶ run {run.log.run_id} on {safe(run.log.subject.session)} ({run.log.step}): it would be cancelled"
             lines += wrapped(piece(words, Tone.INFO), width, 2)
         if self._leaving:
@@ -59,7 +59,7 @@ class LeaveScreen(DialogScreen):
             self.refresh_time()
 
     async def _end(self) -> None:
-        await self._work.aclose()
+        await self._jobs.aclose()
         shell(self).leave()
 
     def action_stay(self) -> None:

@@ -19,7 +19,7 @@ from clawtop.view.recovery_lines import is_stuck, recovery_lines, recovery_previ
 
 if TYPE_CHECKING:
     from clawtop.core.session.attention import AttentionReport
-    from clawtop.ui.work import Work
+    from clawtop.ui.jobs import Jobs
 
 WAIT_S = 60.0
 
@@ -32,9 +32,9 @@ class RecoverScreen(DialogScreen):
         Binding("n,q,escape", "leave", show=False),
     ]
 
-    def __init__(self, work: Work, session: str, agent: str | None) -> None:
+    def __init__(self, jobs: Jobs, session: str, agent: str | None) -> None:
         super().__init__()
-        self._work = work
+        self._jobs = jobs
         self._session = session
         self._agent = agent
         self._report: AttentionReport | None = None
@@ -78,7 +78,7 @@ class RecoverScreen(DialogScreen):
 
     async def _assess(self) -> None:
         try:
-            self._report = await self._work.assess(self._session, self._agent)
+            self._report = await self._jobs.assess(self._session, self._agent)
             self._assessed = True
         except ClawtopError as error:
             self._ended = error_lines(error)
@@ -97,7 +97,7 @@ class RecoverScreen(DialogScreen):
 
     async def _recover(self) -> None:
         try:
-            done = await self._work.recover(self._session, self._agent, WAIT_S, self._steps.append)
+            done = await self._jobs.recover(self._session, self._agent, WAIT_S, self._steps.append)
         except ClawtopError as error:
             self._ended = error_lines(error)
         else:

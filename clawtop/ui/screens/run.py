@@ -13,7 +13,7 @@ from clawtop.view.run_lines import run_lines, run_title
 
 if TYPE_CHECKING:
     from clawtop.ui.driven import DrivenRun
-    from clawtop.ui.work import Work
+    from clawtop.ui.jobs import Jobs
 
 LOOK_SECONDS = 0.1
 
@@ -29,9 +29,9 @@ class RunScreen(ReadingScreen):
         Binding("enter,question_mark", "nothing", show=False),
     ]
 
-    def __init__(self, work: Work, run: DrivenRun) -> None:
+    def __init__(self, jobs: Jobs, run: DrivenRun) -> None:
         super().__init__("Run", self._lines)
-        self._work = work
+        self._jobs = jobs
         self._run = run
         self._follows = True
 
@@ -48,7 +48,7 @@ class RunScreen(ReadingScreen):
     def refresh_time(self) -> None:
         """Draw the run's latest state."""
         super().refresh_time()
-        runs = self._work.runs
+        runs = self._jobs.runs
         place = runs.index(self._run) + 1 if self._run in runs else 1
         bar = self.title_bar
         keys = self._keys(len(runs))
@@ -92,7 +92,7 @@ class RunScreen(ReadingScreen):
 
     def action_next(self, step: int) -> None:
         """Show the next run."""
-        runs = self._work.runs
+        runs = self._jobs.runs
         if self._run in runs:
             self._run = runs[(runs.index(self._run) + step) % len(runs)]
             self._follows = True

@@ -16,7 +16,7 @@ from clawtop.commands import Target, own_run_name
 from clawtop.core.model import counted
 from clawtop.errors import ClawtopError, RefusedError
 from clawtop.text import safe, shown
-from clawtop.ui.ports import Draining, Engine, WorkPorts
+from clawtop.ui.ports import Draining, Engine, JobPorts
 from clawtop.view.error_lines import error_lines
 from clawtop.view.line import Tone, piece
 
@@ -82,10 +82,10 @@ class DrainJob:
             self.log.ended(outcome.released, *outcome_lines(outcome))
 
 
-class Work:
+class Jobs:
     """The runs and the drain of this dashboard."""
 
-    def __init__(self, ports: WorkPorts, clock: Clock, wishes: DrainWishes | None = None) -> None:
+    def __init__(self, ports: JobPorts, clock: Clock, wishes: DrainWishes | None = None) -> None:
         self._wishes = wishes
         self._ports = ports
         self._clock = clock
