@@ -24,8 +24,9 @@ from clawtop.core.operations.target import profiles_named, profiles_of
 from clawtop.errors import RefusedError
 from clawtop.store.sessions import tables
 from clawtop.store.snapshot import SnapshotReader
-from clawtop.store.sqlite.database import Database
+from clawtop.store.sqlite.database import COMPANIONS, Database
 from clawtop.store.sqlite.schema import DatabaseRole
+from tests.cli.test_argument_paths import directory, endless, fifo
 from tests.support.databases import Other, agent_database, other, run, state_database
 from tests.support.samples import Sample, unpacked
 
@@ -121,6 +122,18 @@ def test_the_state_database(sample: Sample, what: str, spoil: Break, wanted: set
     assert snapshot.generation is sample.generation
     assert codes(snapshot)[path.name] & wanted
     assert {session.key for session in snapshot.sessions} == {"agent:main:main", "agent:ops:main"}
+
+
+@pytest.mark.parametrize("thing", [fifo, endless, directory], ids=lambda thing: thing.__name__)
+@pytest.mark.parametrize("companion", COMPANIONS)
+@pytest.mark.parametrize("place", [agent_database, state_database], ids=["agent", "state"])
+def test_what_is_no_file_beside_a_database_is_named_and_waited_for_by_nobody(
+    sample: Sample, place: Callable[[Path], Path], companion: str, thing: Break
+) -> None:
+    where = Path(f"{place(sample.state_dir)}{companion}")
+    where.unlink(missing_ok=True)
+    thing(where)
+    assert "not-a-file" in codes(sample.reader().read())[where.name]
 
 
 @pytest.mark.parametrize("place", [agent_database, state_database], ids=["agent", "state"])
@@ -428,13 +441,22 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_log_that_a_killed_writer_only_began_keeps_nobody_from_reading(sample: Sample) -> None:
+def only_begun(log: Path) -> None:
+    os.truncate(log, 32)
+
+
+def overwritten(log: Path) -> None:
+    log.write_bytes(b"\x1b[2J\x00\xff" * 100)
+
+
+@pytest.mark.parametrize("spoil", [only_begun, overwritten], ids=lambda spoil: spoil.__name__)
+def test_a_killed_writers_log_that_is_none_keeps_nobody_from_reading(sample: Sample, spoil: Break) -> None:
     path = agent_database(sample.state_dir)
     run(path, "PRAGMA wal_checkpoint(TRUNCATE)")
     done = subprocess.run([sys.executable, "-c", KILLED_WRITER, path], check=False)
     assert done.returncode == -signal.SIGKILL
     assert Path(f"{path}-wal").stat().st_size > 32
-    os.truncate(f"{path}-wal", 32)
+    spoil(Path(f"{path}-wal"))
     assert Path(f"{path}-shm").exists()
     reader = sample.reader()
     found = reader.read()

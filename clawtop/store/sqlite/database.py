@@ -27,6 +27,7 @@ from weakref import WeakMethod, WeakSet
 
 from clawtop.clock import Clock
 from clawtop.core.model import Problem
+from clawtop.store import door
 from clawtop.store.json_text import MEGABYTE, UnreadableError
 from clawtop.store.sqlite.schema import DatabaseIdentity, DatabaseRole
 from clawtop.text import shown
@@ -40,9 +41,12 @@ READ_SECONDS = 5.0
 """A statement that takes longer is aborted and reported."""
 
 WAL_HEADER_BYTES = 32
-"""A log of this size that no process uses was begun by a writer that was killed: it is empty, and SQLite without write
-access tries for ten seconds to rebuild its index.
+WAL_BEGINS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+"""A log that is no longer than its header was begun by a writer that was killed, and one that begins otherwise was
+overwritten: both count as empty, and SQLite without write access tries for ten seconds to rebuild their index.
 """
+COMPANIONS = ("-wal", "-shm", "-journal")
+"""SQLite opens these beside a database without looking at what they are: it would wait for a pipe."""
 
 MAX_VALUE_BYTES = 64 * MEGABYTE
 MAX_COPIED_BYTES = 1024 * MEGABYTE
@@ -79,6 +83,14 @@ def files_of(path: str) -> DatabaseFiles:
 
 def _place(facts: Stat | None) -> tuple[int, int] | None:
     return None if facts is None else (facts.dev, facts.ino)
+
+
+def _is_no_file(path: str) -> bool:
+    """Whether something else than a regular file is there."""
+    try:
+        return not stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _stat(path: str) -> Stat | None:
@@ -255,6 +267,9 @@ class Database:
             raise UnreadableError(
                 Problem("foreign-link", self._name, "is a link that another user made to somebody else's file")
             )
+        for companion in (f"{self._real}{suffix}" for suffix in COMPANIONS):
+            if _is_no_file(companion):
+                raise UnreadableError(Problem("not-a-file", companion, "is not a regular file"))
         if facts.st_size == 0 and not (files.wal is not None and files.wal.size):
             raise UnreadableError(Problem("empty", self._name, "is empty: no database was ever written to it"))
 
@@ -262,7 +277,7 @@ class Database:
         self._follows_log = self._counts_itself = False
         if files.wal is None or (files.wal.size == 0 and files.shm is None):
             return self._open(self._real, "mode=ro&immutable=1")
-        if files.shm is not None and not 0 < files.wal.size <= WAL_HEADER_BYTES:
+        if files.shm is not None and (files.wal.size == 0 or self._has_log(files.wal)):
             try:
                 connection = self._open(self._real, "mode=ro&readonly_shm=1")
             except sqlite3.OperationalError as error:
@@ -275,6 +290,11 @@ class Database:
                 self._counts_itself = self._data_version(connection) != before and files_of(self._name) == files
                 return connection
         return self._copied(files)
+
+    def _has_log(self, log: Stat) -> bool:
+        """Whether SQLite reads the log as one. Looking at it drops no lock: they are on the other two files."""
+        beginning = door.read_head(f"{self._real}-wal", len(WAL_BEGINS[0]))
+        return log.size > WAL_HEADER_BYTES and (not beginning or beginning in WAL_BEGINS)
 
     @staticmethod
     def _data_version(connection: sqlite3.Connection) -> int:
