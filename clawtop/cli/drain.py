@@ -242,6 +242,10 @@ def _target_json(target: DrainTarget) -> dict[str, Any]:
 
 
 def _tell_step(step: DrainStep) -> None:
+    from clawtop.core.session.drain import OUTCOMES
+
+    if step.stage in OUTCOMES:
+        return  # the outcome says the same, at length
     print_lines([f"{step.stage:<12} {step.text}"])
 
 

@@ -27,7 +27,8 @@ class TargetKind(StrEnum):
 class Target(NamedTuple):
     """The row under the cursor, by exact id. `agent` is the agent whose view the row belongs to.
 
-    Ids: profile id, provider id, session key, lock path, run id, lane name.
+    Ids: profile id, provider id, session key, lock path, run id, lane name. `shown`: what the row names, where that is
+    more than the id.
     """
 
     kind: TargetKind
@@ -35,6 +36,12 @@ class Target(NamedTuple):
     agent: str | None = None
     provider: str | None = None
     session_key: str | None = None
+    shown: str | None = None
+
+    @property
+    def named(self) -> str:
+        """The exact text that names the row."""
+        return self.id if self.shown is None else self.shown
 
 
 class Arming(StrEnum):

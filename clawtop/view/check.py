@@ -7,15 +7,17 @@ from clawtop.core.health.judgement import Health
 from clawtop.core.health.wording import GATEWAY_NOT_SEEN
 from clawtop.core.model import counted
 
+MOST_TOLD = 4
+"""Causes that are told in full; the others are named by their codes."""
+
 
 def check_line(health: Health) -> str:
     """The level, the worst cause and the next ones; if there is none, what was seen to succeed."""
     if not health.causes:
         return f"{int(health.level)} OK: {_all_well(health)}"
-    worst, *others = health.causes
-    more = "; ".join(cause.text for cause in others[:2])
-    hidden = f"; and {len(others) - 2} more" if len(others) > 2 else ""
-    return f"{int(health.level)} {worst.badge}: {worst.text}" + (f"; {more}{hidden}" if more else "")
+    told = "; ".join(cause.text for cause in health.causes[:MOST_TOLD])
+    codes = ", ".join(dict.fromkeys(cause.code for cause in health.causes[MOST_TOLD:]))
+    return f"{int(health.level)} {health.causes[0].badge}: {told}" + (f"; also {codes}" if codes else "")
 
 
 def _all_well(health: Health) -> str:

@@ -19,7 +19,7 @@ from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share
 from clawtop.view.provider_facts import ProfileFacts
 from clawtop.view.provider_times import provider_time_words
-from clawtop.view.session_columns import last_answered, last_asked, words_of
+from clawtop.view.session_columns import last_answered, last_asked, last_change, words_of
 from clawtop.view.warning_columns import every_problem, problem_id
 from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words
 
@@ -193,7 +193,7 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
         *_exchanges(session, env),
         *section("Times"),
         ("started", time_line(session.started_at, env)),
-        ("updated", time_line(session.updated_at, env)),
+        ("changed", time_line(last_change(session), env)),
         ("ended", time_line(session.ended_at, env) if session.ended_at is not None else EMPTY),
     ]
     holder = env.facts.holder_of(session)

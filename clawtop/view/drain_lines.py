@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from clawtop.core.session.drain import DrainOutcome, DrainPreview, DrainStage, DrainStep, DrainWishes
+from clawtop.core.session.drain import OUTCOMES, DrainOutcome, DrainPreview, DrainStage, DrainStep, DrainWishes
 from clawtop.text import safe, shown
 from clawtop.view.humanize import clock_time, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
@@ -115,7 +115,7 @@ def progress_lines(log: DrainLog, now: float, zone: tzinfo | None, width: int) -
         EMPTY,
     ]
     for step in log.steps:
-        if log.receipt and step.stage in _STEP_TONES:
+        if log.receipt and step.stage in OUTCOMES:
             continue  # the receipt says the same, at length
         head: Line = (
             (f"{clock_time(step.at, zone)}  ", Tone.DIM),

@@ -77,10 +77,10 @@ def cost_facts(found: ProfileExplanation, retries: SameAccountRetries, now: int,
     new = [f"{reason} {duration(cost.duration_ms)}" for reason, cost in found.costs.items() if not cost.keeps_window]
     if new:
         facts.append(("would cost", piece(", ".join(new))))
-    facts += [
-        ("retries", piece(f"after {reason}: {silence_words(silence)}", Tone.DIM))
-        for reason, silence in silences_of(retries).items()
-    ]
+    alike: dict[str, list[str]] = {}
+    for reason, silence in silences_of(retries).items():
+        alike.setdefault(silence_words(silence), []).append(reason)
+    facts += [("retries", piece(f"after {', '.join(reasons)}: {words}", Tone.DIM)) for words, reasons in alike.items()]
     at = found.counters_reset_at
     if at is not None:
         when = f"in {duration(at - now)}" if at > now else "already"

@@ -85,12 +85,14 @@ def _footer_commands(context: Context) -> list[Command]:
 
 
 def _belongs(item: Command, context: Context) -> bool:
-    """Whether a hint applies here: on this view, and to this row if there is one."""
+    """Whether a hint applies here: on this view, and to the row under the cursor or to what is marked."""
     if item.views and context.view and context.view not in item.views:
         return False
     if item.id == "back" and context.view in ("", "overview"):
         return False
-    return context.target is None or not item.targets or context.target.kind in item.targets
+    if not item.targets or context.marked & item.targets:
+        return True
+    return context.target is not None and context.target.kind in item.targets
 
 
 def help_lines(context: Context, width: int) -> tuple[Line, ...]:

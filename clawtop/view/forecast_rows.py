@@ -34,7 +34,11 @@ class LinkRow:
 
 def _model(row: LinkRow, _env: Env) -> Line:
     link = row.link
-    return piece(f"  {safe(link.provider)}/{safe(link.model or '*')}") if link is not None else EMPTY
+    return piece(f"  {safe(_named(link))}") if link is not None else EMPTY
+
+
+def _named(link: Recovery) -> str:
+    return f"{link.provider}/{link.model or '*'}"
 
 
 def _now(row: LinkRow, _env: Env) -> Line:
@@ -96,7 +100,7 @@ def _provider_times(agent: str, link: Recovery, env: Env) -> Iterator[tuple[int,
 FORECAST_COLUMNS: tuple[Column[LinkRow], ...] = (
     Column("model", "", 34, _model, grow=4, middle=True),
     Column("now", "NOW", 10, _now),
-    Column("cost", "NEXT 429", 8, _cost, right=True, rank=1),
+    Column("cost", "IF A 429", 8, _cost, right=True, rank=1),
     Column("back", "BACK IN", 18, _back),
     Column("waves", "WHO COMES BACK WHEN", 24, _waves, grow=60, rank=2),
 )
@@ -113,7 +117,7 @@ def forecast_table(env: Env) -> Table[LinkRow]:
             TableRow(
                 f"{agent.id}:{link.provider}/{link.model}",
                 LinkRow(chain, link),
-                Target(TargetKind.PROVIDER, link.provider, agent.id, link.provider),
+                Target(TargetKind.PROVIDER, link.provider, agent.id, link.provider, shown=_named(link)),
             )
             for link in chain.links
         )

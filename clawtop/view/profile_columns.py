@@ -142,12 +142,12 @@ PROFILE_COLUMNS: tuple[Column[ProfileRow], ...] = (
         rank=2,
         live=False,
     ),
-    Column("next", "NEXT ERR", 8, _next_cost, right=True, rank=7, live=False),
+    Column("next", "IF FAILS", 8, _next_cost, right=True, rank=7, live=False),
     Column("used", "USED", 6, _used, lambda i, _e: -(_entry(i).profile.stats.last_used or 0), right=True, rank=4),
     Column("pins", "PINS", 4, _pins, lambda i, e: -len(e.facts.pins(_entry(i))), right=True, rank=5, live=False),
     Column("owner", "OWNER", 8, _owner, lambda i, _e: _entry(i).profile.owner_agent, rank=6, live=False),
 )
-"""NEXT ERR is the window that one more failure of the same kind would open."""
+"""IF FAILS is the window that one more failure of the same kind would open."""
 
 
 def profile_ids(item: ProfileRow) -> str:

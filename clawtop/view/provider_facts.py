@@ -202,7 +202,7 @@ class Judge:
         state, until = state_for_models(profile, now, schedule, self._models.get(profile.provider, ()))
         open_windows = active_windows(profile.stats, now, schedule)
         others = tuple(window for window in windows(profile.stats) if window not in open_windows)
-        problems = (*profile.problems, *stat_problems(profile, now, schedule))
+        problems = (*profile.problems, *stat_problems(profile, now, schedule, in_the_past=self.schedules.in_the_past))
         return ProfileStanding(state, until, open_windows, others, problems)
 
 

@@ -310,7 +310,9 @@ def _profile(
         "last_used": stats.last_used,
         "last_failure_at": stats.last_failure_at,
         "order": ranks.get(profile.id),
-        "problems": _texts((*profile.problems, *stat_problems(profile, now, schedule))),
+        "problems": _texts(
+            (*profile.problems, *stat_problems(profile, now, schedule, in_the_past=schedules.in_the_past))
+        ),
     }
 
 

@@ -14,7 +14,7 @@ from clawtop.view.line import Line, Piece, Tone, join
 from clawtop.view.lock_columns import LOCK_COLUMNS, lock_ids
 from clawtop.view.profile_columns import PROFILE_COLUMNS, ProfileRow, profile_ids
 from clawtop.view.provider_facts import ProfileFacts, ProviderFacts
-from clawtop.view.session_columns import SESSION_COLUMNS, session_ids
+from clawtop.view.session_columns import SESSION_COLUMNS, last_change, session_ids
 from clawtop.view.warning_columns import WARNING_COLUMNS, all_problems, every_problem, problem_id, session_named
 
 _DOT: Piece = (" · ", Tone.FAINT)
@@ -128,7 +128,7 @@ def _ordered_sessions(facts: Facts) -> list[Session]:
             rank = 1
         else:
             rank = 2 if session.status == "running" else 3
-        ranked.append((rank, -(session.updated_at or session.started_at or 0), place))
+        ranked.append((rank, -(last_change(session) or session.started_at or 0), place))
     ranked.sort()
     return [facts.sessions[place] for _, _, place in ranked]
 

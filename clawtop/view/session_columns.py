@@ -34,6 +34,12 @@ def last_answered(session: Session) -> int | None:
     return max((at for at in answered if at is not None), default=None)
 
 
+def last_change(session: Session) -> int | None:
+    """When the session last changed, by its list or by a message or an answer in it (ms since the epoch)."""
+    known = (session.updated_at, last_asked(session), last_answered(session))
+    return max((at for at in known if at is not None), default=None)
+
+
 def _asked(session: Session, env: Env) -> Line:
     at = last_asked(session)
     return piece(age(at, env.now), Tone.DIM) if at is not None else EMPTY
@@ -66,7 +72,7 @@ def _status(session: Session, env: Env) -> Line:
 
 def since(session: Session, facts: Facts) -> int | None:
     """What the session's age counts from: the start of the current turn, else its last change."""
-    return facts.turn_since(session) or session.updated_at
+    return facts.turn_since(session) or last_change(session)
 
 
 def _age(session: Session, env: Env) -> Line:

@@ -376,3 +376,11 @@ def test_problems_are_found_in_any_numbers(stats: UsageStats, number: int, sched
 def test_an_unknown_reason_is_shown_safely() -> None:
     problem = stat_problems(profile(UsageStats(cooldown_until=NOW + 1, cooldown_reason="\x1b[2J")), NOW, B)[0]
     assert "\x1b" not in problem.text
+
+
+def test_a_time_ahead_is_said_in_one_unit_and_blamed_on_no_clock_in_the_past() -> None:
+    ahead = profile(UsageStats(last_used=NOW + 3 * HOUR))
+    (live,) = stat_problems(ahead, NOW, B)
+    assert live.text.endswith(", 3 h ahead of this clock: two machines' clocks differ")
+    (past,) = stat_problems(ahead, NOW, B, in_the_past=True)
+    assert past.text.endswith(", 3 h ahead of the chosen time: later, or by another clock")

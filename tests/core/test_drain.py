@@ -182,6 +182,7 @@ def test_the_gateway_is_asked_once_more_before_it_is_said() -> None:
 def test_what_an_abort_costs_is_said_before() -> None:
     scene = replace(QUIET, openclaw=GATEWAY_RUN, remedies=(ABORT,), queue="2 inputs wait behind it (r2, r3): dropped")
     lines = survey(scene, TERMS, gateway_live=True)
+    assert lines[-1] == "6. reopen the session to clawtop's engines, however the drain ends"
     assert "to end it: the gateway aborts it - not allowed for this drain" in lines
     assert "2 inputs wait behind it (r2, r3): dropped" in lines
     allowed = survey(scene, replace(TERMS, abort_in_gateway=True), gateway_live=True)

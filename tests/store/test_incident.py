@@ -145,7 +145,7 @@ def test_a_crash_leaves_a_ghost_and_empty_lanes(tmp_path: Path) -> None:
     assert {(lane.active, lane.queued) for lane in snapshot.lanes} == {(0, 0)}
     assert snapshot.holders == ()
     (gateway,) = tree(here, snapshot)
-    assert (gateway.kind, gateway.severity, gateway.advice) == (NodeKind.GATEWAY, Severity.STUCK, "restart it")
+    assert (gateway.kind, gateway.severity, gateway.advice) == (NodeKind.GATEWAY, Severity.STUCK, "restart gateway")
     (ghost,) = gateway.children
     assert (ghost.kind, ghost.id, plain_text(ghost.label)) == (NodeKind.SESSION, MAIN, "agent:main:main died with it")
 

@@ -226,7 +226,7 @@ async def test_no_id_is_cut_at_its_distinguishing_end(large: Snapshot, size: tup
 async def test_a_large_state(large: Snapshot, size: tuple[int, int]) -> None:
     app, _, _ = make_app(large)
     async with app.run_test(size=size) as pilot:
-        await pilot.pause()
+        await on(pilot, "overview")
         await pilot.press("tab", "shift+tab")
         await pilot.pause()
         kept = {120: 70, 200: 110}.get(size[0], size[0])  # the detail beside names a directory that differs each time
@@ -295,7 +295,7 @@ ANSWERS: dict[str, tuple[Callable[[Path], Snapshot], tuple[str, ...]]] = {
             r"3120",
             r"waiting: ",
             r"done: clear openai:spare",
-            r"restart it|openclaw gateway restart",
+            r"restart gateway|openclaw gateway restart",
         ),
     ),
     "all out": (
@@ -307,7 +307,7 @@ ANSWERS: dict[str, tuple[Callable[[Path], Snapshot], tuple[str, ...]]] = {
             r"No locks now",
             r"\b0 lanes: prompts held and awaited",
             r"done: clear openai:spare",
-            r"restart it",
+            r"restart gateway",
         ),
     ),
     "gateway restarting": (

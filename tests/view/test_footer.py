@@ -64,3 +64,10 @@ def test_in_a_replay_the_footer_steers_it() -> None:
     assert "Drain" not in text_of(footer_line(replaying, 400))
     assert "q Quit" in text_of(footer_line(replaying, 400))
     assert tone_of("Step", replaying) is Tone.PLAIN
+
+
+def test_a_row_that_nothing_acts_on_hints_at_no_command_of_rows() -> None:
+    nothing = text_of(footer_line(Context(INCIDENT, None, view="tree"), 400))
+    assert not {"Detail", "Jump", "Events", "Unlock", "Drain"} & set(nothing.split())
+    marked = Context(INCIDENT, None, view="overview", marked=frozenset({TargetKind.LOCK}))
+    assert "u Unlock" in text_of(footer_line(marked, 400))

@@ -209,6 +209,9 @@ def test_the_worst_session_and_the_histogram() -> None:
 
 def test_the_forecast_says_what_the_next_rate_limit_costs() -> None:
     table = forecast_table(env())
+    links = [row for row in table.rows if not row.band]
+    shown = [text_of(table.columns[0].render(row.item, table.env)).strip() for row in links]
+    assert [row.target.named for row in links if row.target is not None] == shown
     cost = next(column for column in table.columns if column.id == "cost")
     cells = {
         (row.item.chain.agent, row.item.link.provider): text_of(cost.render(row.item, table.env))

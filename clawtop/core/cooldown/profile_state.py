@@ -16,6 +16,7 @@ from clawtop.core.model import (
     Sentence,
     UsageStats,
     WindowKind,
+    span,
     timed_problem,
 )
 from clawtop.core.rules import DAY_MS, MINUTE_MS, Schedule
@@ -129,13 +130,15 @@ def configured_models(agents: Iterable[AgentInfo]) -> Mapping[str, Sequence[str]
     return found
 
 
-def stat_problems(profile: Profile, now: int, schedule: Schedule) -> tuple[Problem, ...]:
+def stat_problems(profile: Profile, now: int, schedule: Schedule, *, in_the_past: bool = False) -> tuple[Problem, ...]:
     """What is odd about a profile's statistics, each by its name.
+
+    `in_the_past`: `now` is a chosen time rather than a clock's, so that a later time need not mean a skewed clock.
 
     Codes: `lapsed-window` (ended, still recorded), `seconds-not-ms`, `absurd-time` (negative, after 2100, or longer
     than any window of this generation), `clock-skew` (used or failed in the future), `unknown-reason`.
     """
-    found = (*_window_oddities(profile.stats, now, schedule), *_time_oddities(profile.stats, now))
+    found = (*_window_oddities(profile.stats, now, schedule), *_time_oddities(profile.stats, now, in_the_past))
     reasons = _unknown_reasons(profile.stats, schedule)
     return tuple(timed_problem(code, profile.id, said) for code, said in (*found, *reasons))
 
@@ -154,16 +157,20 @@ def _window_oddities(stats: UsageStats, now: int, schedule: Schedule) -> Iterato
             yield "absurd-time", (f"{name} ends ", Moment(window.until), f"; OpenClaw sets none longer than {hours} h")
 
 
-def _time_oddities(stats: UsageStats, now: int) -> Iterator[tuple[str, Sentence]]:
+def _time_oddities(stats: UsageStats, now: int, in_the_past: bool) -> Iterator[tuple[str, Sentence]]:
     for name, time in (("last used", stats.last_used), ("last failed", stats.last_failure_at)):
         if time is None:
             continue
         if _is_nonsense(time) or time in SECONDS_RANGE:
             yield _nonsense(f"{name} at", time)
         elif time > now + MINUTE_MS:
-            ahead = (time - now) // 1000
-            rest = f", {ahead} s from now: the clocks of two machines differ"
-            yield "clock-skew", (f"{name} ", Moment(time), rest)
+            ahead = f", {span(time - now)} ahead of "
+            why = (
+                "the chosen time: later, or by another clock"
+                if in_the_past
+                else "this clock: two machines' clocks differ"
+            )
+            yield "clock-skew", (f"{name} ", Moment(time), ahead, why)
 
 
 def _unknown_reasons(stats: UsageStats, schedule: Schedule) -> Iterator[tuple[str, Sentence]]:

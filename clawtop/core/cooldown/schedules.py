@@ -31,12 +31,16 @@ def schedule_for(semantics: Semantics, config: CooldownConfig | None = None, pro
 
 
 class Schedules:
-    """The schedule of each provider in one snapshot, each worked out once."""
+    """The schedule of each provider in one snapshot, each worked out once.
+
+    `in_the_past`: the snapshot is judged as of a chosen time.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._semantics = snapshot.semantics
         self._config = snapshot.config.auth.cooldowns
         self._known: dict[str, Schedule] = {}
+        self.in_the_past = snapshot.judged_at is not None
 
     @property
     def names(self) -> ProviderNames:

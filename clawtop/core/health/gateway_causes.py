@@ -8,8 +8,7 @@ from clawtop.core.health.cause import RECENT_MS, Cause, HealthScene, Level
 from clawtop.core.health.silence import STARTING_MS, Silence, silence_of
 from clawtop.core.health.turn_causes import waits_for_start
 from clawtop.core.health.waiting import Unanswered
-from clawtop.core.health.wording import span
-from clawtop.core.model import GATEWAY_LOG, Gateway, GatewayState, ProcessCondition, Serving, counted
+from clawtop.core.model import GATEWAY_LOG, Gateway, GatewayState, ProcessCondition, Serving, counted, span
 from clawtop.text import safe, shown
 
 MEMORY_SHARE = 0.9

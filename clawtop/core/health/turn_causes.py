@@ -17,11 +17,12 @@ from clawtop.core.health.cause import (
 from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.health.turns import RecentTurn
 from clawtop.core.health.waiting import Unanswered
-from clawtop.core.health.wording import SHOWN, short_key, some_names, span
+from clawtop.core.health.wording import SHOWN, short_key, some_names
 from clawtop.core.model import (
     GatewayState,
     TurnOutcome,
     counted,
+    span,
 )
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of

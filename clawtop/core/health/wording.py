@@ -18,14 +18,6 @@ def some_names(names: Iterable[str], room: int = 40) -> str:
     return f"{some} and {len(listed) - SHOWN} more" if len(listed) > SHOWN else some
 
 
-def span(ms: int) -> str:
-    seconds = max(0, ms) // 1000
-    if seconds < 120:
-        return f"{seconds} s"
-    minutes = seconds // 60
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
-
-
 def short_key(key: str) -> str:
     """A session key without `agent:<id>:`. Every agent has a `main`: there the agent's id stays."""
     parts = key.split(":", 2)

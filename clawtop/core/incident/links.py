@@ -28,6 +28,7 @@ from clawtop.core.model import (
     agent_named,
     joined,
     session_named,
+    span,
 )
 from clawtop.core.operations.loaded import Pending, as_gateway_knows
 from clawtop.core.session.activity import last_sign, running_since
@@ -118,7 +119,11 @@ class SnapshotIndex:
                 )
                 for session in left
             ),
-            advice="start it" if stopped else "let it go on" if silence is Silence.PAUSED else "restart it",
+            advice="start the gateway"
+            if stopped
+            else "let it go on"
+            if silence is Silence.PAUSED
+            else "restart gateway",
         )
 
     def unloaded(self) -> Iterator[Node]:
@@ -270,7 +275,7 @@ class SnapshotIndex:
         limits = self.snapshot.config.attention
         silent = quiet > limits.warn_ms
         long = (
-            f"no sign of life for {quiet // 1000} s"
+            f"no sign of life for {span(quiet)}"
             if silent
             else f"one turn for more than {limits.abort_ms // 60_000} min"
         )

@@ -64,6 +64,7 @@ from clawtop.core.model.sentence import (
     joined,
     plain_text,
     session_named,
+    span,
 )
 from clawtop.core.model.sessions import EndedTurn, Exchange, Session, Suspension, TurnOutcome
 from clawtop.core.model.snapshot import Snapshot
@@ -137,5 +138,6 @@ __all__ = [
     "joined",
     "plain_text",
     "session_named",
+    "span",
     "timed_problem",
 ]

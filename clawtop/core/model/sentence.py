@@ -71,3 +71,12 @@ def session_named(key: str) -> Named:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """`1 lock`, `3 locks`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def span(ms: int) -> str:
+    """`41 s`, `25 min`, `3 h`; nothing below zero."""
+    seconds = max(0, ms) // 1000
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes = seconds // 60
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"

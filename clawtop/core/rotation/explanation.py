@@ -101,7 +101,10 @@ def explain_profile(
         until=until,
         windows=open_windows,
         lapsed=tuple(window for window in windows(profile.stats) if window not in open_windows),
-        problems=(*profile.problems, *stat_problems(profile, now, schedule)),
+        problems=(
+            *profile.problems,
+            *stat_problems(profile, now, schedule, in_the_past=snapshot.judged_at is not None),
+        ),
         bypasses=bypasses,
         costs=costs,
         counters_reset_at=counters_reset_at(profile.stats, schedule),

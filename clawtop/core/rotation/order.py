@@ -290,8 +290,8 @@ def _why_here(id_: str, found: _Resolved, asked: OrderQuery, preferred: str | No
     if id_ == preferred:
         return "preferred: it goes first even while cooling"
     if id_ in found.cooling:
-        mark = "cooling, mark pending" if pending.get(id_, 0) > asked.now else "cooling"
-        return f"{mark}: behind the usable ones, by the end of the window"
+        mark = ", mark pending" if pending.get(id_, 0) > asked.now else ""
+        return f"it is cooling{mark}: usable ones go first, then the one that is back first"
     if found.keeps_order and found.source is None:
         return "no profile in the written order exists: the stored ones are tried in their own order"
     if found.keeps_order:

@@ -39,6 +39,10 @@ class DrainStage(StrEnum):
     NOT_RELEASED = "not-released"
 
 
+OUTCOMES = frozenset({DrainStage.DRAINED, DrainStage.NOT_RELEASED})
+"""How a drain ends; its last step."""
+
+
 @dataclass(frozen=True, slots=True)
 class DrainWishes:
     """What the operator asks for, in seconds.
@@ -369,6 +373,7 @@ def survey(scene: DrainScene, terms: Terms, *, gateway_live: bool | None) -> tup
         + ("; stop the run's own processes" if terms.stop_processes else ""),
         "4. remove a write lock whose owner is proven dead; never a living owner's",
         f"5. prove it: no witness reports a run and the transcript is unchanged, for {still_s:g} s",
+        "6. reopen the session to clawtop's engines, however the drain ends",
     ]
     return tuple(lines)
 

@@ -89,11 +89,11 @@ def copy(app: Shell) -> None:
     if target is None:
         return
     try:
-        app.copy_to_clipboard(target.id)
+        app.copy_to_clipboard(target.named)
     except UnicodeEncodeError:  # half of a character: JSON knows it, no terminal does
-        app.say(f"not copied: {safe(target.id, 80)} is no text that a terminal takes", Tone.WARN)
+        app.say(f"not copied: {safe(target.named, 80)} is no text that a terminal takes", Tone.WARN)
     else:
-        app.say(f"sent to the terminal's clipboard (tmux may drop it): {safe(target.id, 80)}")
+        app.say(f"sent to the terminal's clipboard (tmux may drop it): {safe(target.named, 80)}")
 
 
 def label(app: Shell) -> None:
