@@ -153,7 +153,7 @@ def figures(quick: bool) -> Iterator[Row]:
             if version == WATCHED:
                 with gateway_lab(installed(version), Path(place)) as lab:
                     yield watched(lab, 1 if quick else 3, 100 if quick else 300)
-                    yield idle(lab, 30.0 if quick else 120.0)
+                    yield idle(lab, 20.0 if quick else 50.0)
             else:
                 with imported_lab(version, Path(place)) as imported:
                     yield from cleared(imported, 3 if quick else 12)
@@ -174,5 +174,5 @@ def imported_lab(version: str, home: Path) -> Iterator[DatabaseLab]:
 
 
 BENCHES = (
-    Bench("gateway", "what a real gateway feels of being watched, and of a clear", 260, 130, figures, long=True),
+    Bench("gateway", "what a real gateway feels of being watched, and of a clear", 190, 120, figures, long=True),
 )
