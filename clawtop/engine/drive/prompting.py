@@ -35,6 +35,17 @@ BODY_PARAMS: Mapping[str, str] = {
 }
 """Parameters of the configuration -> fields of a request's body."""
 
+WITHOUT_CATALOG_LIMIT = ("google-", "ollama")
+"""APIs to which OpenClaw sends no limit of the output unless a parameter sets one."""
+
+NOT_TAKEN: Mapping[str, frozenset[str]] = {
+    "anthropic-messages": frozenset(
+        {"frequency_penalty", "presence_penalty", "seed", "reasoning_effort", "verbosity", "enable_thinking"}
+    ),
+    "google-generative-ai": frozenset({"service_tier", "reasoning_effort", "verbosity", "enable_thinking"}),
+}
+"""Fields with which the server of an API refuses a request."""
+
 OPENCLAWS_OWN = frozenset(
     {
         "cacheRetention",
@@ -87,13 +98,17 @@ def prepare(history: tuple[Message, ...], message: str, sources: PromptSources) 
         not_sent.append("the system prompt (OpenClaw stored none for this session; --system FILE gives one)")
     if sources.context.tools:
         not_sent.append(f"{len(sources.context.tools)} tools")
-    max_tokens = _whole(given.get("maxTokens", given.get("max_tokens"))) or sources.provider.max_tokens_of(
-        sources.model.model
-    )
+    api = sources.provider.api_of(sources.model.model)
+    max_tokens = _whole(given.get("maxTokens", given.get("max_tokens")))
+    if max_tokens is None and not api.startswith(WITHOUT_CATALOG_LIMIT):
+        max_tokens = sources.provider.max_tokens_of(sources.model.model)
     messages = _messages((*history, Message("user", message)), sources, entry, not_sent)
     messages = _fitting(messages, system, sources, max_tokens, not_sent)
-    params, unknown = _params(given)
+    not_taken = NOT_TAKEN.get(api, frozenset())
+    refused = sorted(name for name, value in given.items() if BODY_PARAMS.get(name) in not_taken and value is not None)
+    params, unknown = _params({name: value for name, value in given.items() if name not in refused})
     not_sent += [f"the parameter {name}" for name in unknown]
+    not_sent += [f"the parameter {name} ({api} takes none)" for name in refused]
     return PreparedPrompt(
         Prompt(
             sources.model.model,

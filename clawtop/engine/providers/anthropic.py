@@ -81,7 +81,11 @@ class AnthropicMessages:
         thinking = _thinking(prompt, limit)
         if prompt.temperature is not None and not thinking:
             body["temperature"] = prompt.temperature
-        return {**body, **thinking, **prompt.params}
+        given = dict(prompt.params)
+        if "stop" in given:
+            stop = given.pop("stop")
+            body["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+        return {**body, **thinking, **given}
 
     def decoder(self, endpoint: Endpoint) -> AnthropicDecoder:
         return AnthropicDecoder(endpoint.provider)

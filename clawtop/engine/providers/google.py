@@ -39,6 +39,13 @@ STOP_REASONS: Mapping[str, str] = {
     "MALFORMED_FUNCTION_CALL": "error",
     "OTHER": "error",
 }
+SETTINGS: Mapping[str, str] = {
+    "top_p": "topP",
+    "frequency_penalty": "frequencyPenalty",
+    "presence_penalty": "presencePenalty",
+    "seed": "seed",
+}
+"""Parameters of a request -> `generationConfig`. Google refuses a request with fields that it does not know."""
 BUDGETS: Mapping[str, int] = {"minimal": 128, "low": 2048, "medium": 8192, "high": 24576, "xhigh": 24576}
 
 
@@ -58,7 +65,11 @@ class GoogleGenerativeAi:
         return bearer(endpoint)
 
     def body(self, endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:  # noqa: ARG002 - one body for all hosts
-        settings: dict[str, object] = {}
+        given = dict(prompt.params)
+        settings: dict[str, object] = {SETTINGS[name]: given.pop(name) for name in SETTINGS if name in given}
+        if "stop" in given:
+            stop = given.pop("stop")
+            settings["stopSequences"] = [stop] if isinstance(stop, str) else stop
         if prompt.max_tokens:
             settings["maxOutputTokens"] = prompt.max_tokens
         if prompt.temperature is not None:
@@ -81,7 +92,7 @@ class GoogleGenerativeAi:
         if prompt.tool_names:
             body["tools"] = [{"functionDeclarations": [{"name": name} for name in prompt.tool_names]}]
             body["toolConfig"] = {"functionCallingConfig": {"mode": "NONE"}}
-        return {**body, **prompt.params}
+        return {**body, **given}
 
     def decoder(self, endpoint: Endpoint) -> GoogleDecoder:
         return GoogleDecoder(endpoint.provider)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from clawtop.engine.providers import reading
 from clawtop.engine.providers.base import (
@@ -22,6 +23,8 @@ from clawtop.engine.providers.base import (
 from clawtop.engine.providers.reply import ReplyDecoder
 
 STOP_REASONS: Mapping[str, str] = {"length": "length"}
+OPTIONS = ("top_p", "frequency_penalty", "presence_penalty", "seed", "stop")
+"""Parameters that are options of the model here, not fields of the request."""
 PLACEHOLDER_KEYS = frozenset({"ollama-local", "ollama", "no-key"})
 """What configurations say for a server that wants no key."""
 
@@ -41,7 +44,8 @@ class Ollama:
             return {}
         return bearer(endpoint)
 
-    def body(self, endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:  # noqa: ARG002 - one body for all hosts
+    def body(self, endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:
+        """The request. A conversation that exceeds the model's window is an error, instead of losing its beginning."""
         messages: list[dict[str, object]] = [{"role": "system", "content": prompt.system}] if prompt.system else []
         for message in merged(prompt.messages):
             messages += _messages(message)
@@ -51,16 +55,25 @@ class Ollama:
         if prompt.temperature is not None:
             options["temperature"] = prompt.temperature
         given = dict(prompt.params)
+        options |= {name: given.pop(name) for name in OPTIONS if name in given}
         options |= reading.obj(given.pop("options", None))
         body: dict[str, object] = {"model": prompt.model, "messages": messages, "stream": True}
+        if not _is_cloud(endpoint, prompt.model):
+            body |= {"truncate": False, "shift": False}
         if options:
             body["options"] = options
-        if prompt.thinking is not None:
-            body["think"] = prompt.thinking != "off"
+        body["think"] = prompt.thinking not in {None, "off"}
         return {**body, **given}
 
     def decoder(self, endpoint: Endpoint) -> OllamaDecoder:
         return OllamaDecoder(endpoint.provider)
+
+
+def _is_cloud(endpoint: Endpoint, model: str) -> bool:
+    """Whether Ollama's own servers run the model: they know no window of this machine."""
+    host = urlsplit(endpoint.base_url).hostname or ""
+    named = endpoint.provider == "ollama-cloud" or model.endswith(("-cloud", ":cloud"))
+    return named or host == "ollama.com" or host.endswith(".ollama.com")
 
 
 def _messages(message: Message) -> list[dict[str, object]]:

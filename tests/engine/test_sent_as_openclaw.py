@@ -1,0 +1,136 @@
+"""What a turn sends against what OpenClaw 2026.9.6 sends for the same configuration, recorded from `openclaw agent`.
+
+Each row is a provider of one API at an address of its own, with `maxTokens` 2048 in its catalog and a temperature. Left
+out of the recordings: the texts and the tools, and headers that name a client (`user-agent`, `x-stainless-...`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+
+from clawtop.core.model import ModelRef
+from clawtop.engine.drive.prompting import PreparedPrompt, PromptSources, prepare
+from clawtop.engine.providers.base import Endpoint
+from clawtop.engine.providers.http import APIS
+from clawtop.store.provider.model_config import provider_named, read_providers
+from clawtop.store.provider.secrets import Secret
+from clawtop.store.sessions.settings import RunContext
+
+KEY = "sk-test-0123456789"
+BASE = "http://127.0.0.1:9"
+TALK = frozenset(
+    {"messages", "input", "contents", "system", "instructions", "systemInstruction", "tools", "tool_choice"}
+)
+
+
+class Recorded(NamedTuple):
+    """A request of OpenClaw, and what of it differs here on purpose: a field's name -> why.
+
+    `ours`: the fields that only clawtop sends.
+    """
+
+    base: str
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    differs: Mapping[str, str] = MappingProxyType({})
+    ours: frozenset[str] = frozenset()
+
+
+MODEL = {"model": "m", "stream": True}
+RECORDED: dict[str, Recorded] = {
+    "openai-completions": Recorded(
+        "/v1",
+        "/v1/chat/completions",
+        {"authorization": f"Bearer {KEY}"},
+        {**MODEL, "stream_options": {"include_usage": True}, "temperature": 0.5, "max_completion_tokens": 2048},
+    ),
+    "anthropic-messages": Recorded(
+        "",
+        "/v1/messages",
+        {"x-api-key": KEY, "anthropic-version": "2023-06-01", "anthropic-dangerous-direct-browser-access": "true"},
+        {**MODEL, "max_tokens": 2048, "temperature": 0.5},
+        {"anthropic-dangerous-direct-browser-access": "clawtop is no browser"},
+    ),
+    "openai-responses": Recorded(
+        "/v1",
+        "/v1/responses",
+        {"authorization": f"Bearer {KEY}"},
+        {**MODEL, "max_output_tokens": 2048, "temperature": 0.5, "store": False},
+    ),
+    "azure-openai-responses": Recorded(
+        "/openai/v1",
+        "/openai/v1/responses?api-version=preview",
+        {"api-key": KEY},
+        {**MODEL, "max_output_tokens": 2048, "temperature": 0.5},
+        {"path": "the generally available version, as OpenClaw sends it up to 2026.8"},
+        frozenset({"store"}),  # nothing of a driven turn stays with the provider
+    ),
+    "google-generative-ai": Recorded(
+        "/v1beta",
+        "/v1beta/models/m:streamGenerateContent?alt=sse",
+        {"x-goog-api-key": KEY},
+        {"generationConfig": {"temperature": 0.5}},
+    ),
+    "ollama": Recorded(
+        "",
+        "/api/chat",
+        {"authorization": f"Bearer {KEY}"},
+        {**MODEL, "options": {"temperature": 0.5}, "truncate": False, "shift": False, "think": False},
+    ),
+}
+
+
+def prepared(api: str, base: str, params: dict[str, Any]) -> PreparedPrompt:
+    entry = {"id": "m", "reasoning": False, "contextWindow": 128_000, "maxTokens": 2048}
+    reef = {"baseUrl": BASE + base, "api": api, "apiKey": KEY, "models": [entry]}
+    agents = {"defaults": {"models": {"reef/m": {"params": params}}}}
+    config: dict[str, Any] = {"models": {"providers": {"reef": reef}}, "agents": agents}
+    provider = provider_named(read_providers(config)[0], "reef")
+    context = RunContext(system="be brief")
+    return prepare((), "hi there", PromptSources(provider, ModelRef("reef", "m"), "main", config, context=context))
+
+
+@pytest.mark.parametrize("kind", RECORDED)
+def test_a_request_is_openclaws_but_for_what_is_said(kind: str) -> None:
+    row, api = RECORDED[kind], APIS[kind]
+    endpoint = Endpoint("reef", kind, BASE + row.base, secret=Secret(KEY), credential_type="api_key")
+    prompt = prepared(kind, row.base, {"temperature": 0.5}).prompt
+    sent = {name: value for name, value in api.body(endpoint, prompt).items() if name not in TALK}
+    assert {name: value for name, value in sent.items() if name not in row.ours} == row.body
+    assert row.ours <= sent.keys()
+    assert ("path" in row.differs) != (api.url(endpoint, "m") == BASE + row.path)
+    headers = api.headers(endpoint)
+    assert headers == {name: value for name, value in row.headers.items() if name not in row.differs}
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "names"),
+    [
+        ("openai-completions", "", {"top_p": 0.9, "seed": 7, "stop": ["."]}),
+        ("google-generative-ai", "generationConfig", {"topP": 0.9, "seed": 7, "stopSequences": ["."]}),
+        ("ollama", "options", {"top_p": 0.9, "seed": 7, "stop": ["."]}),
+        ("anthropic-messages", "", {"top_p": 0.9, "stop_sequences": ["."]}),
+    ],
+)
+def test_a_parameter_goes_where_the_api_has_it(kind: str, place: str, names: dict[str, Any]) -> None:
+    made = prepared(kind, "", {"topP": 0.9, "seed": 7, "stop": ["."]})
+    body = APIS[kind].body(Endpoint("reef", kind, BASE), made.prompt)
+    inner: Any = body[place] if place else body
+    assert {name: inner.get(name) for name in names} == names
+    if place:
+        assert not {"top_p", "seed", "stop"} & body.keys()
+    left_out = [words for words in made.not_sent if "seed" in words]
+    assert left_out == (["the parameter seed (anthropic-messages takes none)"] if kind == "anthropic-messages" else [])
+    assert ("seed" in inner) == (kind != "anthropic-messages")
+
+
+@pytest.mark.parametrize("name", ["ollama-cloud", "reef"])
+def test_ollamas_own_servers_are_not_told_how_to_use_a_window(name: str) -> None:
+    made = prepared("ollama", "", {}).prompt
+    body = APIS["ollama"].body(Endpoint(name, "ollama", BASE), made)
+    assert ("truncate" in body) == (name == "reef")
