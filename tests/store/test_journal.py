@@ -68,6 +68,20 @@ def test_garbage_costs_only_itself(journal: Journal) -> None:
     assert [item.at for item in journal.tail()] == [1, 2]
 
 
+def test_a_file_of_gigabytes_is_read_from_its_end_only(journal: Journal) -> None:
+    """It would be read for half a minute, at each look, for what no clawtop has written."""
+    journal.append(event(1, "long ago"))
+    os.truncate(journal.path, 5 << 30)
+    with journal.path.open("ab") as file:
+        file.write(b"\n")
+    written = event(2, "now")
+    with journal.path.open("ab") as file:
+        file.write(journal_module._line(written))
+    assert journal.tail() == (written,)
+    journal.append(event(3, "afterwards"))  # into a file of its own
+    assert [each.text for each in journal.tail()] == ["now", "afterwards"]
+
+
 def test_prose_is_masked_and_undo_is_exact(journal: Journal) -> None:
     remember_secrets(["verysecretvalue"])
     undo = {"profile": "fakeai:sk-team-account"}

@@ -40,6 +40,8 @@ CLAIMS = 10_000
 _LOCK_WAIT_S = 2.0
 _LOCK_POLL_S = 0.005
 _CHUNK = 64 * 1024
+_FURTHEST = 4 * MAX_BYTES
+"""How far back from its end a file is read: one that is much longer was not written by clawtop alone."""
 _LONGEST_LINE = 256 * 1024
 _NAMES: Final = tuple(item.name for item in fields(Event))
 _FIELDS: Final = frozenset(_NAMES)
@@ -210,19 +212,20 @@ def _event(line: bytes) -> Event | None:
 
 
 def _lines_backwards(path: Path) -> Iterator[bytes]:
-    """The lines of a file from its end; an over-long one is left out."""
+    """The lines of a file from its end, but not those too far from it; an over-long one is left out."""
     try:
         file = door.reader(path)
     except OSError:
         return
     with file:
         position = file.seek(0, os.SEEK_END)
+        first = max(0, position - _FURTHEST)
         tail = b""
-        while position > 0:
-            size = min(_CHUNK, position)
+        while position > first:
+            size = min(_CHUNK, position - first)
             position = file.seek(position - size)
             head, *rest = (file.read(size) + tail).split(b"\n")
             yield from (line for line in reversed(rest) if line)
             tail = head if len(head) <= _LONGEST_LINE else b""
-        if tail:
+        if tail and first == 0:  # else its beginning was left out
             yield tail
