@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -85,16 +86,19 @@ def log(root: Path) -> Iterator[Row]:
 
 
 @contextmanager
-def demo(seconds: int) -> Iterator[Path]:
-    """The demo's state directory while it plays."""
-    before = set(Path(tempfile.gettempdir()).glob("clawtop-demo-*"))
+def demo(root: Path, seconds: int) -> Iterator[Path]:
+    """The demo's state directory while it plays; it is made below `root`."""
     playing = subprocess.Popen(
-        clawtop("demo", "--headless", str(seconds)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        clawtop("demo", "--headless", str(seconds)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(root)},
     )
     try:
-        while not (fresh := set(Path(tempfile.gettempdir()).glob("clawtop-demo-*")) - before):
+        while not (made := [path.parents[1] for path in root.glob("clawtop-demo-*/.openclaw/clawtop/*")]):
+            assert playing.poll() is None, "the demo has ended"
             time.sleep(0.05)
-        yield next(iter(fresh)) / ".openclaw"
+        yield made[0]
     finally:
         playing.terminate()
         playing.wait()
@@ -103,9 +107,7 @@ def demo(seconds: int) -> Iterator[Path]:
 def recording(root: Path, seconds: int) -> Iterator[Row]:
     """`clawtop record` beside the demo: its processor time once it runs, and its file."""
     out = root / "tape.clawtop"
-    with demo(seconds + 30) as state:
-        while not (state / "openclaw.json").exists() or not (state / "clawtop").exists():
-            time.sleep(0.1)
+    with demo(root, seconds + 30) as state:
         recorder = subprocess.Popen(
             clawtop("--state-dir", str(state), "record", "--out", str(out)), stderr=subprocess.DEVNULL
         )

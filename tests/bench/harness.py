@@ -185,7 +185,7 @@ def measured(bench: Bench, quick: bool, into: Path) -> tuple[list[Row], str | No
     """
     words = [sys.executable, "-m", "tests.bench", "--measure", bench.name, "--into", str(into)]
     into.write_text("")
-    limit = 120 + 3 * (bench.quick_seconds if quick else bench.seconds)
+    limit = 180 + 4 * (bench.quick_seconds if quick else bench.seconds)
     child = subprocess.Popen(
         [*words, *(["--quick"] if quick else [])],
         cwd=ROOT,
