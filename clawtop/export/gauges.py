@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 from clawtop import __version__
+from clawtop.core.cooldown.noted import open_provider_time
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.cooldown.windows import active_windows
@@ -78,6 +79,8 @@ def _profiles(snapshot: Snapshot, now: int) -> Iterator[Sample]:
         yield Sample(metrics.PROFILE_STATE, (*labels, state.value, reason), 1)
         if state is ProfileState.USABLE or until is not None:
             yield Sample(metrics.PROFILE_BACK, labels, 0 if until is None else max(0, until - now) / 1000)
+        if (told := open_provider_time(profile, now)) is not None:
+            yield Sample(metrics.PROFILE_TOLD, labels, (told.until - now) / 1000)
         yield Sample(metrics.PROFILE_ERRORS, labels, profile.stats.error_count or 0)
 
 

@@ -33,6 +33,13 @@ PROFILE_STATE = Metric(
 PROFILE_BACK = Metric(
     "profile_back_seconds", _G, "Seconds until the auth profile can be tried again; 0 now.", _PROFILE, _PROFILES
 )
+PROFILE_TOLD = Metric(
+    "profile_provider_retry_seconds",
+    _G,
+    "Seconds until the provider itself lets the auth profile be asked again; absent where it has not said.",
+    _PROFILE,
+    _PROFILES,
+)
 PROFILE_ERRORS = Metric("profile_errors", _G, "Error count in the profile's usage statistics.", _PROFILE, _PROFILES)
 PROVIDER_PROFILES = Metric(
     "provider_profiles",

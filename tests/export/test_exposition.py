@@ -23,6 +23,7 @@ from clawtop.core.model import (
     EventKind,
     ModelRef,
     Profile,
+    ProviderTime,
     Snapshot,
     TurnOutcome,
     UsageStats,
@@ -73,6 +74,26 @@ def test_a_cooling_profile_is_told_with_its_reason_and_seconds() -> None:
     assert series["clawtop_profile_state", state] == 1
     assert series["clawtop_provider_usable_profiles", (("agent", "main"), ("provider", "acme"))] == 1
     assert series["clawtop_agent_usable_in_seconds", (("agent", "main"),)] == 0
+
+
+def test_the_time_that_the_provider_gave_is_told_until_it_has_come() -> None:
+    clock = ManualClock()
+    exporter = Exporter(clock)
+    now = clock.now_ms()
+    state = _state(now, until=now + 60_000)
+    agent = state.agents[0]
+    assert agent.store is not None
+    first, *others = agent.store.profiles
+    told = replace(first, provider_time=ProviderTime(now + 90_000, now, "rate_limit"))
+    store = replace(agent.store, profiles=(told, *others))
+    exporter.take(replace(state, agents=(replace(agent, store=store),)))
+    name = "clawtop_profile_provider_retry_seconds"
+    labels = (("agent", "main"), ("profile", "acme:one"), ("provider", "acme"))
+    assert {labels for each, labels in _series(exporter) if each == name} == {labels}
+    clock.pause(80)
+    assert _series(exporter)[name, labels] == 10
+    clock.pause(10)
+    assert (name, labels) not in _series(exporter)
 
 
 def test_what_never_comes_back_is_infinite_and_time_passes_between_scrapes() -> None:
