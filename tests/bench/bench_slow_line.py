@@ -57,7 +57,7 @@ def figures(quick: bool) -> Iterator[Row]:
         with open_terminal([*line, *program], columns=COLUMNS, lines=LINES, emulate=False) as terminal:
             yield first_screen(terminal)
             open_overview(terminal)
-            yield changes(terminal, state.auth_state, 3 if quick else 20)
+            yield changes(terminal, state.auth_state, 3 if quick else 10)
             took = keys(terminal, 12 if quick else 200, 0.03)
             note = f"median {statistics.median(took):.0f} ms; the line alone takes {ROUND_TRIP_MS} ms"
             yield Figure(
@@ -71,4 +71,4 @@ def figures(quick: bool) -> Iterator[Row]:
             )
 
 
-BENCHES = (Bench("slow-line", "over 200 ms round trip and 64 kB/s: bytes, key -> paint", 85, 20, figures),)
+BENCHES = (Bench("slow-line", "over 200 ms round trip and 64 kB/s: bytes, key -> paint", 70, 20, figures),)
