@@ -33,6 +33,25 @@ _NEEDS_QUOTES = frozenset(" \t'\"\\$`;&|<>()*?[]{}!#~^")
 """What a shell takes for more than a word's own: an id is somebody's, and Enter follows Tab."""
 
 _BASH_END = """\
+# the words of a kind, of the state directory that the line names
+_clawtop_list() {
+  local -a given
+  local i value
+  given=()
+  for (( i = 1; i < COMP_CWORD; i++ )); do
+    if [[ ${COMP_WORDS[i]} == --state-dir ]]; then
+      value=${COMP_WORDS[i+1]}
+      if [[ $value == = ]]; then value=${COMP_WORDS[i+2]}; fi
+    elif [[ ${COMP_WORDS[i]} == --state-dir=* ]]; then
+      value=${COMP_WORDS[i]#*=}
+    else
+      continue
+    fi
+    given=(--state-dir "${value/#\\~/$HOME}")
+  done
+  clawtop completion --list "$1" --no-gateway "${given[@]}" 2>/dev/null
+}
+
 # bash takes words apart at colons, and puts what is found in the place of the last part alone.
 _clawtop() {
   local rest=$COMP_LINE word before current= cut
@@ -82,10 +101,35 @@ in $fpath and completes at once."""
 
 _ZSH_WORDS = """\
 _clawtop_words() {
-  local -a words
-  words=("${(@f)$(clawtop completion --list ${@[-1]} --no-gateway 2>/dev/null)}")
-  compadd "${@[1,-2]}" -a words
+  local -a found given line
+  local at
+  line=("${(z)LBUFFER}")
+  for at in {1..$#line}; do
+    case $line[at] in
+      --state-dir) given=(--state-dir "${(Q)line[at+1]/#\\~/$HOME}") ;;
+      --state-dir=*) given=(--state-dir "${(Q)${line[at]#*=}/#\\~/$HOME}") ;;
+    esac
+  done
+  found=("${(@f)$(clawtop completion --list ${@[-1]} --no-gateway $given 2>/dev/null)}")
+  compadd "${@[1,-2]}" -a found
 }
+"""
+
+_FISH_END = """
+# the words of a kind, of the state directory that the line names
+function _clawtop_list
+  set -l given
+  set -l previous
+  for word in (commandline -opc)
+    if test "$previous" = --state-dir
+      set given --state-dir (string replace -r '^~' $HOME -- $word)
+    else if string match -q -- '--state-dir=*' $word
+      set given --state-dir (string replace -r '^~' $HOME -- (string replace -- '--state-dir=' '' $word))
+    end
+    set previous $word
+  end
+  clawtop completion --list $argv[1] --no-gateway $given 2>/dev/null
+end
 """
 
 KINDS = tuple(dict.fromkeys(WORDS.values()))
@@ -134,6 +178,8 @@ def script(shell: str) -> str:
             elif action.metavar == "D":
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
     text = shtab.complete(parser, shell=shell)
+    if shell == "fish":
+        return text.rstrip("\n") + "\n" + _FISH_END
     return _with_end(text, *_ENDS[shell]) if shell in _ENDS else text
 
 
@@ -148,7 +194,7 @@ def _words_when_asked(kind: str) -> Any:
     """shtab's completion by the words of a command; its own for zsh would run each such command when it is loaded."""
     import shtab
 
-    by_command: Any = shtab.cmd(f"clawtop completion --list {kind} --no-gateway 2>/dev/null")
+    by_command: Any = shtab.cmd(f"_clawtop_list {kind}")
     preambles = {**by_command["preamble"], "zsh": _ZSH_WORDS}
     return {**by_command, "zsh": f"_clawtop_words {kind}", "preamble": preambles}
 

@@ -178,7 +178,7 @@ def test_a_completion_names_every_verb_and_asks_for_ids(shell: str) -> None:
     text = script(shell)
     assert all(item.verb in text for item in verbs() if item.verb)
     for kind in ("profiles", "sessions", "providers"):
-        assert re.search(rf"(--list|_clawtop_words) {kind}\b", text)
+        assert re.search(rf"_clawtop_(list|words) {kind}\b", text)
 
 
 @pytest.mark.parametrize(("shell", "check"), [("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])])
@@ -210,8 +210,11 @@ def test_a_shell_completes_verbs_and_ids_at_its_prompt(how: str, tmp_path: Path)
     if shutil.which(argv[0]) is None:
         pytest.skip(f"there is no {argv[0]} here")
     state = make_state_dir(tmp_path, "B")
-    for name in ("bin", "scripts"):
+    for name in ("bin", "scripts", "elsewhere"):
         (tmp_path / name).mkdir()
+    elsewhere = make_state_dir(tmp_path / "elsewhere", "B")
+    for path in elsewhere.rglob("*.json"):
+        path.write_text(path.read_text().replace("fakeai:", "otherai:"))
     command = tmp_path / "bin" / "clawtop"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m clawtop "$@"\n')
     command.chmod(0o755)
@@ -234,6 +237,8 @@ def test_a_shell_completes_verbs_and_ids_at_its_prompt(how: str, tmp_path: Path)
         terminal.wait_for("clawtop clear fakeai:two", 60)
         terminal.send("--rea\t")
         terminal.wait_for("clawtop clear fakeai:two --reason", 60)
+        terminal.send("x\x15clawtop --state-dir ~/elsewhere/.openclaw clear otherai:tw\t")
+        terminal.wait_for("clear otherai:two", 60)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -157,7 +157,7 @@ INCIDENTS: dict[str, tuple[str, Snapshot]] = {
             locks=(replace(LOCKS[4], verdict=Verdict(VerdictKind.UNKNOWN, ("other-namespace",))),),
         ),
     ),
-    "gateway-restarting": ("SILENT", RESTARTING),
+    "gateway-restarting": ("STARTING", RESTARTING),
     "cleared-after-402": ("OUT", CLEARED_AFTER_402),
     "cron-hung": ("HUNG", CRON_HUNG),
     "local-run": ("OK", LOCAL_RUN),
