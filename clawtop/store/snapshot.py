@@ -18,7 +18,7 @@ from clawtop.clock import Clock
 from clawtop.core.generations import is_version, semantics_of
 from clawtop.core.health.causes import NOT_LOOKED_AT
 from clawtop.core.locks.leaks import with_leak
-from clawtop.core.locks.staleness import NamespaceEvidence
+from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid
 from clawtop.core.model import (
     AgentInfo,
     AuthStore,
@@ -26,6 +26,7 @@ from clawtop.core.model import (
     Gateway,
     GatewayState,
     Lock,
+    LockFile,
     Problem,
     ProcessEvidence,
     ProviderKeys,
@@ -34,7 +35,7 @@ from clawtop.core.model import (
     Snapshot,
     VerdictKind,
 )
-from clawtop.core.session.activity import NOT_LOOKED, CommandLine
+from clawtop.core.session.activity import NOT_LOOKED, START_SLACK_MS, CommandLine
 from clawtop.core.session.backend_runs import process_witnesses
 from clawtop.core.session.openclaw_runs import heard_sessions
 from clawtop.crash import unexpected
@@ -405,9 +406,7 @@ class SnapshotReader:
             places = process_places(self._processes, self._uid)
             doors = tuple(judge(file, here) for file in gateway_locks(layout, places).own)
         gateway = self._served(self._gateway(doors, layout, config, judge, warnings))
-        others = (judge(file, here) for file in found.others)
-        pids = {lock.pid for lock in others if lock.pid is not None and lock.verdict.kind is not VerdictKind.STALE}
-        gateway = replace(gateway, others=tuple(sorted(pids)))
+        gateway = replace(gateway, others=self._others_of(found.others))
         if self._at is None and not layout.is_copy and not self._obstacles:
             gateway = replace(gateway, memory_kill=self._memory_kills.look(gateway))
         files = self._lock_files.read_all(agents, layout, warnings)
@@ -422,6 +421,18 @@ class SnapshotReader:
                 )
         locks = tuple(with_leak(lock, gateway, config.lock_limits, layout.storage) for lock in locks)
         return gateway, self._locks.kept((lock.file.path, lock) for lock in locks)
+
+    def _others_of(self, locks: Iterable[LockFile]) -> tuple[int, ...]:
+        """The pids that gateway locks of other configurations name and that may still be theirs."""
+        pids: set[int] = set()
+        for lock in locks:
+            pid = owner_pid(lock)
+            seen = self._processes.look(pid) if pid is not None else None
+            if seen is None or seen.alive is False:
+                continue
+            if seen.started_at is None or seen.started_at <= lock.mtime + START_SLACK_MS:
+                pids.add(seen.pid)
+        return tuple(sorted(pids))
 
     def _gateway(
         self,

@@ -24,7 +24,9 @@ KEYS: dict[str, set[str]] = {
         "counting", "locks", "holders", "lanes", "warnings", "health", "next", "usable_again_at",
         "asks_again", "behaves_as", "blocked", "log",
     },
-    "gateway": {"state", "pid", "port", "how", "serving", "distrust", "silent_since", "usage", "backends"},
+    "gateway": {
+        "state", "pid", "port", "how", "serving", "distrust", "silent_since", "usage", "backends", "memory_kill",
+    },
     "health": {
         "level", "badge", "text", "causes", "turns", "unanswered", "silent_by_design", "cannot_be_told",
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,8 +86,10 @@ def test_the_other_gateways_are_those_whose_locks_are_not_stale(layout: Layout) 
     locks.mkdir(parents=True)
     layout.state_dir.mkdir(parents=True)
 
-    def others(name: str, pid: int, **more: object) -> tuple[int, ...]:
-        (locks / name).write_text(json.dumps({"pid": pid, "configPath": "/other/openclaw.json", **more}))
+    def others(name: str, pid: int, age_s: float = 0.0, config: str = "/other/openclaw.json") -> tuple[int, ...]:
+        (locks / name).write_text(json.dumps({"pid": pid, "configPath": config}))
+        written_at = (locks / name).stat().st_mtime - age_s
+        os.utime(locks / name, (written_at, written_at))
         reader = SnapshotReader(
             state_dir=layout.state_dir,
             env={"TMPDIR": str(locks.parent)},
@@ -101,9 +104,10 @@ def test_the_other_gateways_are_those_whose_locks_are_not_stale(layout: Layout) 
 
     assert others("gateway.0badc0de.lock", os.getpid()) == (os.getpid(),)
     assert others("gateway.0badc0de.lock", 2**22 - 7) == (), "it is gone"
-    assert others("gateway.0badc0de.lock", os.getpid(), startTime=1) == (), "its pid came round again"
-    ours = {"configPath": str(layout.config_path)}
-    assert others("gateway.0badc0de.lock", os.getpid(), **ours) == ()
+    with subprocess.Popen(["sleep", "600"]) as younger:
+        assert others("gateway.0badc0de.lock", younger.pid, age_s=3_600.0) == (), "its pid came round again"
+        younger.kill()
+    assert others("gateway.0badc0de.lock", os.getpid(), config=str(layout.config_path)) == ()
 
 
 def test_a_configured_name_with_a_date_rolls(layout: Layout, tmp_path: Path) -> None:
