@@ -24,7 +24,7 @@ from clawtop.core.operations.target import profiles_named, profiles_of
 from clawtop.errors import RefusedError
 from clawtop.store.sessions import tables
 from clawtop.store.snapshot import SnapshotReader
-from clawtop.store.sqlite.database import COMPANIONS, Database
+from clawtop.store.sqlite.database import COMPANIONS, Database, no_readers
 from clawtop.store.sqlite.schema import DatabaseRole
 from tests.cli.test_argument_paths import directory, endless, fifo
 from tests.support.databases import Other, agent_database, other, run, state_database
@@ -291,6 +291,20 @@ def test_a_log_that_is_lost_leaves_what_was_checkpointed(sample: Sample) -> None
     snapshot = sample.reader().read()
     assert snapshot.warnings == ()
     assert {session.status for session in snapshot.sessions} == {"done"}
+
+
+def test_a_commit_between_two_connections_changes_the_version(sample: Sample) -> None:
+    path = state_database(sample.state_dir)
+    with other(path) as gateway:
+        database = Database(path, DatabaseRole.GLOBAL, SystemClock())
+        database.identity()
+        before = database.version()
+        assert database.version() == before
+        with no_readers(os.path.realpath(path)):
+            gateway.run("UPDATE config_machine_state SET updated_at_ms = updated_at_ms + 1")
+        database.identity()  # somebody else of this process reads it first
+        assert database.version() != before
+        database.close()
 
 
 def test_a_commit_of_another_process_is_seen_at_the_next_look(sample: Sample) -> None:

@@ -147,6 +147,8 @@ class Database:
         Stamps do not tell when it commits: what it writes is in the log before it counts.
         """
         self._opened: DatabaseFiles | None = None
+        self._times_opened = 0
+        """Part of the version: every connection counts what others commit from the same number on."""
         self._identity: DatabaseIdentity | None = None
         self._columns: dict[str, frozenset[str]] = {}
         self._deadline = 0.0
@@ -165,7 +167,7 @@ class Database:
                 places = _place(_stat(self._name)), _place(_stat(self._log_name))
                 if self._opened is not None and places == self._opened.places:
                     with suppress(sqlite3.Error):
-                        return (places, self._data_version(self._connection))
+                        return (places, self._times_opened, self._data_version(self._connection))
             files = files_of(self._name)
             if self._connection is None or not self._is_current(files):
                 return files
@@ -240,6 +242,7 @@ class Database:
         self.close()
         self._check_file(files)
         self._opened = files
+        self._times_opened += 1
         try:
             self._connection = self._connected(files)
             self._identity = self._identified()
