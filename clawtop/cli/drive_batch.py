@@ -49,6 +49,7 @@ class Batch:
     answered: int = 0
     failed: int = 0
     not_begun: int = 0
+    unpriced: set[str] = field(default_factory=set)
     _starts: asyncio.Lock = field(default_factory=asyncio.Lock)
     _next_start: float = 0.0
 
@@ -82,7 +83,10 @@ class Batch:
             run.cancel()
             await run.ended()
             raise
-        self.spent_usd += answer.cost.get("total", 0.0)
+        cost = answer.cost.get("total", 0.0)
+        if not cost and answer.usage.total:
+            self.unpriced.add(str(answer.model))
+        self.spent_usd += cost
         self.spent_tokens += answer.usage.total
         self._ended(item, stop_exit(answer), answer_facts(answer), ok=True)
 
@@ -145,6 +149,9 @@ async def _run(args: argparse.Namespace, items: list[Item], resumed: int, signal
     if batch.spent_usd:
         words.append(f"{batch.spent_usd:.4f} USD")
     print(f"clawtop: {', '.join(words)}, {batch.spent_tokens} tokens", file=sys.stderr)
+    if args.budget is not None and batch.unpriced:
+        models = ", ".join(safe(name, 80) for name in sorted(batch.unpriced))
+        print(f"clawtop: no price is configured for {models}: its turns do not count against --budget", file=sys.stderr)
     return batch.code or (5 if batch.not_begun else 0)
 
 

@@ -198,7 +198,8 @@ class TextOutput(TurnOutput):
         elif isinstance(item, ReplyDiscarded):
             self._add(self._words.rest())
             self._pieces.clear()
-            print("\nclawtop: discard the text shown so far; the next attempt starts over", file=sys.stderr)
+            words = "\nclawtop: discard the text shown so far" if self._streams else "clawtop: the reply broke off"
+            print(f"{words}; the next attempt starts over", file=sys.stderr)
 
     def _count(self, profile: str, until: int) -> None:
         """For whom is waited and how long still: on a terminal in one line that counts, elsewhere now and then."""

@@ -148,7 +148,8 @@ def test_a_reply_that_begins_anew_says_so(served: ServedWorld) -> None:
     for profile in ("coral:clawdia", "coral:larry"):
         served.provider.queue(served.world.keys[profile], BreakStream("overloaded_error", "Overloaded"))
     done = served.drive("--session", LIGHTHOUSE.key)
-    assert "discard the text shown so far; the next attempt starts over" in done.stderr
+    assert "clawtop: the reply broke off; the next attempt starts over\n" in done.stderr
+    assert "discard" not in done.stderr, "nothing of it was shown"
     assert done.stdout.endswith("Snip snap, all claws present.\n")
     lines = typed(served.drive("--session", LIGHTHOUSE.key, "--json"))
     assert [line["type"] for line in lines if line["type"] == "answer"] == ["answer"]
@@ -337,6 +338,14 @@ def test_a_bad_batch_sends_nothing(served: ServedWorld, tmp_path: Path, text: st
     assert done.returncode == 64
     assert words in done.stderr
     assert served.provider.requests == []
+
+
+def test_a_budget_that_cannot_count_says_so(served: ServedWorld, tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"session": "a", "message": "x"}\n')
+    done = served.drive("--batch", str(source), "--new", "--budget", "0.01", message=None)
+    assert done.returncode == 0
+    assert f"no price is configured for {PRIMARY}: its turns do not count against --budget" in done.stderr
 
 
 def test_a_batch_with_a_message_besides_sends_nothing(served: ServedWorld, tmp_path: Path) -> None:

@@ -434,7 +434,7 @@ class _Limits:
         }[phase]
         return ProviderError(
             ErrorKind.TIMEOUT,
-            f"{phase} timeout after {seconds:g} s",
+            f"{phase} timeout after {_seconds_words(seconds)} s",
             provider=self._provider,
             code="ETIMEDOUT",
             phase=phase,
@@ -446,6 +446,13 @@ class _Limits:
     def _sooner(self, deadline: float | None) -> float | None:
         ends = [end for end in (deadline, self._end) if end is not None]
         return min(ends) if ends else None
+
+
+def _seconds_words(seconds: float | None) -> str:
+    """A limit for people: what is left of a turn has no more digits than somebody would set."""
+    if seconds is None:
+        return "?"
+    return f"{round(seconds, 2) if seconds > 1 else seconds:g}"
 
 
 class _BoundedWait:
