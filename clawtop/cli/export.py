@@ -1,4 +1,7 @@
-"""`clawtop export`: metrics for Prometheus, over HTTP or as a text file; alert rules; a Grafana dashboard."""
+"""`clawtop export`: metrics for Prometheus, over HTTP or as a text file; alert rules; a Grafana dashboard.
+
+While it runs, the operator's `on_notice` command is told of what a dashboard would give notice of.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,16 @@ from clawtop.clock import Clock, SystemClock
 from clawtop.errors import ClawtopError, UsageError
 
 if TYPE_CHECKING:
+    from clawtop.cli.alarm import Alarm
     from clawtop.core.model import Snapshot
     from clawtop.export.exposition import Exporter
 
 DEFAULT_PORT = 9477
 TEXTFILE_SECONDS = 15.0
 """How often the file is written when nothing changes; otherwise its ages and countdowns would not advance."""
+
+ALARM_SECONDS = 2.0
+"""How often the state is compared with the one before, where an `on_notice` command wants to know."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,13 +108,17 @@ def write_textfile(path: Path, content: bytes) -> None:
 
 
 async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, address: str, port: int) -> int:
+    from clawtop.cli.alarm import alarm_of
     from clawtop.cli.common import live_feed
 
+    alarm = alarm_of(args)
+    latest: list[Snapshot] = []
     changed = asyncio.Event()
     _reader, feed = live_feed(args, clock, seen=exporter.seen)
 
     def deliver(snapshot: Snapshot) -> None:
         exporter.take(snapshot, _spooled(snapshot))
+        latest[:] = [snapshot]
         changed.set()
 
     def failed(_error: ClawtopError) -> None:
@@ -123,6 +134,12 @@ async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, ad
                 async with clock.timeout(TEXTFILE_SECONDS - 1.0):
                     await changed.wait()
 
+    async def watch(alarm: Alarm) -> None:
+        while True:  # time alone, too, makes a notice: something is blocked for long
+            if latest:
+                await asyncio.to_thread(alarm.look, latest[0], clock.now_ms())
+            await clock.sleep(ALARM_SECONDS)
+
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         threads.on_signal(number, stop.set)
@@ -132,6 +149,8 @@ async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, ad
     work = [asyncio.create_task(feed.run(deliver, failed)), asyncio.create_task(stop.wait())]
     if args.textfile is not None:
         work.append(asyncio.create_task(write()))
+    if alarm is not None:
+        work.append(asyncio.create_task(watch(alarm)))
     done, pending = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 from clawtop.errors import StateUnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from clawtop.cli.alarm import Alarm
     from clawtop.clock import Clock
     from clawtop.core.health.judgement import Health
-    from clawtop.core.incident.notices import NoticeState
     from clawtop.core.model import Snapshot
     from clawtop.store.snapshot import SnapshotReader
 
@@ -105,16 +103,15 @@ def _texts(snapshot: Snapshot, health: Health, reader: SnapshotReader) -> dict[t
 
 
 def _watch(args: argparse.Namespace) -> int:
-    from clawtop.cli.common import notice_hook, open_incident_reader
+    from clawtop.cli.alarm import alarm_of
+    from clawtop.cli.common import open_incident_reader
     from clawtop.clock import SystemClock
 
     clock = SystemClock()
-    tell = notice_hook(args)
-    alarm = None if tell is None else _Alarm(tell, args.settings["limits.blocked_minutes"])
-    return _follow(open_incident_reader(args, clock), clock, args, alarm)
+    return _follow(open_incident_reader(args, clock), clock, args, alarm_of(args))
 
 
-def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace, alarm: _Alarm | None = None) -> int:
+def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace, alarm: Alarm | None = None) -> int:
     from clawtop.core.diff import same_content
 
     before: Snapshot | None = None
@@ -126,23 +123,3 @@ def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace, alar
         if alarm is not None:
             alarm.look(after, clock.now_ms())
         clock.pause(WATCH_SECONDS)
-
-
-class _Alarm:
-    """Gives notices without a dashboard; keeps the state that it saw last."""
-
-    def __init__(self, tell: Callable[[str], None], blocked_minutes: float) -> None:
-        self._tell = tell
-        self._blocked_ms = round(blocked_minutes * 60_000)
-        self._before: NoticeState | None = None
-
-    def look(self, snapshot: Snapshot, now: int) -> None:
-        """Compare with the last look; `now` in ms since the epoch."""
-        from clawtop.core.health.judgement import judge
-        from clawtop.core.incident.notices import notice_state, notices
-
-        after = notice_state(snapshot, now, judge(snapshot, now))
-        told = notices(self._before, after, self._blocked_ms)
-        self._before = after
-        if told:
-            self._tell(" · ".join(told))

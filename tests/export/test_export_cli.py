@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -18,8 +20,10 @@ from pathlib import Path
 import pytest
 
 from clawtop.cli.export import write_textfile
+from clawtop.clock import SystemClock
 from clawtop.errors import OperationFailedError
 from tests.support.big_state import make
+from tests.support.stores import make_state_dir
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +154,31 @@ def test_a_pipe_or_a_device_is_never_replaced_by_the_file(tmp_path: Path) -> Non
         write_textfile(pipe, b"after\n")
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_an_outage_reaches_the_command_while_metrics_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every account goes out and comes back, as often as it takes until the command has spoken of an outage."""
+    state = make_state_dir(tmp_path, "B")
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    monkeypatch.setenv("CLAWTOP_ON_NOTICE", f"sh -c 'echo \"$0\" > {told}'")
+    path = state / "agents/main/agent/auth-state.json"
+    usable = json.loads(path.read_text()) | {"usageStats": {}}
+    far = SystemClock().now_ms() + 3_600_000
+    names = ("fakeai:one", "fakeai:two", "fakeai:three", "backupai:default")
+    out = usable | {"usageStats": {name: {"disabledUntil": far, "disabledReason": "billing"} for name in names}}
+    heard = ""
+    reader = os.open(told, os.O_RDWR)  # never at its end
+    try:
+        with _running("--listen", "127.0.0.1:0", "--no-gateway", "--state-dir", str(state)):
+            for stats in itertools.islice(itertools.cycle((usable, out)), 20):
+                path.write_text(json.dumps(stats))
+                if select.select([reader], [], [], 5.0)[0]:
+                    heard += os.read(reader, 4096).decode()
+                if "nothing is usable for any agent" in heard:
+                    break
+    finally:
+        os.close(reader)
+    assert "nothing is usable for any agent" in heard
