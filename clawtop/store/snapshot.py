@@ -406,7 +406,8 @@ class SnapshotReader:
             places = process_places(self._processes, self._uid)
             doors = tuple(judge(file, here) for file in gateway_locks(layout, places).own)
         gateway = self._served(self._gateway(doors, layout, config, judge, warnings))
-        gateway = replace(gateway, others=self._others_of(found.others))
+        if gateway.state is GatewayState.LIVE and gateway.pid is not None and config.log_file is None:
+            gateway = replace(gateway, others=_others(found.others, judge))  # who may write the same log
         if self._at is None and not layout.is_copy and not self._obstacles:
             gateway = replace(gateway, memory_kill=self._memory_kills.look(gateway))
         files = self._lock_files.read_all(agents, layout, warnings)
@@ -421,18 +422,6 @@ class SnapshotReader:
                 )
         locks = tuple(with_leak(lock, gateway, config.lock_limits, layout.storage) for lock in locks)
         return gateway, self._locks.kept((lock.file.path, lock) for lock in locks)
-
-    def _others_of(self, locks: Iterable[LockFile]) -> tuple[int, ...]:
-        """The pids that gateway locks of other configurations name and that may still be theirs."""
-        pids: set[int] = set()
-        for lock in locks:
-            pid = owner_pid(lock)
-            seen = self._processes.look(pid) if pid is not None else None
-            if seen is None or seen.alive is False:
-                continue
-            if seen.started_at is None or seen.started_at <= lock.mtime + START_SLACK_MS:
-                pids.add(seen.pid)
-        return tuple(sorted(pids))
 
     def _gateway(
         self,
@@ -533,6 +522,21 @@ class SnapshotReader:
         files = self._sessions.growing_files() if self._sessions is not None else []
         files = [*files, config.log_file] if config.log_file is not None else files
         return self._last("life", "files that grow", lambda: self._life.shows(files), False, [])
+
+
+def _others(locks: Iterable[LockFile], judge: LockJudge) -> tuple[int, ...]:
+    """The pids that gateway locks of other configurations name and that may still be theirs."""
+    owners = ((lock, judge.owner(pid)) for lock in locks if (pid := owner_pid(lock)) is not None)
+    return tuple(
+        sorted(
+            {
+                owner.pid
+                for lock, owner in owners
+                if owner.alive is not False
+                and (owner.started_at is None or owner.started_at <= lock.mtime + START_SLACK_MS)
+            }
+        )
+    )
 
 
 def _assumed(layout: Layout) -> tuple[Problem, ...]:

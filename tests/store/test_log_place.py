@@ -86,10 +86,15 @@ def test_the_other_gateways_are_those_whose_locks_are_not_stale(layout: Layout) 
     locks.mkdir(parents=True)
     layout.state_dir.mkdir(parents=True)
 
-    def others(name: str, pid: int, age_s: float = 0.0, config: str = "/other/openclaw.json") -> tuple[int, ...]:
-        (locks / name).write_text(json.dumps({"pid": pid, "configPath": config}))
-        written_at = (locks / name).stat().st_mtime - age_s
-        os.utime(locks / name, (written_at, written_at))
+    ours = {"pid": os.getpid(), "configPath": str(layout.config_path)}
+    ticks = SystemProcesses().look(os.getpid()).start_ticks
+    (locks / "gateway.00000000.lock").write_text(json.dumps({**ours, "startTime": ticks}))
+
+    def others(pid: int, age_s: float = 0.0, config: str = "/other/openclaw.json") -> tuple[int, ...]:
+        path = locks / "gateway.0badc0de.lock"
+        path.write_text(json.dumps({"pid": pid, "configPath": config}))
+        written_at = path.stat().st_mtime - age_s
+        os.utime(path, (written_at, written_at))
         reader = SnapshotReader(
             state_dir=layout.state_dir,
             env={"TMPDIR": str(locks.parent)},
@@ -98,16 +103,16 @@ def test_the_other_gateways_are_those_whose_locks_are_not_stale(layout: Layout) 
             processes=SystemProcesses(),
             port_probe=None,
         )
-        found = reader.read().gateway.others
-        (locks / name).unlink()
-        return found
+        gateway = reader.read().gateway
+        assert gateway.pid == os.getpid()
+        return tuple(pid for pid in gateway.others if pid in {younger.pid, 2**22 - 7})
 
-    assert others("gateway.0badc0de.lock", os.getpid()) == (os.getpid(),)
-    assert others("gateway.0badc0de.lock", 2**22 - 7) == (), "it is gone"
     with subprocess.Popen(["sleep", "600"]) as younger:
-        assert others("gateway.0badc0de.lock", younger.pid, age_s=3_600.0) == (), "its pid came round again"
+        assert others(younger.pid) == (younger.pid,)
+        assert others(2**22 - 7) == (), "it is gone"
+        assert others(younger.pid, age_s=3_600.0) == (), "its pid came round again"
+        assert others(younger.pid, config=str(layout.config_path)) == ()
         younger.kill()
-    assert others("gateway.0badc0de.lock", os.getpid(), config=str(layout.config_path)) == ()
 
 
 def test_a_configured_name_with_a_date_rolls(layout: Layout, tmp_path: Path) -> None:
