@@ -98,10 +98,10 @@ def test_the_dashboard_outlives_what_breaks_in_it(name: str, state_dir: Path, tm
         flag.touch()
         os.utime(state_dir / "agents" / "main" / "agent" / "auth-state.json")
         terminal.send("j")  # something must be drawn
-        terminal.wait_for(lambda _: bool(list(reports.iterdir())), 20)
+        terminal.wait_for(lambda _: bool(list(reports.iterdir())))
         flag.unlink()
         cool_down(state_dir)
-        terminal.wait_for("cooling", 30)
+        terminal.wait_for("cooling")
         terminal.send("q")
         assert terminal.exit_code() == 0
         assert LEAVE_ALTERNATE in terminal.raw
