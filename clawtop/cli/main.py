@@ -162,6 +162,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         _refuse(parser, args.verb, unknown)
     _refuse_other_hosts(parser, args)
+    _refuse_options_of_the_dashboard(parser, args)
     return args
 
 
@@ -173,6 +174,20 @@ def _refuse_other_hosts(parser: argparse.ArgumentParser, args: argparse.Namespac
         parser.error(
             f"{option} is for the dashboard and for clawtop fleet; clawtop {args.verb} works on the machine it runs on"
         )
+
+
+OPEN_A_DASHBOARD = frozenset({"demo", "fleet", "replay"})
+"""Verbs that take the dashboard's options before them."""
+
+
+def _refuse_options_of_the_dashboard(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """A verb without a dashboard would ignore them: `clawtop --read-only clear` must not clear."""
+    if args.verb is None or args.verb in OPEN_A_DASHBOARD:
+        return
+    group = next(one for one in parser._action_groups if one.title == "dashboard")
+    for action in group._group_actions:
+        if getattr(args, action.dest) != parser.get_default(action.dest):
+            parser.error(f"{action.option_strings[0]} is for the dashboard; clawtop {args.verb} has no such option")
 
 
 def _refuse(parser: argparse.ArgumentParser, verb: str | None, unknown: Sequence[str]) -> NoReturn:

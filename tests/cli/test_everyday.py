@@ -288,6 +288,15 @@ def test_a_mistyped_word_names_the_nearest(argv: list[str], words: str, capsys: 
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", [["--read-only"], ["--view", "tree"], ["--bell"], ["--blocked-minutes", "7"]])
+@pytest.mark.parametrize("verb", [["clear", "a:b", "--yes"], ["drive", "--session", "x"], ["status"]])
+def test_an_option_of_the_dashboard_is_refused_by_a_verb_that_would_ignore_it(
+    verb: list[str], option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*option, *verb]) == 64
+    assert f"{option[0]} is for the dashboard; clawtop {verb[0]} has no such option" in capsys.readouterr().err
+
+
 def test_the_advice_to_name_a_registry_is_a_command_that_works(file: Path) -> None:
     found = re.search(r"clawtop (config [^\"]*registry[^\"]*)\"", Path(opening.__file__).read_text())
     assert found is not None
