@@ -37,7 +37,7 @@ from clawtop.core.session.admission import (
 from clawtop.errors import RefusedError
 from clawtop.store import door
 from clawtop.store.disk import disk
-from clawtop.store.own import holder_record, step_lock
+from clawtop.store.own import holder_record
 from clawtop.text import safe
 
 SHARDS = 64
@@ -98,9 +98,7 @@ class Presence:
             for path in (directory.parent, directory, processes, directory / "locks", _steps(directory)):
                 door.own_directory(path)
             _bury_files(processes)
-            lock = filelock.FileLock(
-                processes / f"{member}.lock", mode=0o600, thread_local=False, fallback_to_soft=False
-            )
+            lock = _file_lock(processes / f"{member}.lock")
             lock.acquire(timeout=1, poll_interval=0.001)
         except door.NotAllowedError as error:
             raise RefusedError(f"{safe(error.filename)} {error.strerror}", unchanged="no session was touched") from None
@@ -178,10 +176,14 @@ def _cannot_coordinate(directory: Path, error: OSError | NotImplementedError) ->
 
 
 def _steps(directory: Path) -> Path:
-    """Where the locks of the steps are: two levels below the records, where no rename of a record is waited for by one
-    who makes a lock's file or its directory.
+    """Where the locks of the steps are: two levels below the records. filelock calls mkdir for a lock's directory at
+    each attempt, which locks the parent directory: next to the records it would wait for every rename of a record.
     """
     return directory / "locks" / "steps"
+
+
+def _file_lock(path: Path) -> filelock.BaseFileLock:
+    return filelock.FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
 
 
 # --- waking ------------------------------------------------------------------------------------------------------
@@ -250,7 +252,7 @@ class HolderRecords:
     def __init__(self, presence: Presence) -> None:
         self.presence = presence
         self.directory = presence.directory
-        self._steps = _steps(presence.directory)
+        self._locks: dict[str, filelock.BaseFileLock] = {}
         self._read: dict[str, tuple[bytes, Admission]] = {}
         self._places: dict[str, tuple[str, str]] = {}
 
@@ -316,14 +318,19 @@ class HolderRecords:
 
     @contextlib.contextmanager
     def _exclusive(self, key: str) -> Iterator[bool]:
-        lock = step_lock.taken(self._steps / f"{int(key[:8], 16) % SHARDS:02d}.lock")
+        name = f"{int(key[:8], 16) % SHARDS:02d}.lock"
+        lock = self._locks.get(name)
         if lock is None:
+            lock = self._locks[name] = _file_lock(_steps(self.directory) / name)
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
             yield False
             return
         try:
             yield True
         finally:
-            os.close(lock)
+            lock.release()
 
     def _load(self, session_file: str) -> Admission:
         try:
