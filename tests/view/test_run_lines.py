@@ -110,7 +110,8 @@ def test_whom_it_waits_for() -> None:
     assert "‖ OpenClaw is working in it: lock of pid 5" in shown(run, session=busy)
 
 
-def test_a_secret_is_masked_even_while_only_a_part_of_it_is_there() -> None:
+def test_a_secret_is_masked_even_while_only_a_part_of_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clawtop.text._known_secrets", ())  # words that begin like one are held back
     run = log(replace(SUBJECT, message="my key is sk-abcdefghijklmnop"))
     run.said("your key is sk-abc")
     assert "sk-abc" not in shown(run)
