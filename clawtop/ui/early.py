@@ -13,12 +13,13 @@ import sys
 import termios
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from clawtop.text import cells, clusters
 from clawtop.ui.colours import Depth, depth_of, is_drawn_exactly, looks_of_paint
 from clawtop.ui.palettes import BY_NAME, choose, surfaces, tone_paints
-from clawtop.ui.pen import UNKNOWN, Looks, Pen, looks_on
+from clawtop.ui.pen import PLAIN, UNKNOWN, Looks, Pen, looks_on
 from clawtop.ui.terminal_file import TerminalOutput, screen_file
 from clawtop.view.line import Line, Tone, ascii_only, fitted
 from clawtop.view.overview import Stretch, Surface
@@ -118,13 +119,13 @@ class EarlyScreen:
     def draw(self, frame: Sequence[Sequence[Stretch]], size: tuple[int, int]) -> None:
         """Write what changed since the frame before."""
         known = dict(zip(self._drawn, self._rows, strict=True)) if size == self._size else {}
-        before = self._drawn if known else []
         drawn = [tuple(stretches) for stretches in frame]
         rows = [known.get(stretches) or self._painter.row(stretches) for stretches in drawn]
+        blank = CellRow([UNKNOWN] * size[0], [PLAIN] * size[0])
         pen = Pen()
-        for y, row in enumerate(rows):
-            if before[y : y + 1] != [drawn[y]]:
-                pen.write(0, y, row.glyphs, row.looks)
+        before = chain(self._rows if known else (), repeat(blank))
+        for y, (row, old) in enumerate(zip(rows, before, strict=False)):
+            pen.write_changes(0, y, old, row)
         self._size, self._drawn, self._rows = size, drawn, rows
         self._write(pen.text)
 

@@ -1,8 +1,7 @@
 """Writes only cells that differ from what the terminal shows, in as few bytes as possible.
 
 Textual writes each region that a widget calls dirty, every piece of it with its whole style; over a slow line that is
-most of the wait. A change within a word rewrites the whole word, so that screen readers and programs that watch a
-terminal see "×11" and not the last digit.
+most of the wait.
 """
 
 from __future__ import annotations
@@ -18,9 +17,6 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.strip import Strip
 
 from clawtop.ui.pen import DEFAULT_COLORS, PLAIN, UNKNOWN, Looks, Pen, looks_on
-
-GAP = 6
-"""Unchanged cells are written as well if a jump over them would take more bytes."""
 
 
 class Canvas:
@@ -82,8 +78,7 @@ class Canvas:
             raise ValueError(f"{end} cells in a line of {self._size[0]}")
         _break_up(old_glyphs, x)
         _break_up(old_glyphs, end)
-        for start, stop in _spans(old_glyphs[x:end], old_looks[x:end], glyphs, looks):
-            pen.write(x + start, y, glyphs[start:stop], looks[start:stop])
+        pen.write_changes(x, y, (old_glyphs[x:end], old_looks[x:end]), (glyphs, looks))
         old_glyphs[x:end] = glyphs
         old_looks[x:end] = looks
 
@@ -126,39 +121,6 @@ def _break_up(glyphs: list[str], place: int) -> None:
         while place < len(glyphs) and not glyphs[place]:
             place += 1
         glyphs[start:place] = [UNKNOWN] * (place - start)
-
-
-def _spans(
-    old_glyphs: list[str], old_looks: list[Looks], glyphs: list[str], looks: list[Looks]
-) -> Iterator[tuple[int, int]]:
-    """Where the two differ: whole words and blocks, and cells so near that a jump is not worth it."""
-    if old_glyphs[0] == UNKNOWN:  # as a rule all of it
-        yield 0, len(glyphs)
-        return
-    start = stop = -1
-    for place in range(len(glyphs)):
-        if old_glyphs[place] == glyphs[place] and old_looks[place] == looks[place]:
-            continue
-        if place < stop:
-            continue
-        left = place
-        while left > max(stop, 0) and _goes_on(old_glyphs, glyphs, left):
-            left -= 1
-        if start >= 0 and left - stop > GAP:
-            yield start, stop
-            start = left
-        elif start < 0:
-            start = left
-        stop = place + 1
-        while stop < len(glyphs) and _goes_on(old_glyphs, glyphs, stop):
-            stop += 1
-    if start >= 0:
-        yield start, stop
-
-
-def _goes_on(old_glyphs: list[str], glyphs: list[str], place: int) -> bool:
-    """Whether an old or new word or block continues across the cell left of `place`."""
-    return not (glyphs[place] and old_glyphs[place]) or " " not in (glyphs[place - 1], glyphs[place])
 
 
 class Painted(CompositorUpdate):

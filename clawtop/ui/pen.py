@@ -1,8 +1,12 @@
-"""Cells of a terminal, and the shortest bytes that write them. Knows no terminal library."""
+"""Cells of a terminal, and the shortest bytes that write them. Knows no terminal library.
+
+A change within a word rewrites the whole word, so that screen readers and programs that watch a terminal see "×11" and
+not the last digit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,6 +18,9 @@ DEFAULT_COLORS = ("39", "49")
 UNKNOWN = "\0"
 """Marks a cell for which it is unknown what the terminal shows."""
 
+GAP = 6
+"""Unchanged cells are written as well if a jump over them would take more bytes."""
+
 
 class Looks(NamedTuple):
     """The look of a cell, as SGR codes can express it."""
@@ -24,6 +31,8 @@ class Looks(NamedTuple):
 
 
 PLAIN = Looks()
+GlyphsAndLooks = tuple[Sequence[str], Sequence[Looks]]
+"""Of as many cells, one of each."""
 
 
 class Pen:
@@ -48,6 +57,13 @@ class Pen:
                 self._parts.append(text)
                 start = stop
 
+    def write_changes(self, x: int, y: int, old: GlyphsAndLooks, new: GlyphsAndLooks) -> None:
+        """Write those of the new cells that differ from as many old ones."""
+        if old != new:
+            glyphs, looks = new
+            for start, stop in _spans(*old, glyphs, looks):
+                self.write(x + start, y, glyphs[start:stop], looks[start:stop])
+
     def _look(self, wanted: Looks, *, blank: bool) -> None:
         codes, self._looks = changed_looks(self._looks, wanted, blank=blank)
         self._parts.append(codes)
@@ -58,6 +74,39 @@ class Pen:
         if self._looks != PLAIN:
             self._parts.append("\x1b[0m")
         return "".join(self._parts)
+
+
+def _spans(
+    old_glyphs: Sequence[str], old_looks: Sequence[Looks], glyphs: Sequence[str], looks: Sequence[Looks]
+) -> Iterator[tuple[int, int]]:
+    """Where the two differ: whole words and blocks, and cells so near that a jump is not worth it."""
+    if old_glyphs[0] == UNKNOWN:  # as a rule all of it
+        yield 0, len(glyphs)
+        return
+    start = stop = -1
+    for place in range(len(glyphs)):
+        if old_glyphs[place] == glyphs[place] and old_looks[place] == looks[place]:
+            continue
+        if place < stop:
+            continue
+        left = place
+        while left > max(stop, 0) and _goes_on(old_glyphs, glyphs, left):
+            left -= 1
+        if start >= 0 and left - stop > GAP:
+            yield start, stop
+            start = left
+        elif start < 0:
+            start = left
+        stop = place + 1
+        while stop < len(glyphs) and _goes_on(old_glyphs, glyphs, stop):
+            stop += 1
+    if start >= 0:
+        yield start, stop
+
+
+def _goes_on(old_glyphs: Sequence[str], glyphs: Sequence[str], place: int) -> bool:
+    """Whether an old or new word or block continues across the cell left of `place`."""
+    return not (glyphs[place] and old_glyphs[place]) or " " not in (glyphs[place - 1], glyphs[place])
 
 
 @lru_cache(maxsize=4_096)

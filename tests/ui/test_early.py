@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 
+import pyte
 import pytest
 from rich.color import ColorSystem
 from rich.console import Console
@@ -19,7 +20,7 @@ from textual.color import Color
 from clawtop.commands import Arming
 from clawtop.core.model import Snapshot
 from clawtop.ui.colours import Depth, depth_of, looks_of_paint
-from clawtop.ui.early import CellRow, Painter, early_screen
+from clawtop.ui.early import CellRow, EarlyScreen, Painter, early_screen
 from clawtop.ui.painting import Canvas, looks_of
 from clawtop.ui.palettes import PALETTES, THEMES, Paint
 from clawtop.view.columns import Env
@@ -28,6 +29,7 @@ from clawtop.view.line import text_of
 from clawtop.view.overview import FrameWishes, first_frame
 from clawtop.view.tour import Tour
 from tests.support.golden import assert_golden
+from tests.support.hostile import everywhere
 from tests.support.samples import copy, sample
 from tests.support.screens import make_app
 from tests.support.terminals import (
@@ -148,6 +150,37 @@ def test_before_sessions_are_read_nothing_is_said_of_them() -> None:
 )
 def test_where_it_would_look_otherwise_it_is_not_drawn(environment: dict[str, str], theme: str) -> None:
     assert early_screen(theme, environment, ascii_glyphs=False) is None
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize(
+    "snapshot", [INCIDENT, CALM, everywhere(INCIDENT, "漢{}".format)], ids=["incident", "calm", "wide glyphs"]
+)
+def test_the_whole_state_takes_few_bytes_after_the_accounts(
+    monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot, size: tuple[int, int]
+) -> None:
+    """Of the lines that change, only the words: and what stands there is what a frame on an empty screen shows."""
+    written: list[str] = []
+    monkeypatch.setattr(EarlyScreen, "_write", lambda _self, text: written.append(text))
+    env = Env(Facts(snapshot, NOW), NOW, UTC)
+    accounts, whole = (first_frame(env, *size, FrameWishes(), whole=whole) for whole in (False, True))
+    twice, once = (EarlyScreen(Painter("lobster", Depth.SOME)) for _ in range(2))
+    twice.draw(accounts, size)
+    twice.draw(whole, size)
+    once.draw(whole, size)
+    first, second, alone = written
+    assert shown(first + second, size) == shown(alone, size)
+    assert len(second) < 0.5 * len(alone), (len(first), len(second), len(alone))
+    twice.draw(whole, size)
+    assert written[-1] == ""
+
+
+def shown(text: str, size: tuple[int, int]) -> list[pyte.screens.Char]:
+    """Every cell as a terminal shows it: of a blank, the background."""
+    screen = pyte.Screen(*size)
+    pyte.Stream(screen).feed(text)
+    cells = (screen.buffer[y][x] for y in range(size[1]) for x in range(size[0]))
+    return [cell._replace(fg="default", bold=False) if cell.data == " " else cell for cell in cells]
 
 
 # --- the terminal ------------------------------------------------------------------------------------------------
