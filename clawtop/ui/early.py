@@ -139,6 +139,7 @@ class EarlyScreen:
 
     def _take(self) -> None:
         descriptor = 0
+        self._output = TerminalOutput(screen_file(), lambda: None)  # first: what is set after it is given back
         self.attributes = termios.tcgetattr(descriptor)
         changed = termios.tcgetattr(descriptor)
         changed[0] &= ~INPUT_FLAGS
@@ -147,7 +148,6 @@ class EarlyScreen:
         changed[6][termios.VSUSP] = NO_KEY  # Ctrl-Z: nothing can restore the terminal and switch it back yet
         termios.tcsetattr(descriptor, termios.TCSANOW, changed)
         signal.signal(signal.SIGWINCH, self._lose)
-        self._output = TerminalOutput(screen_file(), lambda: None)
 
     def _lose(self, *_: object) -> None:
         """The window changed: what it shows is unknown."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
+import termios
+from collections.abc import Callable, Iterator
 from datetime import UTC
+from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pyte
 import pytest
@@ -224,6 +227,28 @@ def test_a_signal_before_textual_is_there_gives_the_terminal_back(waiting: Termi
     waiting.process.send_signal(number)
     assert waiting.exit_code() == 128 + number
     assert given_back(waiting)
+
+
+def test_an_end_while_the_terminal_is_being_taken_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    main, side = os.openpty()
+    before = termios.tcgetattr(side)
+    with os.fdopen(side, "w", closefd=False) as file, monkeypatch.context() as patched:
+        patched.setattr("clawtop.ui.early.screen_file", lambda: file)
+        patched.setattr(signal, "signal", Mock(side_effect=KeyboardInterrupt))
+        for call in ("tcgetattr", "tcsetattr"):
+            patched.setattr(termios, call, partial(_of, getattr(termios, call), side))
+        screen = EarlyScreen(Painter("lobster", Depth.SOME))
+        with pytest.raises(KeyboardInterrupt):
+            screen.draw(first_frame(Env(Facts(CALM, NOW), NOW, UTC), 80, 24, FrameWishes()), (80, 24))
+        assert termios.tcgetattr(side) != before
+        screen.give_back()
+    assert termios.tcgetattr(side) == before
+    os.close(main)
+    os.close(side)
+
+
+def _of(call: Callable[..., object], descriptor: int, _standard_input: int, *more: object) -> object:
+    return call(descriptor, *more)
 
 
 def test_control_c_too_and_control_z_and_keys_show_nothing(waiting: Terminal) -> None:
