@@ -496,7 +496,8 @@ class SnapshotReader:
         snapshot = replace(snapshot, gateway=replace(gateway, backends=found))
         if not found:
             return snapshot
-        sessions = heard_sessions(snapshot, process_witnesses(found, snapshot.sessions))
+        complete = len(snapshot.agents) == len(layout.agents)
+        sessions = heard_sessions(snapshot, process_witnesses(found, snapshot.sessions, complete=complete))
         kept = self._worked.kept(((row.agent, row.key, row.file), row) for row in sessions)
         return replace(snapshot, sessions=kept)
 

@@ -52,7 +52,8 @@ def told(*sessions: Session, by: tuple[BackendProcess, ...]) -> dict[str, tuple[
         ((NAMELESS,), (IDLE, JUST_TOUCHED), {OTHER: (None, None)}),
         ((NAMELESS,), (IDLE, replace(JUST_TOUCHED, ended_at=NOW - 1)), {}),
         ((replace(NAMELESS, stays=True),), (IDLE, JUST_TOUCHED), {}),
-        ((replace(NAMED, key="agent:main:gone"),), (IDLE, session(OTHER, True)), {OTHER: (True, 70)}),
+        ((replace(NAMED, key="agent:main:gone"),), (IDLE, session(OTHER, True)), {OTHER: (None, None)}),
+        ((replace(NAMED, key=THIRD),), (IDLE, session(OTHER, True)), {}),
         ((), (IDLE,), {}),
     ],
     ids=[
@@ -67,6 +68,7 @@ def told(*sessions: Session, by: tuple[BackendProcess, ...]) -> dict[str, tuple[
         "and has ended since",
         "a waiting one throws no doubt",
         "its session is not listed",
+        "it works for another agent",
         "no process",
     ],
 )
@@ -76,6 +78,15 @@ def test_a_process_is_tied_to_the_session_that_it_must_be(
     expected: dict[str, tuple[bool | None, int | None]],
 ) -> None:
     assert told(*sessions, by=processes) == expected
+
+
+def test_a_nameless_process_is_nobodys_for_certain_while_other_agents_are_not_looked_at() -> None:
+    row = session(OURS, True)
+    assert process_witnesses((NAMELESS,), (row,))[OURS][0].pid == 71
+    (doubt,) = process_witnesses((NAMELESS,), (row,), complete=False)[OURS]
+    assert (doubt.running, doubt.pid) == (None, None)
+    assert process_witnesses((NAMED,), (row,), complete=False)[OURS][0].pid == 70
+    assert process_witnesses((replace(NAMELESS, stays=True),), (row,), complete=False) == {}
 
 
 LIVE = Gateway(GatewayState.LIVE, 7, started_at=NOW - 86_400_000)

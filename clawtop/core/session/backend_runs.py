@@ -1,8 +1,8 @@
 """Whose runs the processes below a gateway work on, as witnesses.
 
-A process that says which session it works in is certain. Another one belongs to the one session that may be running,
-if there is only one. Which of several it is stays open: nothing is stopped on a guess, and a session that may be its is
-unknown unless its runs have ended since.
+A process that says which session it works in is certain. A nameless one belongs to the one session that may be running,
+if there is only one and every session is known. Which of several it is stays open: nothing is stopped on a guess, and a
+session that may be its is unknown unless its runs have ended since.
 """
 
 from __future__ import annotations
@@ -17,28 +17,41 @@ TOUCHED_MS = 60_000
 
 
 def process_witnesses(
-    processes: Iterable[BackendProcess], sessions: Sequence[Session]
+    processes: Iterable[BackendProcess], sessions: Sequence[Session], *, complete: bool = True
 ) -> Mapping[str, tuple[Witness, ...]]:
-    """What the processes show about these sessions, by key. `sessions` are judged by every other witness."""
+    """What the processes show about these sessions, by key.
+
+    Args:
+        sessions: judged by every other witness.
+        complete: they are all that the gateway has; else those of some agents.
+    """
     told: dict[str, list[Witness]] = {}
-    nameless: list[BackendProcess] = []
+    unplaced: list[BackendProcess] = []
     keys = {session.key for session in sessions}
+    agents = {session.agent for session in sessions}
     for process in processes:
         if process.key in keys and process.key is not None:
             told.setdefault(process.key, []).append(_witness(process))
-        else:
-            nameless.append(process)
+        elif process.key is None or _agent_of(process.key) in {None, *agents}:
+            unplaced.append(process)
     open_ones = [session for session in sessions if session.active is not False and session.key not in told]
-    alike = Counter(process.backend for process in nameless)
-    for process in nameless:
+    alike = Counter(process.backend for process in unplaced)
+    for process in unplaced:
         own = [one for one in open_ones if one.provider == process.backend] or open_ones
-        if len(own) == 1 and alike[process.backend] == 1:
+        alone = len(own) == 1 and alike[process.backend] == 1
+        if alone and complete and process.key is None:
             told.setdefault(own[0].key, []).append(_witness(process))
-        elif not own and not process.stays:
-            for session in sessions:
-                if session.key not in told and _may_be_its(session, process):
+        elif not process.stays and (alone or not own):
+            for session in own or sessions:
+                if session.key not in told and (alone or _may_be_its(session, process)):
                     told[session.key] = [_doubt(process)]
     return {key: tuple(found) for key, found in told.items()}
+
+
+def _agent_of(key: str) -> str | None:
+    """The agent whose session a key names, `agent:<agent id>:<rest>`."""
+    words = key.split(":", 2)
+    return words[1] if words[0] == "agent" and len(words) > 2 else None
 
 
 def _witness(process: BackendProcess) -> Witness:
@@ -55,7 +68,7 @@ def _witness(process: BackendProcess) -> Witness:
 
 
 def _doubt(process: BackendProcess) -> Witness:
-    what = f"process {process.pid} ({process.backend}) below the gateway works for a session that it does not name"
+    what = f"process {process.pid} ({process.backend}) below the gateway works for a session that is not known"
     return Witness(WitnessKind.PROCESS, None, what, since=process.started_at)
 
 
