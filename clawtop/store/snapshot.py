@@ -409,7 +409,7 @@ class SnapshotReader:
         if gateway.state is GatewayState.LIVE and gateway.pid is not None and config.log_file is None:
             gateway = replace(gateway, others=_others(found.others, judge))  # who may write the same log
         if self._at is None and not layout.is_copy and not self._obstacles:
-            gateway = replace(gateway, memory_kill=self._memory_kills.look(gateway))
+            gateway = replace(gateway, memory_kill=self._memory_kills.look(gateway, self._uid))
         files = self._lock_files.read_all(agents, layout, warnings)
         here = replace(here, served_here=gateway.state is GatewayState.LIVE and gateway.pid is not None)
         locks = (*doors, *(judge(file, here) for file in files))

@@ -20,7 +20,7 @@ from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.locks.procfs import kernel_log, memory_groups
 from tests.support.clocks import ManualClock
 
-BOOT = SystemProcesses().boot_at() or 0
+BOOT = 1_690_000_000_000
 DAY_MS = 86_400_000
 MEMCG = "Memory cgroup out of memory: Killed process {pid} ({name}) total-vm:9088kB, anon-rss:8192kB, UID:1000"
 GLOBAL = "Out of memory: Killed process {pid} ({name}) total-vm:9088kB, anon-rss:8192kB, file-rss:0kB, UID:1000"
@@ -36,8 +36,16 @@ def killed(at: int, pid: int, name: str = "node", text: str = MEMCG) -> str:
     return record(at, text.format(pid=pid, name=name))
 
 
-def looked(log: Path, gateway: Gateway) -> MemoryKill | None:
-    return MemoryKillWatch(SystemProcesses(), ManualClock(), log=str(log), cgroups=log.parent).look(gateway)
+def machine(proc: Path) -> SystemProcesses:
+    """A machine that booted at BOOT and whose processes are all seen."""
+    proc.mkdir(exist_ok=True)
+    (proc / "stat").write_text(f"btime {BOOT // 1000}\n")
+    return SystemProcesses(proc=proc, platform="linux", began=lambda: BOOT)
+
+
+def looked(log: Path, gateway: Gateway, owner: int | None = None) -> MemoryKill | None:
+    table = machine(log.parent / "proc")
+    return MemoryKillWatch(table, ManualClock(), log=str(log), cgroups=log.parent).look(gateway, owner)
 
 
 STARTED = BOOT + DAY_MS
@@ -90,6 +98,33 @@ def test_a_gateway_that_was_killed_and_started_again_is_told_so(tmp_path: Path) 
     assert looked(tmp_path / "none", LIVE) is None
 
 
+@pytest.mark.parametrize("text", [MEMCG, OLDER])
+def test_another_users_process_is_not_the_gateway(tmp_path: Path, text: str) -> None:
+    log = tmp_path / "kmsg"
+    log.write_text(killed(STARTED - 60_000, 99, "openclaw-gatewa", text) + killed(AT, 4321, "node", text))
+    assert looked(log, DEAD, 1000) == MemoryKill(AT, 4321, "node", is_gateway=True)
+    assert looked(log, LIVE, 1000) is not None
+    assert looked(log, DEAD, 1001) is None
+    assert looked(log, LIVE, 1001) is None
+
+
+def test_a_pid_that_was_given_out_again_does_not_move_the_kill(tmp_path: Path) -> None:
+    (tmp_path / "kmsg").write_text(killed(AT, 4321, "node") + killed(AT + DAY_MS, 4321, "chrome"))
+    assert looked(tmp_path / "kmsg", DEAD) == MemoryKill(AT, 4321, "node", is_gateway=True)
+
+
+@pytest.mark.parametrize("link", ["self", "self/ns/pid"], ids=["another's procfs", "a container"])
+def test_the_machines_pids_say_nothing_where_others_are_seen(tmp_path: Path, link: str) -> None:
+    (tmp_path / "kmsg").write_text(killed(AT, 4321))
+    place = tmp_path / "proc" / link
+    place.parent.mkdir(parents=True)
+    if link == "self":
+        place.symlink_to("1")
+    else:
+        place.write_text("")
+    assert looked(tmp_path / "kmsg", DEAD) is None
+
+
 # --- the count of its control group ------------------------------------------------------------------------------
 
 
@@ -112,8 +147,7 @@ def counts(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def watching(tmp_path: Path, clock: ManualClock) -> MemoryKillWatch:
-    table = SystemProcesses(proc=tmp_path / "proc", platform="linux")
-    return MemoryKillWatch(table, clock, cgroups=tmp_path, log=str(tmp_path / "none"))
+    return MemoryKillWatch(machine(tmp_path / "proc"), clock, cgroups=tmp_path, log=str(tmp_path / "kmsg"))
 
 
 def test_a_kill_that_is_counted_while_it_is_watched_is_told(counts: Path, tmp_path: Path) -> None:
@@ -132,6 +166,26 @@ def test_a_kill_that_is_counted_while_it_is_watched_is_told(counts: Path, tmp_pa
     assert watch.look(LIVE) == first
     counts.write_text("low 0\noom 5\noom_kill 5\n")
     assert watch.look(DEAD) == MemoryKill(clock.now_ms(), PID, None, is_gateway=True)
+
+
+@pytest.mark.parametrize(
+    ("others", "name"), [((), "claude"), ((60_000,), "claude"), ((1_000,), None)], ids=["alone", "before", "meanwhile"]
+)
+def test_the_log_names_what_was_counted_if_it_tells_of_nothing_else(
+    counts: Path, tmp_path: Path, others: tuple[int, ...], name: str | None
+) -> None:
+    clock = ManualClock()
+    watch = watching(tmp_path, clock)
+    counts.write_text("oom_kill 3\n")
+    assert watch.look(LIVE) is None
+    clock.pause(EVERY_S)
+    counts.write_text("oom_kill 4\n")
+    now = clock.now_ms()
+    strange = "".join(killed(now - ago, 77, "chrome") for ago in others)
+    (tmp_path / "kmsg").write_text(strange + killed(now - 500, 99, "claude"))
+    found = watch.look(LIVE)
+    assert found is not None
+    assert (found.name, found.is_gateway) == (name, False)
 
 
 def test_a_gateway_that_dies_otherwise_was_not_killed_for_memory(counts: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Processes of a gateway that the kernel killed for want of memory (Linux).
 
 Two witnesses: its log (/dev/kmsg, which often only root may read) names the process and the time; a control group
-counts the kills among its processes, which shows one that happens while clawtop watches.
+counts the kills among its processes, which shows one that happens while clawtop watches. The log is the whole
+machine's, with the machine's pids: inside a container, and of other users' processes, it says nothing here.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ FORMER_MS = 15 * 60_000
 EVERY_S = 5.0
 
 _RECORD = re.compile(rb"\d+,\d+,(\d+),[^;]*;(.*)")
-_KILLED = re.compile(rb"\bKilled process (\d+) \(([^)]*)\)")
+_KILLED = re.compile(rb"\bKilled process (\d+) \(([^)]*)\)(?:.*\bUID[: ](\d+))?")
 _COUNTS = ("memory.events", "memory.oom_control")
 _GATEWAYS = "openclaw"
 """How a gateway's process calls itself (2026.3.28 to 2026.9.6); the kernel cuts names to 15 characters."""
@@ -35,7 +36,7 @@ class MemoryKillWatch:
     """Looks at a gateway again and again. One thread uses it.
 
     Mutable state: `_life` is the gateway's process that the rest is about; `_groups`, `_count` are its control groups
-    and their kills; `_told` is the last answer.
+    and their kills; `_told` is the last answer; `_owner` is whose processes are looked at.
     """
 
     def __init__(
@@ -51,9 +52,14 @@ class MemoryKillWatch:
         self._count: int | None = None
         self._at = 0.0
         self._told: MemoryKill | None = None
+        self._owner: int | None = None
 
-    def look(self, gateway: Gateway) -> MemoryKill | None:
-        """The last kill that concerns this gateway; None if none is known."""
+    def look(self, gateway: Gateway, owner: int | None = None) -> MemoryKill | None:
+        """The last kill that concerns this gateway; None if none is known.
+
+        Args:
+            owner: the user whom the gateway belongs to; None: not known.
+        """
         if self._table is None or self._table.proc is None or gateway.pid is None:
             return None
         if gateway.state not in {GatewayState.LIVE, GatewayState.DEAD}:
@@ -64,30 +70,31 @@ class MemoryKillWatch:
             return self._told
         fresh, before = life != self._life, self._count
         died = fresh and self._life is not None and self._life[0] == gateway.pid
-        self._life, self._at = life, now
+        passed = now - self._at
+        self._life, self._at, self._owner = life, now, owner
         if gateway.state is GatewayState.LIVE:
             groups = _nearest(memory_groups(self._table.proc / str(gateway.pid), self._cgroups))
             before = before if groups == self._groups else None
             self._groups = groups
         self._count = _kills_in(self._groups)
-        grew = before is not None and self._count is not None and self._count > before
+        new = 0 if before is None or self._count is None else self._count - before
         if gateway.state is GatewayState.DEAD:
             if fresh:
                 noticed = (
-                    MemoryKill(self._clock.now_ms(), gateway.pid, None, is_gateway=True) if died and grew else None
+                    MemoryKill(self._clock.now_ms(), gateway.pid, None, is_gateway=True) if died and new > 0 else None
                 )
                 self._told = self._of_pid(gateway) or noticed
         elif fresh:
             self._told = self._of_former(gateway)
-        elif grew:
-            self._told = self._last_in_log() or MemoryKill(self._clock.now_ms())
+        elif new > 0:
+            self._told = self._counted_in_log(new, passed) or MemoryKill(self._clock.now_ms())
         return self._told
 
     def _of_pid(self, gateway: Gateway) -> MemoryKill | None:
-        """The kill of the gateway's process; a pid that was given to another one since began later."""
+        """The kill of the gateway's process: the first of its pid since it began, as pids are given out again."""
         since = (gateway.started_at or 0) - START_SLACK_MS
         found = [kill for kill in self._logged(gateway.pid) if kill.pid == gateway.pid and kill.at >= since]
-        return found[-1] if found else None
+        return found[0] if found else None
 
     def _of_former(self, gateway: Gateway) -> MemoryKill | None:
         if gateway.started_at is None:
@@ -96,23 +103,27 @@ class MemoryKillWatch:
         found = [kill for kill in self._logged(None) if kill.is_gateway and since <= kill.at <= until]
         return found[-1] if found else None
 
-    def _last_in_log(self) -> MemoryKill | None:
-        """The kill that was just counted, if the log tells it."""
-        found = list(self._logged(None))
-        recent = self._clock.now_ms() - 2 * round(EVERY_S * 1000)
-        return replace(found[-1], is_gateway=False) if found and found[-1].at >= recent else None
+    def _counted_in_log(self, new: int, passed: float) -> MemoryKill | None:
+        """The last of the `new` kills counted in the `passed` seconds; None if the log tells of others as well."""
+        since = self._clock.now_ms() - round(passed * 1000) - START_SLACK_MS
+        found = [kill for kill in self._logged(None) if kill.at >= since]
+        return replace(found[-1], is_gateway=False) if 0 < len(found) <= new else None
 
     def _logged(self, gateway: int | None) -> Iterator[MemoryKill]:
+        here = self._table.standpoint if self._table is not None else None
         boot = self._table.boot_at() if self._table is not None else None
-        if boot is None:
+        if boot is None or here is None or here.is_blind or not here.sees_all:
             return
         for line in kernel_log(self._log, MOST_RECORDS):
             record = _RECORD.match(line) if b"Killed process" in line else None
             killed = _KILLED.search(record[2]) if record is not None else None
-            if record is not None and killed is not None:
+            if record is not None and killed is not None and self._may_be_ours(killed[3]):
                 pid, name = int(killed[1]), killed[2].decode("utf-8", "replace")
                 is_gateway = pid == gateway if gateway is not None else name.startswith(_GATEWAYS)
                 yield MemoryKill(boot + int(record[1]) // 1000, pid, name, is_gateway=is_gateway)
+
+    def _may_be_ours(self, uid: bytes | None) -> bool:
+        return uid is None or self._owner is None or int(uid) == self._owner
 
 
 def _nearest(groups: Iterable[Path]) -> tuple[Path, ...]:
