@@ -26,6 +26,7 @@ from clawtop.store.gateway.backends import BackendWatch
 from clawtop.store.gateway.usage import EVERY_SECONDS
 from clawtop.store.locks.descent import below
 from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
+from clawtop.store.locks.stack import stack_below
 from clawtop.store.runtimes import backends
 from tests.support.clocks import ManualClock
 
@@ -34,6 +35,7 @@ HANGS = "#!/bin/bash\necho $$ >> {pids}\n{body}\n"
 OBEDIENT = "exec sleep 600"
 STUBBORN = "trap '' TERM\nbash -c \"trap '' TERM; echo \\$\\$ >> {pids}; while :; do sleep 600; done\" &\nwait\nwait"
 LEAVES_A_CHILD = "bash -c \"trap '' TERM; echo \\$\\$ >> {pids}; while :; do sleep 600; done\" &\nwait"
+LEAVES_AN_HEIR = "trap 'sleep 600 & echo $! >> {pids}; exit' TERM\nwhile :; do sleep 600 & wait; done"
 GATEWAY = """
 import json, os, subprocess, sys
 for line in sys.stdin:
@@ -209,6 +211,35 @@ def test_nothing_but_the_process_that_was_seen_is_touched(gateway: FakeGateway) 
         assert stranger.poll() is None
         stranger.kill()
     assert lives(pid)
+
+
+def test_what_a_run_starts_as_it_dies_is_stopped_although_nobody_waits_for_the_run(gateway: FakeGateway) -> None:
+    pid = gateway.start("hang", LEAVES_AN_HEIR)
+    stack = stack_below(gateway.pid, pid, since(pid))
+    assert stack is not None
+    stack.signal(signal.SIGTERM)
+    while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    (heir,) = map(int, (gateway.home / "hang.0.pids").read_text().split()[1:])
+    gateway.started.append(heir)
+    assert heir in stack.living()
+    stack.signal(signal.SIGKILL)
+    while stack.living():
+        time.sleep(0.01)
+    assert not lives(heir)
+
+
+def test_a_stack_that_clawtop_itself_is_in_is_not_touched() -> None:
+    inner = f"""
+import os
+from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.locks.stack import stack_below
+top = os.getppid()
+print(stack_below({os.getpid()}, top, SystemProcesses().look(top).started_at))
+"""
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}], check=True)"
+    ran = subprocess.run([sys.executable, "-c", outer], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.split() == ["None"]
 
 
 # --- what a configuration names ----------------------------------------------------------------------------------

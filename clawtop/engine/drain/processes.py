@@ -21,7 +21,8 @@ async def stop_stack(process: OwnProcess, gateway_pid: int, clock: Clock) -> str
     pid = process.pid
     stack = await asyncio.to_thread(stack_below, gateway_pid, pid, process.since)
     if stack is None:
-        return f"process {pid} is not the one that was seen below the gateway (pid {gateway_pid}): not touched"
+        seen = f"the one that was seen below the gateway (pid {gateway_pid})"
+        return f"process {pid} is not {seen}, or clawtop runs below it: not touched"
     for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
         await asyncio.to_thread(stack.signal, number)
         until = clock.monotonic() + seconds

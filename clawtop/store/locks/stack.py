@@ -42,7 +42,10 @@ class ProcessStack:
                 continue
 
     def _grow(self) -> None:
-        """Add what the living ones started since, and what has lost its parent but is in the same process session."""
+        """Add what the living ones started since, and what has lost its parent but is in the same process session.
+
+        That session is the top's even if the top is gone, unless its pid was given to another process.
+        """
         psutil = psutil_module()
         known = {process.pid for process in self._processes if _lives(process)}
         for process in [process for process in self._processes if process.pid in known]:
@@ -50,7 +53,7 @@ class ProcessStack:
                 self._add(known, process.children(recursive=True))
             except psutil.Error:
                 continue
-        if self._leads and (self._top in known or not psutil.pid_exists(self._top)):
+        if self._leads and (self._processes[0].is_running() or not psutil.pid_exists(self._top)):
             orphans = (one for one in psutil.process_iter() if _session_of(one.pid) == self._top)
             self._add(known, orphans)
 
@@ -62,7 +65,7 @@ class ProcessStack:
 
 
 def stack_below(ancestor: int, pid: int, since: int | None, table: ProcessTable | None = None) -> ProcessStack | None:
-    """The stack of `pid`, if that is a descendant of `ancestor` that began at `since`, and neither it nor this process.
+    """The stack of `pid`, if that is a descendant of `ancestor` that began at `since`. This process is never in it.
 
     Args:
         since: ms since the epoch, as a process table tells it. None: not known, so nothing is found.
@@ -75,7 +78,8 @@ def stack_below(ancestor: int, pid: int, since: int | None, table: ProcessTable 
     try:
         process = psutil.Process(pid)
         above = [parent.pid for parent in process.parents()]
-        if pid in {ancestor, os.getpid()} or ancestor not in above or os.getpid() in above:
+        own = [parent.pid for parent in psutil.Process().parents()]
+        if pid in {ancestor, os.getpid(), *own} or ancestor not in above or os.getpid() in above:
             return None
         return ProcessStack(process)
     except (psutil.Error, OSError, ValueError):
