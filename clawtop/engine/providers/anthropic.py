@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from clawtop.engine.providers import reading
 from clawtop.engine.providers.base import (
@@ -53,8 +52,7 @@ class AnthropicMessages:
         if endpoint.credential_type == "api_key" and not endpoint.bearer:
             return {**headers, "x-api-key": endpoint.secret.reveal()}
         headers["authorization"] = f"Bearer {endpoint.secret.reveal()}"
-        host = urlsplit(endpoint.base_url).hostname or ""
-        if endpoint.credential_type != "api_key" and (host == "anthropic.com" or host.endswith(".anthropic.com")):
+        if endpoint.credential_type != "api_key" and endpoint.is_at("anthropic.com"):
             headers["anthropic-beta"] = OAUTH_BETA
         return headers
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from clawtop.core.conversation import Block, Image, Message, Text, ToolCall, ToolResult, merged
 from clawtop.store.provider.network_config import DIRECT, Network
@@ -103,6 +104,11 @@ class Endpoint:
     account: str | None = None
     region: str | None = None
     sign: Signer | None = field(default=None, repr=False)
+
+    def is_at(self, *domains: str) -> bool:
+        """Whether the server is at one of these domains, or below one."""
+        host = urlsplit(self.base_url).hostname or ""
+        return any(host == domain or host.endswith(f".{domain}") for domain in domains)
 
 
 class Signer(Protocol):

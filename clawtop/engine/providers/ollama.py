@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from clawtop.engine.providers import reading
 from clawtop.engine.providers.base import (
@@ -71,9 +70,8 @@ class Ollama:
 
 def _is_cloud(endpoint: Endpoint, model: str) -> bool:
     """Whether Ollama's own servers run the model: they know no window of this machine."""
-    host = urlsplit(endpoint.base_url).hostname or ""
     named = endpoint.provider == "ollama-cloud" or model.endswith(("-cloud", ":cloud"))
-    return named or host == "ollama.com" or host.endswith(".ollama.com")
+    return named or endpoint.is_at("ollama.com")
 
 
 def _messages(message: Message) -> list[dict[str, object]]:

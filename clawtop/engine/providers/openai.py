@@ -69,7 +69,7 @@ class OpenAiCompletions:
             "messages": _messages(prompt, compat),
             "stream": True,
         }
-        host = expected(endpoint.provider, endpoint.base_url)
+        host = expected(endpoint)
         if compat.get("supportsUsageInStreaming", host.streams_usage) is not False:
             body["stream_options"] = {"include_usage": True}
         if prompt.max_tokens:

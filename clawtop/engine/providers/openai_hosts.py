@@ -7,9 +7,9 @@ OpenClaw leaves out for other hosts that are not local.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+
+from clawtop.engine.providers.base import Endpoint
 
 _MISTRAL = ("api.mistral.ai",)
 _MOONSHOT = ("api.moonshot.ai", "api.moonshot.cn")
@@ -37,28 +37,23 @@ class Expected:
     streams_usage: bool
 
 
-def expected(provider: str, base_url: str) -> Expected:
-    """What the server of a provider at this address expects."""
-    host = (urlsplit(base_url).hostname or "").lower()
-    name = provider.strip().lower()
-    short = _is_at(host, _MAX_TOKENS_HOSTS) or name in _MAX_TOKENS_NAMES
+def expected(endpoint: Endpoint) -> Expected:
+    """What the server of an endpoint expects."""
+    name = endpoint.provider.strip().lower()
+    short = endpoint.is_at(*_MAX_TOKENS_HOSTS) or name in _MAX_TOKENS_NAMES
     return Expected(
         max_tokens_field="max_tokens" if short else "max_completion_tokens",
-        thinking_format=_thinking_format(host, name),
-        reasoning_effort=_is_at(host, _OPENAI),
-        streams_usage=not (_is_at(host, _NO_USAGE_HOSTS) or name == "mistral"),
+        thinking_format=_thinking_format(endpoint, name),
+        reasoning_effort=endpoint.is_at(*_OPENAI),
+        streams_usage=not (endpoint.is_at(*_NO_USAGE_HOSTS) or name == "mistral"),
     )
 
 
-def _thinking_format(host: str, name: str) -> str | None:
-    if _is_at(host, _DEEPSEEK):
+def _thinking_format(endpoint: Endpoint, name: str) -> str | None:
+    if endpoint.is_at(*_DEEPSEEK):
         return "deepseek"
-    if _is_at(host, _ZAI):
+    if endpoint.is_at(*_ZAI):
         return "zai"
-    if _is_at(host, _TOGETHER) or name == "together":
+    if endpoint.is_at(*_TOGETHER) or name == "together":
         return "together"
-    return "openrouter" if _is_at(host, ("openrouter.ai",)) or name == "openrouter" else None
-
-
-def _is_at(host: str, domains: Iterable[str]) -> bool:
-    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
+    return "openrouter" if endpoint.is_at("openrouter.ai") or name == "openrouter" else None
