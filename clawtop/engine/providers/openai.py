@@ -23,7 +23,7 @@ from clawtop.engine.providers.base import (
 )
 from clawtop.engine.providers.errors import from_event
 from clawtop.engine.providers.openai_hosts import Expected, expected
-from clawtop.engine.providers.reply import ReplyDecoder
+from clawtop.engine.providers.reply import NOT_YET, ReplyDecoder
 
 STOP_REASONS: Mapping[str, str] = {
     "stop": "stop",
@@ -46,8 +46,6 @@ STOP_REASONS: Mapping[str, str] = {
     "timeout": "error",
     "insufficient_system_resource": "error",
 }
-NOT_YET = frozenset({"null", "none"})
-"""What some servers name as the reason until there is one."""
 THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
 
 

@@ -12,11 +12,9 @@ from typing import Any
 from clawtop.engine.providers import reading
 from clawtop.engine.providers.base import ReplyPart, Usage
 from clawtop.engine.providers.errors import from_event
-from clawtop.engine.providers.reply import ReplyDecoder
+from clawtop.engine.providers.reply import NOT_YET, ReplyDecoder
 
 LENGTH = frozenset({"length", "max_tokens", "limit", "max_length"})
-_NOT_YET = frozenset({"", "null", "none"})
-"""What some servers send as a finish reason until there is one."""
 
 
 def is_plain(value: Mapping[str, Any]) -> bool:
@@ -82,7 +80,7 @@ class PlainDecoder(ReplyDecoder):
         places = [value, *(reading.obj(value.get(name)) for name in ("output", "details"))]
         places += list(reading.items(value.get("results")))[:1]
         named = [reading.text(place.get(name)) for place in places for name in ("finish_reason", "done_reason")]
-        reason = next((word.lower() for word in named if word.lower() not in _NOT_YET), "")
+        reason = next((word.lower() for word in named if word.lower() not in NOT_YET), "")
         over = whole or bool(reason) or value.get("done") is True or value.get("stop") is True
         if over:
             cut = reason in LENGTH or value.get("stopped_limit") is True or value.get("stop_type") in LENGTH

@@ -14,6 +14,8 @@ from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_event
 BAD_EVENTS = 3
 """This many non-JSON events are skipped; with more of them it is not a reply of this API."""
 
+NOT_YET = frozenset({"", "null", "none"})
+"""What some servers send as a finish reason until there is one."""
 
 _ERROR_LINE = re.compile(r"\s{0,8}\[?error\]?[:\s]\s{0,8}(\S.*)", re.IGNORECASE | re.DOTALL)
 """An error that a server writes as plain words where an event should be."""
