@@ -79,6 +79,7 @@ MARGIN: Piece = (" ", Tone.PLAIN)
 """Stands before each row, and before what else the tables say."""
 CURSOR: Piece = ("▌", Tone.ACCENT)
 """Stands there on the row that the operator is at."""
+MARGIN_WIDTH = 1
 
 
 @dataclass(frozen=True, slots=True)

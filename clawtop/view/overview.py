@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from clawtop.commands import Arming, Context, Target
 from clawtop.core.incident.blocking import Severity
-from clawtop.view.columns import CURSOR, MARGIN, Env, Sorting, Table, chosen, heading, placed, render_row
+from clawtop.view.columns import CURSOR, MARGIN, MARGIN_WIDTH, Env, Sorting, Table, chosen, heading, placed, render_row
 from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts
 from clawtop.view.footer import footer_line
@@ -132,14 +132,14 @@ def _table(table: Table[Any], width: int, height: int, wishes: FrameWishes, *, f
         return
     sorting = _sorting(table, wishes)
     rows = table.arranged(sorting=sorting)
-    inner = width - (wishes.scroll_bars and len(rows) + 1 > height)
+    inner = width - (wishes.scroll_bars and len(rows) + 1 > height) - MARGIN_WIDTH
     env = Env(table.env.facts, table.env.now, table.env.zone, grouped=sorting is None)
-    columns = placed(chosen(table.columns, wishes.columns.get(table.id, ())), inner - 1, table.needs)
+    columns = placed(chosen(table.columns, wishes.columns.get(table.id, ())), inner, table.needs)
     title = table_title(table, Tone.ACCENT if focused else Tone.TITLE)
     surface = Surface.HEAD_FOCUSED if focused else Surface.HEAD
     yield Stretch((MARGIN, *heading(columns, sorting, title)), width, surface)
     here = next((index for index, row in enumerate(rows) if not row.band), 0)
-    empty = wrapped(table.empty, inner - 1) if not rows else []
+    empty = wrapped(table.empty, inner) if not rows else []
     for index in range(height - 1):
         if index < len(rows):
             margin = CURSOR if focused and index == here else MARGIN

@@ -21,6 +21,7 @@ from clawtop.ui.widgets.strips import changed_region, strip
 from clawtop.view.columns import (
     CURSOR,
     MARGIN,
+    MARGIN_WIDTH,
     Env,
     Placed,
     Sorting,
@@ -37,7 +38,6 @@ from clawtop.view.line import Line, Piece, Tone, piece, wrapped
 from clawtop.view.ordering import keep_order
 from clawtop.view.plain import table_title
 
-MARGIN_WIDTH = 1
 _MARKED: Piece = ("◆", Tone.ACCENT)
 _MARKED_CURSOR: Piece = ("◆", Tone.KEY)
 FREEZE_SECONDS = 4.0
