@@ -4,6 +4,7 @@ attention.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -13,11 +14,11 @@ from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.health.judgement import Cause, Health, Level
 from clawtop.core.health.wording import GATEWAY_NOT_SEEN, short_key
 from clawtop.core.model import GatewayState, LockKind, ProcessUsage, VerdictKind, counted
-from clawtop.text import cells, safe, shown
+from clawtop.text import cells, elided_middle, safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import clock_time, countdown, duration, time_near, zone_name
-from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, width_of
+from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, cut_at_words, fitted, join, width_of
 from clawtop.view.words import gateway_words
 
 _DOT: Piece = (" · ", Tone.FAINT)
@@ -111,11 +112,46 @@ def _directory(path: str, room: int) -> Line:
     return ((shown, Tone.DIM),)
 
 
-def headline(env: Env) -> tuple[Line, Line]:
-    """Two lines: whether turns succeed and what is usable, and what is in the way."""
+def headline(env: Env, width: int | None = None) -> tuple[Line, Line]:
+    """Two lines: whether turns succeed and what is usable, and what is in the way.
+
+    In at most `width` cells each, if it is given: lists name as many as fit and count the others, words stay whole.
+    """
     facts = env.facts
+    badge, said = _badge(facts.health), _said(env)
+    after = _not_loaded(facts)
+    if facts.health.level < Level.SILENT:
+        taken = width_of((*badge, *join([*said, *after], _DOT)))
+        said.append(_next(facts, _room(width, taken)))
     trouble = facts.once(_trouble, facts)
-    return (*_badge(facts.health), *join(_said(env), _DOT)), trouble
+    second = join([trouble, _blocked_names(facts, _room(width, width_of(trouble)))], _DOT) or _remedy(facts.health)
+    lines = (*badge, *join([*said, *after], _DOT)), second
+    return lines if width is None else (cut_at_words(lines[0], width), cut_at_words(lines[1], width))
+
+
+def _room(width: int | None, taken: int) -> int | None:
+    """The cells left for one more part of a line; None: any number."""
+    return None if width is None else width - taken - (cells(_DOT[0]) if taken else 0)
+
+
+_LEAST_NAME = 12
+"""Fewer cells of a name tell nothing."""
+
+
+def _listed(head: str, names: Sequence[str], total: int, room: int | None) -> Line:
+    """As many of the names as fit into `room` cells, and how many of `total` are left out; empty if not one fits."""
+    for count in range(len(names), 0, -1):
+        text = ", ".join(names[:count]) + _more(total - count)
+        if room is None or cells(head + text) <= room:
+            return ((head, Tone.DIM), (text, Tone.PLAIN))
+    left = (room or 0) - cells(head + _more(total - 1))
+    if not names or left < _LEAST_NAME:
+        return EMPTY
+    return ((head, Tone.DIM), (elided_middle(names[0], left) + _more(total - 1), Tone.PLAIN))
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count else ""
 
 
 _BADGE_TONES = {
@@ -144,7 +180,7 @@ def _badge(health: Health) -> Line:
 
 
 def _said(env: Env) -> list[Line]:
-    """The parts of the first line: the worst cause, counts, unusable providers, lost replies, the next profiles."""
+    """The parts of the first line: the worst cause, counts, unusable providers, lost replies."""
     facts, health = env.facts, env.facts.health
     worst = health.causes[0] if health.causes else None
     parts: list[Line] = []
@@ -163,8 +199,7 @@ def _said(env: Env) -> list[Line]:
     dropped = next((cause for cause in health.causes if cause.code == "turns-dropped"), None)
     if dropped is not None and dropped is not worst:
         parts.append(((dropped.text, Tone.WARN),))
-    serves = worst is None or worst.level < Level.SILENT
-    return [*parts, *(_next(facts) if serves else _not_loaded(facts))]
+    return parts
 
 
 def _back(env: Env, cause: Cause) -> str:
@@ -182,19 +217,19 @@ class _Outage:
     back_at: int | None
 
 
-def _next(facts: Facts) -> list[Line]:
-    """Which profile each provider's next run starts with, and changes that the gateway has not loaded."""
+def _next(facts: Facts, room: int | None) -> Line:
+    """Which profile each provider's next run starts with."""
     if facts.snapshot.config.unread:
-        return [(("next: ", Tone.DIM), ("unknown", Tone.WARN)), *_not_loaded(facts)]
+        return (("next: ", Tone.DIM), ("unknown", Tone.WARN))
     firsts = [view.next.profile.id for view in facts.providers if view.next is not None]
     gateways = {item.on_disk: item.profile for item in facts.health.next if item.pending is not None}
-    names = [gateways.get(first, first) for first in dict.fromkeys(firsts[:3])]
-    shown = ", ".join(safe(name, 28) for name in names if name is not None)
-    lines: list[Line] = [(("next: ", Tone.DIM), (shown, Tone.PLAIN))] if shown else []
-    return [*lines, *_not_loaded(facts)]
+    asked = [gateways.get(first, first) for first in dict.fromkeys(firsts)]
+    names = [elided_middle(safe(name), 28) for name in asked if name is not None]
+    return _listed("next: ", names[:3], len(names), room)
 
 
 def _not_loaded(facts: Facts) -> list[Line]:
+    """Changes that the gateway has not loaded, unless they are the worst cause."""
     pending = facts.health.view.pending
     worst = facts.health.causes[0] if facts.health.causes else None
     if not pending or (worst is not None and worst.code == "not-loaded"):
@@ -224,9 +259,7 @@ def _provider_out(outage: _Outage, env: Env) -> Line:
 
 def _trouble(facts: Facts) -> Line:
     severe, mild = _others(facts.health)
-    return join([*severe, *_blocked(facts), *_hand(facts), *mild, *_blocked_names(facts)], _DOT) or _remedy(
-        facts.health
-    )
+    return join([*severe, *_blocked(facts), *_hand(facts), *mild], _DOT)
 
 
 def _remedy(health: Health) -> Line:
@@ -265,10 +298,9 @@ def _blocked(facts: Facts) -> list[Line]:
     return lines
 
 
-def _blocked_names(facts: Facts) -> list[Line]:
-    """The names of the blocked sessions; last on the line, because they may be cut off."""
+def _blocked_names(facts: Facts, room: int | None) -> Line:
     keys = [facts.names.get(key) or short_key(key) for _, key in islice(facts.blocked, 4)]
-    return [(("blocked: ", Tone.DIM), (", ".join(safe(key, 32) for key in keys), Tone.PLAIN))] if keys else []
+    return _listed("blocked: ", [elided_middle(safe(key), 32) for key in keys], len(facts.blocked), room)
 
 
 def _hand(facts: Facts) -> list[Line]:

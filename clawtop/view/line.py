@@ -202,6 +202,42 @@ def cut(line: Line, width: int) -> Line:
     return tuple(out)
 
 
+_LONG_WORD = 16
+"""Cells of a word that is more likely an id than prose."""
+
+
+def cut_at_words(line: Line, width: int) -> Line:
+    """The line in at most `width` cells: whole words and an ellipsis; an id at the end of the piece that is cut keeps
+    both its ends.
+    """
+    if width_of(line) <= width:
+        return line
+    out: list[Piece] = []
+    room = width
+    for text, tone in line:
+        need = cells(text)
+        if need >= room:
+            out.append((_whole_words(text, room), tone))
+            break
+        out.append((text, tone))
+        room -= need
+    return tuple(out)
+
+
+def _whole_words(text: str, room: int) -> str:
+    """The words of `text` that fit into `room` cells beside an ellipsis, which says that more was to follow."""
+    start, blank, last = text.rpartition(" ")
+    left = room - cells(start + blank)
+    if cells(last) > max(left, _LONG_WORD) and 2 * left > _LONG_WORD:
+        return start + blank + elided_middle(last, left)
+    if not blank:
+        return elided_middle(text, room) if cells(text) > room else elided(text + ELLIPSIS, room)
+    kept = headed(text, room - cells(ELLIPSIS))
+    if not text[len(kept) :].startswith(" "):
+        kept = kept.rpartition(" ")[0]
+    return kept.rstrip(" ") + ELLIPSIS
+
+
 def cut_middle(line: Line, width: int) -> Line:
     """The line in at most `width` cells; if too long, its longest piece is elided in the middle."""
     over = width_of(line) - width

@@ -95,7 +95,7 @@ def first_frame(
     """
     tables = [make(env) for make in TABLES]
     target = _target(tables[0], wishes)
-    said = headline(env) if whole else reading_lines(env.facts)
+    said = headline(env, width - 1) if whole else reading_lines(env.facts)
     bars = [
         Stretch(first_line(env, width, wishes.arming), width, Surface.RAISED),
         *(Stretch(((" ", Tone.PLAIN), *line), width) for line in said),

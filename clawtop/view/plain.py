@@ -55,7 +55,7 @@ def plain_lines(
     warnings = warning_table(env)
     if warnings.rows:
         tables.append(warnings)
-    lines: list[Line] = [first_line(env, width, arming), *headline(env)]
+    lines: list[Line] = [first_line(env, width, arming), *headline(env, None if wide else width)]
     for table in tables:
         lines.extend([(), *_table(table, None if wide else width, most_rows)])
     lines.extend(_provider_times(env))

@@ -108,7 +108,7 @@ async def test_nothing_changes_so_nothing_is_drawn(monkeypatch: pytest.MonkeyPat
 
 async def test_a_second_later_only_what_counts_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     app, _, clock = make_app(INCIDENT)
-    async with app.run_test(size=WIDE) as pilot:
+    async with app.run_test(size=(200, 50)) as pilot:
         await pilot.pause()
         calls = drawn(iter([*app.screen.query(LiveTable), *app.screen.query(LineBar)]), monkeypatch)
         clock.pause(1.0)

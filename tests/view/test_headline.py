@@ -12,7 +12,7 @@ from clawtop.core.model import AuthStore, Problem, Snapshot
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.headline import first_line, headline
-from clawtop.view.line import text_of, width_of
+from clawtop.view.line import Tone, cut_at_words, text_of, width_of
 from tests.support.worlds import CALM, EMPTY, INCIDENT, LOCKS, MAIN_PROFILES, MINUTE, NOW, OUT, agent, cooling, profile
 
 
@@ -131,3 +131,32 @@ def test_a_lock_in_the_middle_of_its_writing_is_no_jam() -> None:
 def test_while_sessions_are_being_read_their_number_is_said() -> None:
     assert "12,600 sessions still to be read" in words(replace(CALM, counting=12_600))[0]
     assert "to be read" not in words(CALM)[0]
+
+
+def test_a_narrow_headline_names_whole_sessions_and_counts_the_others() -> None:
+    second = {width: text_of(headline(env_of(INCIDENT), width)[1]) for width in range(40, 220)}
+    assert all(width_of(((text, Tone.PLAIN),)) <= width for width, text in second.items())
+    assert second[219].endswith("blocked: telegram:group:-100238841, slack:channel:C03REVIEWS")
+    lists = {text.partition("blocked: ")[2] for text in second.values() if "blocked: " in text}
+    assert "telegram:group:-100238841 and 1 more" in lists
+    for names in lists:
+        first = names.partition(" and ")[0].partition(", ")[0]
+        assert first[-6:] == "238841", names
+
+
+@pytest.mark.parametrize("width", range(60, 130))
+def test_a_narrow_headline_is_cut_between_words(width: int) -> None:
+    env = env_of(INCIDENT)
+    whole, short = text_of(headline(env)[0]), text_of(headline(env, width)[0])
+    assert len(short) <= width
+    known = {*whole.split(), "…"}
+    ids = [word for word in short.split() if word.rstrip("…") not in known and word not in known]
+    assert ids == []
+
+
+def test_an_id_at_the_end_of_a_cut_piece_keeps_its_end() -> None:
+    line = (("1 run without a sign of life: cron:3f1c77aa-0d54-4be1-9a2e-5d8f1c0b9e10", Tone.BAD), (" · 2", Tone.PLAIN))
+    short = text_of(cut_at_words(line, 60))
+    assert short.startswith("1 run without a sign of life: cron:")
+    assert short.endswith("5d8f1c0b9e10")
+    assert width_of(((short, Tone.BAD),)) == 60

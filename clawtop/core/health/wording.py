@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clawtop.text import safe
+from clawtop.text import elided_middle, safe
 
 GATEWAY_NOT_SEEN = "whether the gateway was running is not known"
 """A copy or a past time has no process table."""
@@ -13,8 +13,9 @@ SHOWN = 3
 
 
 def some_names(names: Iterable[str], room: int = 40) -> str:
+    """The first few names, each in at most `room` cells with both its ends, and how many others there are."""
     listed = list(dict.fromkeys(names))
-    some = ", ".join(safe(name, room) for name in listed[:SHOWN])
+    some = ", ".join(elided_middle(safe(name), room) for name in listed[:SHOWN])
     return f"{some} and {len(listed) - SHOWN} more" if len(listed) > SHOWN else some
 
 

@@ -129,7 +129,7 @@ class DashboardScreen(Surviving, Screen[None]):
         if failure is not None:
             lines = unread_lines(failure, app.clock.now_ms(), anything_shown=env is not None)
         elif env is not None:
-            lines = headline(env)
+            lines = headline(env, width - 1)
         self._headline.show(*(((" ", Tone.PLAIN), *line) for line in lines))
         if app.options.tour is not None:
             self._tour.show(*app.options.tour.lines(width))
