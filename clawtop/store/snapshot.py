@@ -221,7 +221,7 @@ class SnapshotReader:
         self._load_sessions(stored, agents, layout, warnings)
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
         gateway, locks = self._gateway_and_locks(agents, layout, config, judge, warnings)
-        config = replace(config, keys=self._provider_keys(layout, config, gateway))
+        config = replace(config, keys=self._provider_keys(layout, config, gateway, warnings))
         command_line = self._command_line(layout, gateway)
         sessions = self._last(
             "transcripts",
@@ -446,7 +446,9 @@ class SnapshotReader:
             gateway = heard(gateway, self._last("kernel lock", "the gateway's lock", kernel_lock, None, warnings))
         return gateway if uid is None else believed(gateway, own, doubts, uid, judge.owner)
 
-    def _provider_keys(self, layout: Layout, config: ConfigSummary, gateway: Gateway) -> ProviderKeys:
+    def _provider_keys(
+        self, layout: Layout, config: ConfigSummary, gateway: Gateway, warnings: list[Problem]
+    ) -> ProviderKeys:
         """Which providers need no auth profile, as the gateway's own process sees it where there is one."""
         lives = gateway.state is GatewayState.LIVE
         process = (gateway.pid, gateway.started_at) if lives else None
@@ -460,10 +462,11 @@ class SnapshotReader:
             seen = self._processes.environment(gateway.pid)
         elif not lives and self._at is None and not layout.is_copy:
             seen = self._env
-        keys = provider_keys(
-            layout.config.raw or {}, config.backends, {**dotenv(layout.state_dir), **seen}, complete=bool(seen)
-        )
-        self._keys = (layout.config, process, keys)
+        path = layout.state_dir / ".env"
+        written = self._last("env", str(path), partial(dotenv, path), {}, warnings)
+        keys = provider_keys(layout.config.raw or {}, config.backends, {**written, **seen}, complete=bool(seen))
+        if not self._patience.is_silent("env"):
+            self._keys = (layout.config, process, keys)
         return keys
 
     def _command_line(self, layout: Layout, gateway: Gateway) -> Callable[[], CommandLine]:

@@ -223,6 +223,20 @@ def test_a_store_that_hangs_is_shown_as_it_was_with_the_reason(tmp_path: Path, m
     assert healed.store.problem is None
 
 
+def test_an_environment_file_that_hangs_keeps_nothing_else_waiting(tmp_path: Path, mount: Mount) -> None:
+    here = copy(sample("2026.5.20", "rate-limited"), tmp_path)
+    written = here.state_dir / ".env"
+    written.write_text("XAI_API_KEY=a-key-of-xai-in-a-file\n")
+    reader = reader_of(here.state_dir)
+    with hanging(mount, written):
+        stuck = reader.read()
+        assert silent(stuck) == [str(written)]
+        assert stuck.sessions
+        assert "xai" not in stuck.config.keys.sources
+        assert silent(reader.read()) == [str(written)]
+    until(lambda: "xai" in reader.read().config.keys.sources)
+
+
 def test_a_whole_directory_that_hangs_is_told_again_and_again_at_once(tmp_path: Path, mount: Mount) -> None:
     here = copy(sample("2026.5.20", "rate-limited"), tmp_path)
     reader = reader_of(here.state_dir)

@@ -71,9 +71,9 @@ def test_a_key_stands_in_many_places(raw: dict[str, Any], environ: dict[str, str
 
 
 def test_dotenv_of_the_state_directory_counts_and_its_secrets_are_masked(tmp_path: Path) -> None:
-    assert dotenv(tmp_path) == {}
+    assert dotenv(tmp_path / ".env") == {}
     (tmp_path / ".env").write_text("# mine\nexport OPENAI_API_KEY='a-key-from-dotenv'\nPORT = 18789\nnonsense\n\xff=\n")
-    assert dotenv(tmp_path) == {"OPENAI_API_KEY": "a-key-from-dotenv", "PORT": "18789"}
+    assert dotenv(tmp_path / ".env") == {"OPENAI_API_KEY": "a-key-from-dotenv", "PORT": "18789"}
     assert "a-key-from-dotenv" not in masked("said a-key-from-dotenv on port 18789")
     assert "18789" in masked("said a-key-from-dotenv on port 18789")
 

@@ -10,7 +10,6 @@ from typing import Any
 from clawtop.core.model import ProviderKeys
 from clawtop.store.json_text import MEGABYTE, UnreadableError, read_bytes
 from clawtop.store.provider.builtin import ENV_KEYS
-from clawtop.store.provider.model_config import read_providers
 from clawtop.store.provider.secrets import SecretSources
 from clawtop.store.runtimes import ACP
 from clawtop.store.wire import mapping, text
@@ -43,24 +42,30 @@ def provider_keys(
         if variable is not None:
             found[name] = f"the environment's {variable}"
     given = mapping(mapping(raw.get("models")).get("providers"))
-    providers, _problems = read_providers(raw)
-    for name, provider in providers.items():
+    return ProviderKeys(found | (_configured(raw, given, sources) if given else {}), complete)
+
+
+def _configured(raw: Mapping[str, Any], given: Mapping[str, Any], sources: SecretSources) -> dict[str, str]:
+    """Those that `models.providers` describes."""
+    from clawtop.store.provider.model_config import read_providers  # many configurations describe none
+
+    found: dict[str, str] = {}
+    for name, provider in read_providers(raw)[0].items():
         if text(provider.api_key) is not None or isinstance(provider.api_key, dict):
             found[name] = "a key in openclaw.json"
         elif name in given and provider.is_local:
             found[name] = "it runs on this machine and needs no key"
         elif mapping(given.get(name)).get("auth") == AWS and any(sources.environ.get(one) for one in AWS_VARIABLES):
             found[name] = "AWS's own credentials"
-    return ProviderKeys(found, complete)
+    return found
 
 
 _SECRET = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD)S?$", re.IGNORECASE)
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
 
-def dotenv(state_dir: Path) -> dict[str, str]:
+def dotenv(path: Path) -> dict[str, str]:
     """What `.env` of a state directory sets, which OpenClaw adds to its environment; none if unreadable."""
-    path = str(state_dir / ".env")
     try:
         lines = read_bytes(path, MAX_BYTES)[0].decode("utf-8", "replace").splitlines()
     except (OSError, UnreadableError):
