@@ -131,15 +131,14 @@ class EarlyScreen:
 
     def _write(self, text: str) -> None:
         if self._output is None:
+            self._output = TerminalOutput(screen_file(), lambda: None)  # first: what is set after it is given back
             self._take()
             text = TAKEN + text
-        if self._output is not None:
-            self._output.write(text)
-            self._output.flush()
+        self._output.write(text)
+        self._output.flush()
 
     def _take(self) -> None:
         descriptor = 0
-        self._output = TerminalOutput(screen_file(), lambda: None)  # first: what is set after it is given back
         self.attributes = termios.tcgetattr(descriptor)
         changed = termios.tcgetattr(descriptor)
         changed[0] &= ~INPUT_FLAGS
