@@ -575,7 +575,12 @@ OVERRIDDEN = {
     "ui/commands/palette.py": {"discover"},  # Textual's palette
     "ui/painting.py": {"render_segments"},  # Textual's compositor
     "ui/screens/dialog.py": {"check_action"},  # Textual asks before an action
-    "ui/terminal_output.py": {"start_application_mode", "stop_application_mode", "_display"},  # Textual's driver, app
+    "ui/terminal_output.py": {  # Textual's driver, app
+        "start_application_mode",
+        "stop_application_mode",
+        "_enable_in_band_window_resize",
+        "_display",
+    },
 }
 """Methods of other people's classes, called by them."""
 

@@ -29,6 +29,11 @@ class Canvas:
         self.adopted = False
         """Whether what it shows was drawn by somebody else."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines that are known; (0, 0): none."""
+        return self._size
+
     def forget(self) -> None:
         """Forget what the terminal shows: it may have changed."""
         self._size = (0, 0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from textual import events
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
 from textual.message_pump import MessagePump
 
 from clawtop.ui.early import waiting_screen
@@ -44,6 +45,7 @@ class TerminalDriver(LinuxDriver):
         self._file = cast("io.TextIOWrapper", self._output)
         self.canvas = Canvas()
         self._inherits = False  # the alternate screen, with what is on it
+        self._tells_size = False  # the terminal is about to
 
     def write(self, data: str) -> None:
         """Write at once, or as soon as the terminal takes it."""
@@ -84,11 +86,17 @@ class TerminalDriver(LinuxDriver):
         super().stop_application_mode()
         _drivers.discard(self)
 
-    def resized(self) -> None:
+    def _enable_in_band_window_resize(self) -> None:
+        """A terminal that tells when its window changes begins with the size that it has."""
+        self._tells_size = True
+        super()._enable_in_band_window_resize()
+
+    def resized(self, size: Size) -> None:
         """Paint everything anew: terminals keep an unknown part, and Textual paints nothing at the same size. What it
-        tells before it has painted is no change.
+        tells before it has painted is no change, and neither is the size that the terminal tells of itself.
         """
-        if not self.canvas.adopted:
+        told, self._tells_size = self._tells_size, False
+        if not self.canvas.adopted and not (told and self.canvas.size == size):
             self.repaint()
 
     def _repaint_soon(self) -> None:
@@ -118,7 +126,7 @@ class SparingApp(MessagePump):
     async def on_event(self, event: events.Event) -> None:
         await super().on_event(event)
         if isinstance(event, events.Resize) and isinstance(self._driver, TerminalDriver):
-            self._driver.resized()
+            self._driver.resized(event.size)
 
     def action_redraw(self) -> None:
         """Ctrl-L paints everything anew, after another program has written on the terminal."""

@@ -85,6 +85,28 @@ def test_what_the_terminal_lost_is_painted_again(state_dir: Path, asked: Callabl
         terminal.wait_for(lambda t: FIRST in t.text and "q Quit" in t.lines[-1])
 
 
+def test_the_size_that_a_terminal_tells_of_itself_paints_nothing_and_a_later_one_everything(state_dir: Path) -> None:
+    """Terminals that tell their size themselves (mode 2048) do so first when they are asked to."""
+    size = "\x1b[48;30;120;600;1200t"
+    with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
+        terminal.wait_open(FIRST)
+        terminal.send("p")
+        terminal.wait_for("PAUSED")
+        start = len(terminal.raw)
+        terminal.send("\x1b[?2048;2$y")
+        terminal.wait_for_bytes(rb"\x1b\[\?2048h", start)
+        terminal.send(size)
+        for _ in range(2):  # by then it would have been painted
+            terminal.send("p")
+            terminal.wait_for(lambda t: "PAUSED" not in t.text)
+            terminal.send("p")
+            terminal.wait_for("PAUSED")
+        assert FIRST.encode() not in terminal.raw[start:]
+        terminal.screen.erase_in_display(2)
+        terminal.send(size)
+        terminal.wait_for(lambda t: FIRST in t.text and "q Quit" in t.lines[-1])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_it_with_128_plus_n_and_a_restored_terminal(state_dir: Path, number: signal.Signals) -> None:
