@@ -102,6 +102,30 @@ class SourcePatience:
         return timed_problem("no-answer", safe(where), joined(began, known))
 
 
+class LastAnswers:
+    """What the sources of one reader say, or said last. Used by one thread at a time.
+
+    Attributes:
+        reading: where something is being read right now.
+    """
+
+    def __init__(self, patience: SourcePatience) -> None:
+        self._patience = patience
+        self._kept: dict[str, Any] = {}
+        self.reading = ""
+
+    def __call__(self, source: str, where: str, read: Callable[[], T], else_: Any, warnings: list[Problem]) -> T:
+        """The result of `read`; if it does not answer in time, the last one or `else_`, with a warning."""
+        self.reading = where
+        try:
+            found = self._kept[source] = self._patience.ask(source, where, read)
+        except NoAnswerError as silent:
+            warnings.append(silent.problem)
+            found = self._kept.get(source, else_)
+        value: T = found
+        return value
+
+
 class _SourceRead:
     """One read, by another thread."""
 

@@ -8,34 +8,28 @@ at a time.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from clawtop.clock import Clock
 from clawtop.core.generations import is_version, semantics_of
 from clawtop.core.health.causes import NOT_LOOKED_AT
-from clawtop.core.locks.leaks import with_leak
-from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid
 from clawtop.core.model import (
     AgentInfo,
     AuthStore,
     ConfigSummary,
     Gateway,
     GatewayState,
-    Lock,
-    LockFile,
     Problem,
     ProcessEvidence,
     ProviderKeys,
-    Serving,
     Session,
     Snapshot,
-    VerdictKind,
 )
-from clawtop.core.session.activity import NOT_LOOKED, START_SLACK_MS, CommandLine
+from clawtop.core.session.activity import NOT_LOOKED, CommandLine
 from clawtop.core.session.backend_runs import process_witnesses
 from clawtop.core.session.openclaw_runs import heard_sessions
 from clawtop.crash import unexpected
@@ -44,28 +38,14 @@ from clawtop.store.auth.port import OwnAuth
 from clawtop.store.auth.reader import AuthReader
 from clawtop.store.config import ConfigRead, summarise
 from clawtop.store.gateway.backends import BackendWatch
-from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, heard
-from clawtop.store.gateway.liveness import (
-    GatewayLocks,
-    PortProbe,
-    SilenceWatch,
-    ThrottledProbe,
-    ask_healthz,
-    ask_patiently,
-    gateway_locks,
-    judge_gateway,
-    process_places,
-)
-from clawtop.store.gateway.memory_kills import MemoryKillWatch
-from clawtop.store.gateway.trust import believed, foreign
-from clawtop.store.gateway.usage import UsageWatch
+from clawtop.store.gateway.liveness import PortProbe, ask_healthz, ask_patiently
+from clawtop.store.gateway.reader import GatewayReader, Site
 from clawtop.store.json_text import Stamp
 from clawtop.store.kept import Kept
 from clawtop.store.locks.command_line import CommandLineWatch
-from clawtop.store.locks.life import LifeWatch
 from clawtop.store.locks.processes import Census, ProcessTable
-from clawtop.store.locks.reader import LockFiles, LockJudge
-from clawtop.store.patience import ANSWER_ONCE_S, ANSWER_S, NoAnswerError, SourcePatience
+from clawtop.store.locks.reader import LockJudge
+from clawtop.store.patience import ANSWER_ONCE_S, ANSWER_S, LastAnswers, NoAnswerError, SourcePatience
 from clawtop.store.place.environment import other_owners
 from clawtop.store.place.layout import AgentPaths, Layout, expanded, layout_stamps, locate
 from clawtop.store.place.mounts import mount_obstacles
@@ -104,9 +84,6 @@ class SnapshotReader:
             (`Snapshot.counting` says how many are missing); else the first read has them.
         on_accounts: is called once, in the first read, as soon as the accounts are read, with a snapshot of nothing
             else: its gateway is unknown, and sessions, locks and lanes are missing.
-
-    Attributes:
-        reading: what is being read right now, for code that waits for it; empty between two reads.
     """
 
     def __init__(
@@ -132,36 +109,41 @@ class SnapshotReader:
         self._processes = processes
         self._agent = agent
         self._at = at
-        self._probe = None if port_probe is None or at is not None else ThrottledProbe(port_probe, clock)
-        asks = live_probe is not None and at is None and port_probe in {ask_healthz, None}
-        self._live_probe = ThrottledProbe(live_probe, clock) if asks and live_probe is not None else None
         self._extra_parts = tuple(extra_parts)
         self._progressive = progressive
         self._on_accounts = on_accounts
         self._number = 0
         self._stores: dict[str, AuthStore] = {}  # as they were last, by agent
-        self.reading = ""
         self._layout: Layout | None = None
         self._stamps: Mapping[Path | str, Stamp | None] = {}
         self._obstacles: tuple[str, ...] = ()
         self._uid: int | None = None
         self._patience = SourcePatience(clock, ANSWER_S if progressive else ANSWER_ONCE_S)
-        self._kept: dict[str, Any] = {}  # what sources said last, by their names
+        self._last = LastAnswers(self._patience)
         self._databases = Databases(clock)
         self._versions: tuple[Hashable, ...] = ()
         self._auth: AuthReader | None = None
-        self._locks: Kept[str, Lock] = Kept()
-        self._lock_files = LockFiles(self._patience)
+        asks = at is None and port_probe in {ask_healthz, None}
+        self._gateway = GatewayReader(
+            processes,
+            clock,
+            self._patience,
+            self._last,
+            now=at is None,
+            port_probe=port_probe if at is None else None,
+            live_probe=live_probe if asks else None,
+        )
         self._sessions: SessionBackend | None = None
-        self._life = LifeWatch(clock)
         self._command_lines = CommandLineWatch(processes, clock)
-        self._usage = UsageWatch(processes, clock)
         self._backends = BackendWatch(processes, clock)
-        self._memory_kills = MemoryKillWatch(processes, clock)
         self._keys: tuple[ConfigRead, tuple[int | None, int | None] | None, ProviderKeys] | None = None
         self._worked: Kept[tuple[str, str, str | None], Session] = Kept()
-        self._silence = SilenceWatch()
         self._others: tuple[ProcessEvidence, ...] | None = None  # if this read had to look for them
+
+    @property
+    def reading(self) -> str:
+        """What is being read right now, for code that waits for it; empty between two reads."""
+        return self._last.reading
 
     @property
     def layout(self) -> Layout:
@@ -202,7 +184,7 @@ class SnapshotReader:
         Raises:
             StateUnreadableError: the state directory is not there or not readable, or has no such agent.
         """
-        self.reading = str(self._state_dir or "the state directory")
+        self._last.reading = str(self._state_dir or "the state directory")
         silent: list[Problem] = []
         self._versions = self._last("databases", "its databases", self._databases.versions, (), silent)
         layout = self._where(silent)
@@ -220,7 +202,8 @@ class SnapshotReader:
         stored = self._session_backend(layout)
         self._load_sessions(stored, agents, layout, warnings)
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
-        gateway, locks = self._gateway_and_locks(agents, layout, config, judge, warnings)
+        site = Site(layout, self._uid, self._obstacles)
+        gateway, locks = self._gateway.read(site, agents, config, judge, warnings, growing_files=stored.growing_files)
         config = replace(config, keys=self._provider_keys(layout, config, gateway, warnings))
         command_line = self._command_line(layout, gateway)
         sessions = self._last(
@@ -253,7 +236,7 @@ class SnapshotReader:
         snapshot = self._with_backends(layout, snapshot)
         for part in self._extra_parts:
             snapshot = self._with_part(part, layout, snapshot)
-        self.reading = ""
+        self._last.reading = ""
         return snapshot
 
     def _tell_accounts(
@@ -274,17 +257,6 @@ class SnapshotReader:
                     judged_at=self._at,
                 )
             )
-
-    def _last(self, source: str, where: str, read: Callable[[], T], else_: Any, warnings: list[Problem]) -> T:
-        """The result of `read`; if it does not answer in time, the last one, with a warning."""
-        self.reading = where
-        try:
-            found = self._kept[source] = self._patience.ask(source, where, read)
-        except NoAnswerError as silent:
-            warnings.append(silent.problem)
-            found = self._kept.get(source, else_)
-        value: T = found
-        return value
 
     def _where(self, warnings: list[Problem]) -> Layout:
         """Where everything is, or was when last known. Raises StateUnreadableError."""
@@ -309,7 +281,7 @@ class SnapshotReader:
     def _load_sessions(
         self, stored: SessionBackend, agents: tuple[AgentPaths, ...], layout: Layout, warnings: list[Problem]
     ) -> None:
-        self.reading = f"the sessions of {layout.state_dir}"
+        self._last.reading = f"the sessions of {layout.state_dir}"
         try:
             stored.load(agents, layout, warnings)
         except ClawtopError:
@@ -366,7 +338,7 @@ class SnapshotReader:
     def _agent_info(
         self, agent: AgentPaths, layout: Layout, warnings: list[Problem], looked: dict[tuple[str, str], OwnAuth]
     ) -> AgentInfo:
-        self.reading = str(agent.agent_dir)
+        self._last.reading = str(agent.agent_dir)
         try:
             store = self._auth_reader(layout).store(agent, warnings, looked)
         except ClawtopError:
@@ -387,64 +359,6 @@ class SnapshotReader:
             name=agent.name,
             store=store,
         )
-
-    def _gateway_and_locks(
-        self,
-        agents: Iterable[AgentPaths],
-        layout: Layout,
-        config: ConfigSummary,
-        judge: LockJudge,
-        warnings: list[Problem],
-    ) -> tuple[Gateway, tuple[Lock, ...]]:
-        """The gateway and every lock. If it runs out of sight, no pid proves anything (docs/invariants.md 7)."""
-        here = NamespaceEvidence(self._obstacles)
-        found = self._last(
-            "gateway locks", "the gateway's locks", partial(gateway_locks, layout), GatewayLocks(), warnings
-        )
-        doors = tuple(judge(file, here) for file in found.own)
-        if not doors and self._at is None and not layout.is_copy:
-            places = process_places(self._processes, self._uid)
-            doors = tuple(judge(file, here) for file in gateway_locks(layout, places).own)
-        gateway = self._served(self._gateway(doors, layout, config, judge, warnings))
-        if gateway.state is GatewayState.LIVE and gateway.pid is not None and config.log_file is None:
-            gateway = replace(gateway, others=_others(found.others, judge))  # who may write the same log
-        if self._at is None and not layout.is_copy and not self._obstacles:
-            gateway = replace(gateway, memory_kill=self._memory_kills.look(gateway, self._uid))
-        files = self._lock_files.read_all(agents, layout, warnings)
-        here = replace(here, served_here=gateway.state is GatewayState.LIVE and gateway.pid is not None)
-        locks = (*doors, *(judge(file, here) for file in files))
-        if self._at is None and self._lives_unseen(gateway, locks, config):
-            elsewhere = NamespaceEvidence((*self._obstacles, "other-namespace"))
-            locks = tuple(judge(lock.file, elsewhere) for lock in locks)
-            if gateway.state is GatewayState.DEAD:
-                gateway = replace(
-                    gateway, state=GatewayState.UNKNOWN, how="its files grow, but no process seen here owns it"
-                )
-        locks = tuple(with_leak(lock, gateway, config.lock_limits, layout.storage) for lock in locks)
-        return gateway, self._locks.kept((lock.file.path, lock) for lock in locks)
-
-    def _gateway(
-        self,
-        doors: tuple[Lock, ...],
-        layout: Layout,
-        config: ConfigSummary,
-        judge: LockJudge,
-        warnings: list[Problem],
-    ) -> Gateway:
-        """What its locks prove, of those that belong to the state directory's owner; a copy may be anybody's."""
-        uid = self._uid
-        whose = [None if uid is None or layout.is_copy else foreign(lock, uid) for lock in doors]
-        own = tuple(lock for lock, other in zip(doors, whose, strict=True) if other is None)
-        doubts = [
-            other
-            for lock, other in zip(doors, whose, strict=True)
-            if other is not None and lock.verdict.kind is not VerdictKind.STALE
-        ]
-        gateway = judge_gateway(own, config.gateway_port, None if doubts else self._probe)
-        if self._at is None and uid is not None and not self._obstacles:
-            kernel_lock = partial(gateway_kernel_lock, layout, uid)
-            gateway = heard(gateway, self._last("kernel lock", "the gateway's lock", kernel_lock, None, warnings))
-        return gateway if uid is None else believed(gateway, own, doubts, uid, judge.owner)
 
     def _provider_keys(
         self, layout: Layout, config: ConfigSummary, gateway: Gateway, warnings: list[Problem]
@@ -503,44 +417,6 @@ class SnapshotReader:
         sessions = heard_sessions(snapshot, process_witnesses(found, snapshot.sessions, complete=complete))
         kept = self._worked.kept(((row.agent, row.key, row.file), row) for row in sessions)
         return replace(snapshot, sessions=kept)
-
-    def _served(self, gateway: Gateway) -> Gateway:
-        """The gateway with its port's response, if its process is seen to be alive."""
-        if gateway.state is not GatewayState.LIVE or gateway.pid is None or gateway.port is None:
-            return gateway
-        argv = self._processes.look(gateway.pid).argv
-        usage = self._usage.look(gateway.pid, argv)
-        found = self._live_probe(gateway.port) if self._live_probe is not None else Serving.UNKNOWN
-        if found is Serving.SILENT:  # the query took longer than measuring its share of a core needs
-            usage = self._usage.look(gateway.pid, argv)
-        gateway = replace(gateway, usage=usage)
-        return self._silence.told(gateway, found, self._clock.now_ms()) if isinstance(found, Serving) else gateway
-
-    def _lives_unseen(self, gateway: Gateway, locks: Iterable[Lock], config: ConfigSummary) -> bool:
-        if gateway.state is GatewayState.LIVE:
-            self._life.forget()
-            return gateway.pid is None
-        if any(lock.verdict.kind is VerdictKind.HELD for lock in locks):
-            self._life.forget()
-            return False
-        files = self._sessions.growing_files() if self._sessions is not None else []
-        files = [*files, config.log_file] if config.log_file is not None else files
-        return self._last("life", "files that grow", lambda: self._life.shows(files), False, [])
-
-
-def _others(locks: Iterable[LockFile], judge: LockJudge) -> tuple[int, ...]:
-    """The pids that gateway locks of other configurations name and that may still be theirs."""
-    owners = ((lock, judge.owner(pid)) for lock in locks if (pid := owner_pid(lock)) is not None)
-    return tuple(
-        sorted(
-            {
-                owner.pid
-                for lock, owner in owners
-                if owner.alive is not False
-                and (owner.started_at is None or owner.started_at <= lock.mtime + START_SLACK_MS)
-            }
-        )
-    )
 
 
 def _assumed(layout: Layout) -> tuple[Problem, ...]:

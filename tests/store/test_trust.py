@@ -139,7 +139,9 @@ def test_the_lock_of_another_user(
     state: StateDir, monkeypatch: pytest.MonkeyPatch, age: str, expected: GatewayState
 ) -> None:
     """What another user's lock says of a death proves as little as what it says of a life."""
-    monkeypatch.setattr("clawtop.store.snapshot.foreign", lambda lock, owner: foreign(lock, owner, lambda _: owner + 7))
+    monkeypatch.setattr(
+        "clawtop.store.gateway.reader.foreign", lambda lock, owner: foreign(lock, owner, lambda _: owner + 7)
+    )
     process = alive(PID, ticks=TICKS) if age == "held" else ProcessEvidence(PID, alive=False)
     gateway = state.read(FixedProcesses({PID: process}), port_probe=lambda _: False).gateway
     assert gateway.state is expected
