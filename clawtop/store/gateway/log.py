@@ -23,8 +23,6 @@ LINE_BYTES = 64 * 1024
 KEPT_EVENTS = 4_000
 ECHO_MS = 5_000
 
-"""Where every gateway of a machine logs that has no `logging.file`."""
-
 
 def _opened(path: Path) -> RawIOBase:
     """Open a regular file. Raises OSError, also if it is not one."""
