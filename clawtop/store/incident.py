@@ -259,10 +259,11 @@ def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[P
 
 
 def _ours(snapshot: Snapshot) -> Ours:
-    """What only this gateway's lines name; none of its agents' profiles is unknown here."""
+    """What only this gateway's lines name."""
+    unread = any(agent.store is None or agent.store.problem is not None for agent in snapshot.agents)
     return Ours(
         frozenset(agent.id for agent in snapshot.agents),
-        frozenset(profile.id for profile in snapshot.profiles),
+        None if unread else frozenset(profile.id for profile in snapshot.profiles),
         snapshot.state_dir,
     )
 

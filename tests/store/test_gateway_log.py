@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from clawtop.core.incident.lane_stats import contention, lanes_of
 from clawtop.core.incident.timeline import is_background
-from clawtop.core.model import AccountRetry, Event, EventKind
+from clawtop.core.model import AccountRetry, AgentInfo, AuthStore, Event, EventKind, Generation, Problem, Snapshot
 from clawtop.core.session.log_runs import LogRuns
+from clawtop.store import incident
 from clawtop.store.gateway import log as gateway_log
 from clawtop.store.gateway.log import LINE_BYTES, LogTail
 from clawtop.store.gateway.log_lines import BadLineError, Names, Ours, hashed_profile, parse_line
@@ -275,6 +276,15 @@ def test_an_agent_a_profile_or_a_directory_of_anothers_is_certain(more: dict[str
     event = Event(START, EventKind.LANE, "gateway-log", "x", **more)
     assert TWO_WRITERS.ours is not None
     assert TWO_WRITERS.ours.is_anothers(event) is anothers
+
+
+def test_a_profile_is_nobodys_for_certain_while_a_store_is_unread() -> None:
+    event = Event(START, EventKind.LANE, "gateway-log", "x", profile="fakeai:two")
+    agent = AgentInfo("main", "/a", "/s", store=AuthStore("main", "/a"))
+    unread = replace(agent, store=AuthStore("main", "/a", problem=Problem("bad-json", "/a", "is not JSON")))
+    for agents, anothers in (((agent,), True), ((agent, unread), False), ((agent, replace(agent, store=None)), False)):
+        snapshot = Snapshot(1, START, "h", "/home/a/.openclaw", Generation.B, "2026.5.20", agents=agents)
+        assert incident._ours(snapshot).is_anothers(event) is anothers
 
 
 def test_no_log_is_no_problem() -> None:

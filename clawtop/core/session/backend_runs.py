@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from clawtop.core.model import BackendProcess, Session, Witness, WitnessKind
+from clawtop.core.session.lanes import agent_of
 
 TOUCHED_MS = 60_000
 """OpenClaw writes a session's row when it takes a message; its process may follow this much later."""
@@ -32,7 +33,7 @@ def process_witnesses(
     for process in processes:
         if process.key in keys and process.key is not None:
             told.setdefault(process.key, []).append(_witness(process))
-        elif process.key is None or _agent_of(process.key) in {None, *agents}:
+        elif process.key is None or agent_of(process.key) in {None, *agents}:
             unplaced.append(process)
     open_ones = [session for session in sessions if session.active is not False and session.key not in told]
     alike = Counter(process.backend for process in unplaced)
@@ -46,12 +47,6 @@ def process_witnesses(
                 if session.key not in told and (alone or _may_be_its(session, process)):
                     told[session.key] = [_doubt(process)]
     return {key: tuple(found) for key, found in told.items()}
-
-
-def _agent_of(key: str) -> str | None:
-    """The agent whose session a key names, `agent:<agent id>:<rest>`."""
-    words = key.split(":", 2)
-    return words[1] if words[0] == "agent" and len(words) > 2 else None
 
 
 def _witness(process: BackendProcess) -> Witness:

@@ -132,6 +132,12 @@ def classify_lane(lane: str) -> LaneClass:
     return _GLOBAL_LANES.get(name, LaneClass.OTHER)
 
 
+def agent_of(key: str) -> str | None:
+    """The agent whose session a key names, `agent:<agent id>:<rest>`; None if it names none."""
+    words = key.split(":", 2)
+    return words[1] if words[0] == "agent" and len(words) > 2 else None
+
+
 def classify_session_key(key: str) -> LaneClass:
     """The class of a session by its key, `agent:<agent id>:<rest>`."""
     words = key.strip().lower().split(":")

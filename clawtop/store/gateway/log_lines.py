@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from clawtop.core.model import GATEWAY_LOG, Event, EventKind
-from clawtop.core.session.lanes import base_session_key
+from clawtop.core.session.lanes import agent_of, base_session_key
 from clawtop.nested import loads
 from clawtop.store.gateway.log_words import TURN_FAILED, LineMeaning, rough, told
 from clawtop.text import shown
@@ -45,18 +45,19 @@ KEPT = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What tells a gateway's lines from those of another one that writes the same file: agents, profiles, directory."""
+    """What tells a gateway's lines from those of another one that writes the same file: agents, profiles (None: not all
+    of them are known), directory.
+    """
 
     agents: frozenset[str]
-    profiles: frozenset[str]
+    profiles: frozenset[str] | None
     state_dir: str
 
     def is_anothers(self, event: Event) -> bool:
         """Whether an event is certainly not of this gateway; most lines name nothing that only one has."""
-        agent = event.session_key.split(":")[1] if event.session_key and event.session_key.count(":") > 1 else None
-        if event.session_key and event.session_key.startswith("agent:") and agent not in self.agents:
+        if event.session_key is not None and agent_of(event.session_key) not in {None, *self.agents}:
             return True
-        if event.profile is not None and event.profile not in self.profiles:
+        if event.profile is not None and self.profiles is not None and event.profile not in self.profiles:
             return True
         file = event.session_file
         return file is not None and not file.startswith(f"{self.state_dir}/")
