@@ -59,7 +59,7 @@ def _source(lane: LaneStats, _env: Env) -> Line:
 
 
 LANE_COLUMNS: tuple[Column[LaneStats], ...] = (
-    Column("lane", "LANE", 30, _lane, lambda lane, _env: lane.lane, grow=40, middle=True),
+    Column("lane", "LANE", 28, _lane, lambda lane, _env: lane.lane, grow=40, middle=True),
     Column("class", "CLASS", 11, _class, lambda lane, _env: lane.lane_class, rank=3),
     Column("load", "RUNS", 5, _load, lambda lane, _env: lane.active, right=True),
     Column("queued", "QUEUED", 6, _queued, lambda lane, _env: lane.queued, right=True),
@@ -111,9 +111,7 @@ def source_notes(snapshot: Snapshot) -> tuple[SourceNote, ...]:
     """A note for each source, in an operator's words; for the gateway, once it was queried."""
     counts = Counter(lane.source for lane in snapshot.lanes)
     return (
-        SourceNote(
-            ENGINES, counts[ENGINES], "prompts held and awaited by its runs; a queue within one process is not seen"
-        ),
+        SourceNote(ENGINES, counts[ENGINES], "prompts held and awaited, not queues in one process"),
         SourceNote(GATEWAY_LOG, counts[GATEWAY_LOG], _log_text(snapshot, counts[GATEWAY_LOG])),
         SourceNote(METRICS, counts[METRICS], _metrics_text(snapshot)),
         *_words_notes(snapshot, counts),
@@ -126,8 +124,8 @@ def _words_notes(snapshot: Snapshot, counts: Mapping[str, int]) -> tuple[SourceN
         return ()
     if words.problem is not None:
         return (SourceNote(WORDS, 0, safe(words.problem, 200)),)
-    load = "load of its global lanes, from 2026.8 on; before, it has no such question"
-    waits = "its latest queue events by lane; lanes idle since are missing"
+    load = "load of its global lanes; told from 2026.8 on"
+    waits = "latest queue events; lanes idle since are missing"
     return (SourceNote(WORDS, counts[WORDS], load), SourceNote(WORD_EVENTS, counts[WORD_EVENTS], waits))
 
 
@@ -136,8 +134,8 @@ def _log_text(snapshot: Snapshot, lanes: int) -> str:
     if odd is not None:
         return odd
     if lanes:
-        return "runs and waits from its tail; a lane blocked right now shows only afterwards"
-    return "reports lanes at logging.level debug (2026.5 and later); nothing so far"
+        return "its last runs and waits; a block shows afterwards"
+    return "needs logging.level debug, 2026.5 or later"
 
 
 def _metrics_text(snapshot: Snapshot) -> str:
@@ -146,8 +144,8 @@ def _metrics_text(snapshot: Snapshot) -> str:
         live = snapshot.gateway.state is GatewayState.LIVE
         return "not asked yet" if live else "asked only while a gateway is live"
     if health.metrics:
-        return "queue sizes and bounds of waits; they know no running turns and no limits"
-    return health.problem or "its diagnostics-prometheus plugin is off, or no token for it is known here"
+        return "queue sizes and waits; no running turns, no limits"
+    return health.problem or "diagnostics-prometheus is off, or no token is known"
 
 
 def _note(item: LaneStats | SourceNote, _env: Env) -> Line:

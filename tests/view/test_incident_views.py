@@ -182,7 +182,7 @@ def test_each_source_says_why_it_tells_nothing() -> None:
     )
     assert notes(refused)[METRICS] == "the gateway refuses its token"
     silent = replace(live, gateway=replace(live.gateway, health=GatewayHealth(NOW, live=True)))
-    assert "plugin is off" in notes(silent)[METRICS]
+    assert "diagnostics-prometheus is off" in notes(silent)[METRICS]
     unreadable = replace(CALM, warnings=(Problem("log-unreadable", "/l", "the gateway's log cannot be read: no"),))
     assert notes(unreadable)[GATEWAY_LOG] == "the gateway's log cannot be read: no"
     assert "logging.level debug" in notes(CALM)[GATEWAY_LOG]
