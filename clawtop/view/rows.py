@@ -195,7 +195,7 @@ def _problem_table(env: Env, problems: tuple[Problem, ...]) -> Table[Problem]:
         tuple(TableRow(f"{p.code}|{p.where}|{p.text}", p, _problem_target(p, env.facts)) for p in problems),
         env,
         band=lambda _item, _env: (),
-        ids=lambda _item: "",
+        ids=lambda problem: safe(problem.where),
         empty=(("No known problems.", Tone.DIM),),
         title_note=((note, Tone.DIM),),
     )

@@ -7,7 +7,7 @@ from clawtop.text import safe
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import problem_text
-from clawtop.view.line import Line, Tone, piece
+from clawtop.view.line import Line, Tone, join, piece
 
 
 def all_problems(facts: Facts) -> tuple[Problem, ...]:
@@ -72,8 +72,20 @@ def _text(problem: Problem, env: Env) -> Line:
     return piece(problem_text(problem, env.now, env.zone))
 
 
-def _where(problem: Problem, _env: Env) -> Line:
-    return piece(safe(problem.where), Tone.DIM)
+def _where(problem: Problem, env: Env) -> Line:
+    """The agent first and in a piece of its own, so that it stays when a long key or path is elided."""
+    directory = f"{env.facts.snapshot.state_dir.rstrip('/')}/agents/"
+    parts: list[Line] = []
+    for where in problem.where.split(", "):
+        if where.startswith(directory) and "/" in where.removeprefix(directory):
+            agent, _, rest = where.removeprefix(directory).partition("/")
+            parts.append(((f"{safe(agent)}: ", Tone.DIM), (safe(rest), Tone.DIM)))
+        elif where.startswith("agent:") and where.count(":") > 1:
+            agent, _, rest = where.removeprefix("agent:").partition(":")
+            parts.append(((f"{safe(agent)}:", Tone.DIM), (safe(rest), Tone.DIM)))
+        else:
+            parts.append(piece(safe(where), Tone.DIM))
+    return join(parts, (", ", Tone.DIM))
 
 
 WARNING_COLUMNS: tuple[Column[Problem], ...] = (

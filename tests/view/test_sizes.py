@@ -168,3 +168,13 @@ def test_calm_is_never_said_beside_a_lock_that_needs_a_hand(
     calm = "nothing needs attention" in f"{first} {second}"
     assert calm == (verdict is not VerdictKind.STALE and leaked is None)
     assert VERDICTS[verdict][1] in lock_table(env).texts[0].split()
+
+
+@pytest.mark.parametrize(
+    "where", ["agent:coder:telegram:group:-1002388410023884", f"{CALM.state_dir}/agents/coder/agent/auth-profiles.json"]
+)
+def test_a_narrow_warning_still_names_its_agent(where: str) -> None:
+    table = warning_table(env_of(replace(CALM, warnings=(Problem("ghost", where, "a sentence of some words " * 4),))))
+    columns = placed(table.columns, 79, table.needs)
+    assert "coder:" in plain_row(table.rows[0], table, columns, table.env)
+    assert where in table.texts[0]
