@@ -47,8 +47,9 @@ class Column(NamedTuple, Generic[T]):
         grow: extra cells it gets before others get all they need; spare width goes from left to right.
         live: whether its cells can change with time alone.
         middle: long values are elided in the middle: for ids, which differ at the end.
-        rank: the higher, the sooner it is dropped when space is short; 0 stays. A column that is empty in every row is
-            dropped before all others.
+        words: these are elided between words, and only ids within one: for sentences.
+        rank: the higher, the sooner it is dropped when space is short, with those of the same rank; 0 stays. A column
+            that is empty in every row is dropped before all others.
         sort: the value rows sort by; None values come last.
     """
 
@@ -62,6 +63,7 @@ class Column(NamedTuple, Generic[T]):
     right: bool = False
     live: bool = True
     middle: bool = False
+    words: bool = False
 
 
 class TableRow(NamedTuple, Generic[T]):
@@ -205,7 +207,8 @@ def placed(columns: Sequence[Column[T]], width: int, needs: Mapping[str, int] | 
         silent, rank, weakest = max((needs.get(column.id) == 0, column.rank, n) for n, column in enumerate(kept) if n)
         if not silent and rank == 0:
             break
-        del kept[weakest]
+        pair = rank and not silent
+        kept = [c for n, c in enumerate(kept) if n != weakest and not (pair and n and c.rank == rank)]
     kept = _without_silent(kept, width, needs)
     spare = width - _taken(kept, needs)
     widths = [_least(column, needs, first=not place) for place, column in enumerate(kept)]
@@ -308,7 +311,7 @@ def render_cells(
 
 
 def _cell(column: Column[T], item: T, env: Env, room: int) -> Line:
-    return fitted(column.render(item, env), room, right=column.right, middle=column.middle)
+    return fitted(column.render(item, env), room, right=column.right, middle=column.middle, words=column.words)
 
 
 def joined(cells: Sequence[Line]) -> Line:

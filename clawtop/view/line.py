@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from clawtop.text import ELLIPSIS, cells, clusters, elided, elided_middle, headed
+from clawtop.text import ELLIPSIS, cells, clusters, elided, elided_middle, headed, tailed
 
 
 class Tone(StrEnum):
@@ -134,15 +134,17 @@ def join(lines: Iterable[Line], separator: Piece) -> Line:
     return tuple(out)
 
 
-def fitted(line: Line, width: int, *, right: bool = False, middle: bool = False) -> Line:
-    """The line in exactly `width` cells: elided, at its end or in the middle of its longest piece, or padded."""
+def fitted(line: Line, width: int, *, right: bool = False, middle: bool = False, words: bool = False) -> Line:
+    """The line in exactly `width` cells: elided, at its end or in the middle of its longest piece, between `words`
+    if possible, or padded.
+    """
     used = width_of(line)
     if used == width:
         return line
     if used < width:
         pad: Piece = (" " * (width - used), Tone.PLAIN)
         return (pad, *line) if right else (*line, pad)
-    return fitted(cut_middle(line, width), width, right=right) if middle else cut(line, width)
+    return fitted(cut_middle(line, width, words=words), width, right=right) if middle else cut(line, width)
 
 
 _THUMB: Piece = ("┃", Tone.DIM)
@@ -207,9 +209,7 @@ _LONG_WORD = 16
 
 
 def cut_at_words(line: Line, width: int) -> Line:
-    """The line in at most `width` cells: whole words and an ellipsis; an id at the end of the piece that is cut keeps
-    both its ends.
-    """
+    """The line in at most `width` cells: whole words and an ellipsis; an id that does not fit keeps both its ends."""
     if width_of(line) <= width:
         return line
     out: list[Piece] = []
@@ -226,20 +226,22 @@ def cut_at_words(line: Line, width: int) -> Line:
 
 def _whole_words(text: str, room: int) -> str:
     """The words of `text` that fit into `room` cells beside an ellipsis, which says that more was to follow."""
-    start, blank, last = text.rpartition(" ")
-    left = room - cells(start + blank)
-    if cells(last) > max(left, _LONG_WORD) and 2 * left > _LONG_WORD:
-        return start + blank + elided_middle(last, left)
-    if not blank:
-        return elided_middle(text, room) if cells(text) > room else elided(text + ELLIPSIS, room)
     kept = headed(text, room - cells(ELLIPSIS))
-    if not text[len(kept) :].startswith(" "):
-        kept = kept.rpartition(" ")[0]
-    return kept.rstrip(" ") + ELLIPSIS
+    if text[len(kept) :].startswith(" "):
+        return kept.rstrip(" ") + ELLIPSIS
+    start = kept[: kept.rfind(" ") + 1]
+    word = text[len(start) :].partition(" ")[0]
+    left = room - cells(start)
+    alone = " " not in text and left > cells(ELLIPSIS)
+    if alone or (cells(word) > _LONG_WORD and 2 * left > _LONG_WORD):
+        return start + elided_middle(word, min(left, cells(word) - 1))
+    return start.rstrip(" ") + ELLIPSIS
 
 
-def cut_middle(line: Line, width: int) -> Line:
-    """The line in at most `width` cells; if too long, its longest piece is elided in the middle."""
+def cut_middle(line: Line, width: int, *, words: bool = False) -> Line:
+    """The line in at most `width` cells; if too long, its longest piece is elided in the middle; between `words` where
+    they are no ids.
+    """
     over = width_of(line) - width
     if over <= 0:
         return line
@@ -249,7 +251,21 @@ def cut_middle(line: Line, width: int) -> Line:
     if room < 3:
         return cut(line, width)
     text, tone = line[longest]
-    return (*line[:longest], (elided_middle(text, room), tone), *line[longest + 1 :])
+    short = _words_around(text, room) if words else elided_middle(text, room)
+    return (*line[:longest], (short, tone), *line[longest + 1 :])
+
+
+def _words_around(text: str, room: int) -> str:
+    """The first and the last words of a text that is too long for `room` cells."""
+    head = headed(text, (room - 1) // 3)
+    start = head[: head.rfind(" ") + 1]
+    if len(text[len(start) :].partition(" ")[0]) <= _LONG_WORD:
+        head = start
+    tail = tailed(text, room - cells(head + ELLIPSIS))
+    _, blank, end = tail.partition(" ")
+    if blank and len(text[: len(text) - len(end)].split(" ")[-2]) <= _LONG_WORD:
+        tail = blank + end
+    return head + ELLIPSIS + tail
 
 
 def wrapped(line: Line, width: int, indent: int = 0) -> list[Line]:

@@ -65,7 +65,7 @@ def _remedy(row: TreeRow, _env: Env) -> Line:
 
 
 TREE_COLUMNS: tuple[Column[TreeRow], ...] = (
-    Column("what", "WHO WAITS FOR WHOM", 46, _what, grow=70, live=False, middle=True),
+    Column("what", "WHO WAITS FOR WHOM", 46, _what, grow=70, live=False, middle=True, words=True),
     Column("since", "SINCE", 6, _since, right=True),
     Column("ends", "ENDS IN", 7, _ends, right=True, rank=1),
     Column("remedy", "REMEDY", 17, _remedy, live=False),

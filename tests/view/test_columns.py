@@ -12,6 +12,7 @@ from clawtop.view.columns import FLOOR, Column, Env, Sorting, Table, TableRow, h
 from clawtop.view.facts import Facts
 from clawtop.view.line import piece, text_of, width_of
 from clawtop.view.ordering import keep_order, shared_heights
+from clawtop.view.session_columns import SESSION_COLUMNS
 from tests.support.worlds import CALM, NOW
 
 ENV = Env(Facts(CALM, NOW), NOW)
@@ -167,3 +168,9 @@ def test_a_sort_that_is_kept_comes_back_with_its_direction(sorting: Sorting) -> 
 
 def test_no_sort_is_kept_as_nothing() -> None:
     assert Sorting.parse("") is None
+
+
+@pytest.mark.parametrize("width", range(40, 220))
+def test_columns_that_belong_together_are_dropped_together(width: int) -> None:
+    kept = {column.id for column, _ in placed(SESSION_COLUMNS, width)}
+    assert ("asked" in kept) == ("answered" in kept)

@@ -160,3 +160,12 @@ def test_an_id_at_the_end_of_a_cut_piece_keeps_its_end() -> None:
     assert short.startswith("1 run without a sign of life: cron:")
     assert short.endswith("5d8f1c0b9e10")
     assert width_of(((short, Tone.BAD),)) == 60
+
+
+@pytest.mark.parametrize("text", ["⚠ 2 warnings", " · ", "12345 sessions", "nightly", "a" * 40 + " runs", "×"])
+@pytest.mark.parametrize("room", range(1, 14))
+def test_what_is_cut_always_says_so(text: str, room: int) -> None:
+    line = (("b" * 10 + " ", Tone.PLAIN), (text, Tone.PLAIN), ("more than enough to be cut", Tone.PLAIN))
+    short = cut_at_words(line, 11 + room)
+    assert width_of(short) <= 11 + room
+    assert "…" in text_of(short)

@@ -14,8 +14,10 @@ from clawtop.view.line import (
     ascii_only,
     changed_span,
     cut,
+    cut_middle,
     fitted,
     join,
+    piece,
     text_of,
     width_of,
     wrapped,
@@ -102,3 +104,25 @@ def test_no_wrapped_line_is_wider_than_it_may_be_and_no_word_is_lost(text: str, 
     lines = wrapped(((text[:9], Tone.PLAIN), (text[9:], Tone.DIM)), width, indent)
     assert all(width_of(line) <= width for line in lines)
     assert "".join(text_of(line) for line in lines).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("width", range(24, 70))
+def test_a_sentence_is_elided_between_words(width: int) -> None:
+    text = "held by run run-7c1e (channel, prompting), 2 waiting: heartbeat, direct"
+    short = text_of(cut_middle(piece(text), width, words=True))
+    assert len(short) <= width
+    head, mark, tail = short.partition("…")
+    assert mark
+    assert text.startswith(head)
+    assert text.endswith(tail)
+    assert {*head.split(), *tail.split()} <= {*text.split()}
+    assert tail.endswith("direct")
+
+
+@pytest.mark.parametrize("width", range(12, 60))
+def test_an_id_that_is_the_whole_sentence_keeps_both_ends(width: int) -> None:
+    text = "cron:3f1c77aa-0d54-4be1-9a2e-5d8f1c0b9e10 waits since 3f1c77aa-0d54-4be1-9a2e-5d8f1c0b9e10"
+    short = text_of(cut_middle(piece(text), width, words=True))
+    assert width_of(piece(short)) <= width
+    assert short.startswith("cro")
+    assert short.endswith("9e10")
