@@ -55,7 +55,7 @@ def receipt_remarks(receipt: Receipt) -> tuple[Remark, ...]:
         Remark("removed", (how,), Tone.OK)
         if receipt.kind is PlanKind.UNLOCK
         else Remark("gateway", (gateway,), Tone.BAD if receipt.sight is Sight.REVERTED else Tone.OK),
-        Remark("broke", (f"removed a stale lock first: {shown(receipt.broke)}",) if receipt.broke else (), Tone.WARN),
+        Remark("lock", (f"removed a stale one first: {shown(receipt.broke)}",) if receipt.broke else (), Tone.WARN),
         Remark("note", tuple(shown(note) for note in receipt.notes), Tone.WARN),
         Remark("next", (f"to make the gateway load it: {follow_up}",) if follow_up else (), Tone.INFO),
     )
