@@ -57,7 +57,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("mouse", True, "false leaves the mouse to the terminal"),
     Setting("bell", False, "ring the terminal bell on a notice"),
     Setting("notify", False, "send notices to the terminal (OSC 9)"),
-    Setting("on_notice", None, "a command to run on a notice; its text is the last argument and CLAWTOP_NOTICE"),
+    Setting(
+        "on_notice",
+        None,
+        "a command to run on a notice, by the dashboard, status --watch and export --listen; the notice is its last"
+        " argument and CLAWTOP_NOTICE",
+    ),
     Setting("blocked_minutes", 5.0, "give notice when a session has been blocked this long", "limits"),
     Setting("lock_wait_seconds", 15.0, "how long an operation waits for a lock", "limits"),
     Setting("verify_seconds", 10.0, "how long an operation watches how a live gateway reacts", "limits"),
