@@ -200,6 +200,23 @@ def test_the_whole_stack_of_a_hung_run_is_stopped(
     assert lives(gateway.pid)
 
 
+def test_what_is_born_while_the_stack_is_killed_is_killed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    kills: list[int] = []
+
+    class Stack:
+        def signal(self, number: int) -> None:
+            kills.extend([number] if number == signal.SIGKILL else [])
+
+        def living(self) -> tuple[int, ...]:
+            return () if len(kills) > 1 else (7,)
+
+    monkeypatch.setattr(stopping, "TERM_SECONDS", 0.0)
+    monkeypatch.setattr(stopping, "KILL_SECONDS", 30.0)
+    monkeypatch.setattr(stopping, "stack_below", lambda *_asked: Stack())
+    outcome = asyncio.run(stop_stack(OwnProcess(7, 1), 1, SystemClock()))
+    assert outcome == "process 7 and everything below it are gone (SIGKILL)"
+
+
 def test_nothing_but_the_process_that_was_seen_is_touched(gateway: FakeGateway) -> None:
     pid = gateway.start("hang", OBEDIENT)
     began = since(pid)

@@ -28,6 +28,8 @@ async def stop_stack(process: OwnProcess, gateway_pid: int, clock: Clock) -> str
         until = clock.monotonic() + seconds
         while (left := stack.living()) and clock.monotonic() < until:
             await clock.sleep(LOOK_SECONDS)
+            if number is signal.SIGKILL:  # one may have been born between the look and its parent's end
+                await asyncio.to_thread(stack.signal, number)
         if not left:
             return f"process {pid} and everything below it are gone ({number.name})"
     return f"still there after SIGKILL: {', '.join(map(str, left))}"
