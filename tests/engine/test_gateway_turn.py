@@ -111,6 +111,17 @@ async def test_a_message_that_never_ran_is_no_empty_reply(tmp_path: Path) -> Non
     assert (end.kind, end.text) == (TurnPhase.FAILED, "the gateway ended it without running it; it does not say why")
 
 
+async def test_events_that_are_no_words_are_passed_over(tmp_path: Path) -> None:
+    odd = json.dumps({"type": "event", "event": {"": {}}, "payload": {"runId": RUN, "state": "final"}})
+    other = json.dumps(
+        {"type": "event", "event": "chat", "payload": {"runId": "r2", "state": {"a": []}, "sessionKey": KEY}}
+    )
+    (_, *rest) = await told(tmp_path, odd, other, chat("status", phase="x"), chat("final", message=message("hi")))
+    assert rest[-1] == TurnTold(TurnPhase.FINAL, "hi", RUN)
+    (*_, phase, end) = await told(tmp_path, other, chat("final"), chat("final", "r2", message=message("there")))
+    assert (phase.kind, end) == (TurnPhase.PHASE, TurnTold(TurnPhase.FINAL, "there", RUN))
+
+
 @pytest.mark.parametrize(
     "frames", [(chat("status", phase="starting_model"), chat("final")), (chat("final", message=message("")),)]
 )

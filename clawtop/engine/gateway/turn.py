@@ -91,17 +91,17 @@ class _TurnCourse:
         self._followed = run_id
         self._began = False
         self._so_far = ""
-        self._others: dict[str, Any] = {}
+        self._others: dict[str, str | None] = {}
 
     def told(self, frame: Mapping[str, Any]) -> TurnTold | None:
         """What a frame tells of the turn, if anything."""
         payload = part(frame, "payload")
-        kind, run = frame.get("event"), payload.get("runId")
+        kind, run = text(frame.get("event")), payload.get("runId")
         if kind not in {"agent", "chat"} or not isinstance(run, str):
             return None
         if run not in {self._run_id, self._followed}:
             if payload.get("sessionKey") == self._key and kind == "chat":
-                self._others[run] = payload.get("state")
+                self._others[run] = text(payload.get("state"))
             return None
         if run == self._run_id and self._is_bare_end(payload):
             return self._without_a_reply()
