@@ -198,7 +198,7 @@ class SnapshotReader:
         infos = tuple(self._agent_info(agent, layout, warnings, looked) for agent in agents)
         problems = self._auth_reader(layout).problems
         warnings += self._last("auth problems", str(layout.state_dir), problems, (), warnings)
-        self._tell_accounts(layout, config, infos, taken_at)
+        accounts = self._accounts(layout, config, infos, taken_at)
         stored = self._session_backend(layout)
         self._load_sessions(stored, agents, layout, warnings)
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
@@ -214,16 +214,11 @@ class SnapshotReader:
             warnings,
         )
         self._number += 1
-        snapshot = Snapshot(
+        snapshot = replace(
+            accounts,
             number=self._number,
-            taken_at=taken_at,
-            host=os.uname().nodename,
-            state_dir=str(layout.state_dir),
-            generation=layout.generation,
-            openclaw_version=layout.version,
             gateway=gateway,
             config=config,
-            agents=infos,
             sessions=sessions,
             counting=stored.counting,
             locks=locks,
@@ -231,7 +226,6 @@ class SnapshotReader:
             events=stored.events(),
             warnings=tuple(dict.fromkeys(warnings)),
             command_line=self._others,
-            judged_at=self._at,
         )
         snapshot = self._with_backends(layout, snapshot)
         for part in self._extra_parts:
@@ -239,24 +233,25 @@ class SnapshotReader:
         self._last.reading = ""
         return snapshot
 
-    def _tell_accounts(
+    def _accounts(
         self, layout: Layout, config: ConfigSummary, agents: tuple[AgentInfo, ...], taken_at: int
-    ) -> None:
+    ) -> Snapshot:
+        """What is known before the sessions are read; told at once to whoever asked for it."""
+        accounts = Snapshot(
+            number=0,
+            taken_at=taken_at,
+            host=os.uname().nodename,
+            state_dir=str(layout.state_dir),
+            generation=layout.generation,
+            openclaw_version=layout.version,
+            config=config,
+            agents=agents,
+            judged_at=self._at,
+        )
         tell, self._on_accounts = self._on_accounts, None
         if tell is not None:
-            tell(
-                Snapshot(
-                    number=0,
-                    taken_at=taken_at,
-                    host=os.uname().nodename,
-                    state_dir=str(layout.state_dir),
-                    generation=layout.generation,
-                    openclaw_version=layout.version,
-                    config=config,
-                    agents=agents,
-                    judged_at=self._at,
-                )
-            )
+            tell(accounts)
+        return accounts
 
     def _where(self, warnings: list[Problem]) -> Layout:
         """Where everything is, or was when last known. Raises StateUnreadableError."""
