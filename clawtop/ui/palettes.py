@@ -13,7 +13,7 @@ from clawtop.view.line import Tone
 
 
 class Palette(NamedTuple):
-    """The colours of a theme, in Textual's notation. `attributes` are marks a tone carries besides its colour."""
+    """The colours of a theme, in Textual's notation. With `reverse_cursor`, the cursor's row is drawn in reverse."""
 
     name: str
     dark: bool
