@@ -129,6 +129,20 @@ def test_a_parameter_goes_where_the_api_has_it(kind: str, place: str, names: dic
     assert ("seed" in inner) == (kind != "anthropic-messages")
 
 
+@pytest.mark.parametrize(
+    ("kind", "place", "name"),
+    [
+        ("google-generative-ai", "generationConfig", "stopSequences"),
+        ("ollama", "options", "stop"),
+        ("anthropic-messages", "", "stop_sequences"),
+    ],
+)
+def test_a_single_word_to_stop_at_is_a_list_where_the_api_takes_only_lists(kind: str, place: str, name: str) -> None:
+    body = APIS[kind].body(Endpoint("reef", kind, BASE), prepared(kind, "", {"stop": "."}).prompt)
+    inner: Any = body[place] if place else body
+    assert inner[name] == ["."]
+
+
 @pytest.mark.parametrize("name", ["ollama-cloud", "reef"])
 def test_ollamas_own_servers_are_not_told_how_to_use_a_window(name: str) -> None:
     made = prepared("ollama", "", {}).prompt

@@ -16,6 +16,7 @@ from clawtop.engine.providers.base import (
     ToolCall,
     ToolResult,
     Usage,
+    as_list,
     joined_url,
     merged,
 )
@@ -81,8 +82,7 @@ class AnthropicMessages:
             body["temperature"] = prompt.temperature
         given = dict(prompt.params)
         if "stop" in given:
-            stop = given.pop("stop")
-            body["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+            body["stop_sequences"] = as_list(given.pop("stop"))
         return {**body, **thinking, **given}
 
     def decoder(self, endpoint: Endpoint) -> AnthropicDecoder:

@@ -211,6 +211,11 @@ def joined_url(base_url: str, path: str) -> str:
     return base.rstrip("/") + path + mark + query
 
 
+def as_list(value: object) -> object:
+    """A setting that may be one string or several, as APIs take it that know only lists."""
+    return [value] if isinstance(value, str) else value
+
+
 def bearer(endpoint: Endpoint) -> dict[str, str]:
     """The credential as a bearer token; nothing without one."""
     return {"authorization": f"Bearer {endpoint.secret.reveal()}"} if endpoint.secret is not None else {}

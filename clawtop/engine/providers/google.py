@@ -20,6 +20,7 @@ from clawtop.engine.providers.base import (
     ToolCall,
     ToolResult,
     Usage,
+    as_list,
     bearer,
     joined_url,
     merged,
@@ -68,8 +69,7 @@ class GoogleGenerativeAi:
         given = dict(prompt.params)
         settings: dict[str, object] = {SETTINGS[name]: given.pop(name) for name in SETTINGS if name in given}
         if "stop" in given:
-            stop = given.pop("stop")
-            settings["stopSequences"] = [stop] if isinstance(stop, str) else stop
+            settings["stopSequences"] = as_list(given.pop("stop"))
         if prompt.max_tokens:
             settings["maxOutputTokens"] = prompt.max_tokens
         if prompt.temperature is not None:

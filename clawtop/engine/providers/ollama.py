@@ -15,6 +15,7 @@ from clawtop.engine.providers.base import (
     ToolCall,
     ToolResult,
     Usage,
+    as_list,
     bearer,
     joined_url,
     merged,
@@ -22,7 +23,7 @@ from clawtop.engine.providers.base import (
 from clawtop.engine.providers.reply import ReplyDecoder
 
 STOP_REASONS: Mapping[str, str] = {"length": "length"}
-OPTIONS = ("top_p", "frequency_penalty", "presence_penalty", "seed", "stop")
+OPTIONS = ("top_p", "frequency_penalty", "presence_penalty", "seed")
 """Parameters that are options of the model here, not fields of the request."""
 PLACEHOLDER_KEYS = frozenset({"ollama-local", "ollama", "no-key"})
 """What configurations say for a server that wants no key."""
@@ -55,6 +56,8 @@ class Ollama:
             options["temperature"] = prompt.temperature
         given = dict(prompt.params)
         options |= {name: given.pop(name) for name in OPTIONS if name in given}
+        if "stop" in given:
+            options["stop"] = as_list(given.pop("stop"))
         options |= reading.obj(given.pop("options", None))
         body: dict[str, object] = {"model": prompt.model, "messages": messages, "stream": True}
         if not _is_cloud(endpoint, prompt.model):
