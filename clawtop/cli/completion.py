@@ -36,7 +36,7 @@ _BASH_END = """\
 # the words of a kind, of the state directory that the line names
 _clawtop_list() {
   local -a given
-  local i value
+  local i value quotes=$'["\\'\\\\\\\\]'
   given=()
   for (( i = 1; i < COMP_CWORD; i++ )); do
     if [[ ${COMP_WORDS[i]} == --state-dir ]]; then
@@ -47,7 +47,8 @@ _clawtop_list() {
     else
       continue
     fi
-    given=(--state-dir "${value/#\\~/$HOME}")
+    value=${value/#\\~/$HOME}
+    given=(--state-dir "${value//$quotes/}")
   done
   clawtop completion --list "$1" --no-gateway "${given[@]}" 2>/dev/null
 }

@@ -210,11 +210,12 @@ def test_a_shell_completes_verbs_and_ids_at_its_prompt(how: str, tmp_path: Path)
     if shutil.which(argv[0]) is None:
         pytest.skip(f"there is no {argv[0]} here")
     state = make_state_dir(tmp_path, "B")
-    for name in ("bin", "scripts", "elsewhere"):
+    for name, provider in (("elsewhere", "otherai"), ("else where", "thirdai")):
         (tmp_path / name).mkdir()
-    elsewhere = make_state_dir(tmp_path / "elsewhere", "B")
-    for path in elsewhere.rglob("*.json"):
-        path.write_text(path.read_text().replace("fakeai:", "otherai:"))
+        for path in make_state_dir(tmp_path / name, "B").rglob("*.json"):
+            path.write_text(path.read_text().replace("fakeai:", f"{provider}:"))
+    for name in ("bin", "scripts"):
+        (tmp_path / name).mkdir()
     command = tmp_path / "bin" / "clawtop"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m clawtop "$@"\n')
     command.chmod(0o755)
@@ -239,6 +240,9 @@ def test_a_shell_completes_verbs_and_ids_at_its_prompt(how: str, tmp_path: Path)
         terminal.wait_for("clawtop clear fakeai:two --reason", 60)
         terminal.send("x\x15clawtop --state-dir ~/elsewhere/.openclaw clear otherai:tw\t")
         terminal.wait_for("clear otherai:two", 60)
+        for typed in (r"~/else\ where/.openclaw", '~/"else where"/.openclaw', "~/'else where/.openclaw'"):
+            terminal.send(f"x\x15clawtop --state-dir {typed} clear thirdai:tw\t")
+            terminal.wait_for(f"{typed} clear thirdai:two", 60)
 
 
 @pytest.mark.parametrize("kind", KINDS)
