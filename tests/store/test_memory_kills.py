@@ -276,4 +276,7 @@ def test_out_of_memory_is_a_cause(gateway: Gateway, kill: MemoryKill | None, ago
     assert (found.level if found is not None else None) is expected
     if found is not None:
         assert "for want of memory" in found.text
+        may_be_anothers = kill is not None and kill.is_gateway and gateway is LIVE
+        assert ("may have been this one" in found.text) is may_be_anothers
+        assert ("killed the gateway" in found.text) is (gateway is DEAD)
         assert found.since == now - ago

@@ -153,11 +153,11 @@ def _memory_kill(scene: HealthScene) -> Iterator[Cause]:
         return
     named = f" ({safe(kill.name, 40)})" if kill.name else ""
     who = f"process {kill.pid}{named}" if kill.pid is not None else "a process of the gateway's control group"
-    what = f"the gateway, {who}" if kill.is_gateway else who
-    again = "" if dead or not kill.is_gateway else "; it was started again"
+    what = f"{'the' if dead else 'a'} gateway, {who}," if kill.is_gateway else who
+    former = "" if dead or not kill.is_gateway else "; it may have been this one, before it was started again"
     yield Cause(
         "out-of-memory",
-        f"the kernel killed {what}, for want of memory{again}",
+        f"the kernel killed {what} for want of memory{former}",
         Level.SILENT if dead else Level.ATTENTION,
         remedy="give it more memory, or limit its heap (NODE_OPTIONS=--max-old-space-size)",
         since=kill.at,

@@ -104,7 +104,7 @@ class MemoryKill:
     Attributes:
         at: when, or when it was noticed (ms since the epoch).
         pid, name: of the process, if known.
-        is_gateway: it was the gateway's own, of this or of its former life; else one of those beside or below it.
+        is_gateway: it was the gateway's own, or of one that may be its former life; else one beside or below it.
     """
 
     at: int

@@ -21,7 +21,9 @@ KMSG = "/dev/kmsg"
 MOST_RECORDS = 50_000
 START_SLACK_MS = 2_000
 FORMER_MS = 15 * 60_000
-"""A gateway that was killed this shortly before another one's start is that one's former life."""
+"""A gateway that was killed this shortly before another one's start may be that one's former life, or another
+configuration's: the kernel's log does not tell.
+"""
 
 EVERY_S = 5.0
 
