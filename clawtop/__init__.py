@@ -29,6 +29,7 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
     model/          the nouns: auth (profiles, usage), config, locks, sessions, prompts (holders, waiters, lanes),
                     gateway, witness (evidence that a run is active), events, problem, snapshot; sentence: text in which
                     times and names are still values
+    conversation    a conversation as it is sent to a model
     source          the port through which snapshots arrive
     javascript      numbers and dates as OpenClaw's own language reads them
     failure/        What kind of failure an error is. record and signal: the error as a value; phrases, phrase_tables,

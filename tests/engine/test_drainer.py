@@ -18,7 +18,7 @@ import pytest
 from clawtop.cli import main as cli
 from clawtop.clock import SystemClock
 from clawtop.core.generations import SEMANTICS, Chosen
-from clawtop.core.model import EventKind, Gateway, GatewayWords, RunSight
+from clawtop.core.model import ConfigSummary, EventKind, Gateway, GatewayState, GatewayWords, RunSight
 from clawtop.core.session.admission import OnContention
 from clawtop.core.session.drain import DrainPreview, DrainStage
 from clawtop.core.session.proof import Access
@@ -34,6 +34,7 @@ from clawtop.store.own.journal import Journal
 from clawtop.store.snapshot import SnapshotReader
 from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock
+from tests.support.worlds import INCIDENT
 
 pytestmark = pytest.mark.anyio
 
@@ -511,3 +512,26 @@ def test_the_verb_refuses(
     assert (found, words in err) == (code, True), err
     assert not (state / "clawtop").exists()
     assert os.listdir(state / "agents/main/sessions")  # noqa: PTH208 - names only
+
+
+NAMED = ConfigSummary(backends={"my-cli": "hang"})
+
+
+@pytest.mark.parametrize(
+    ("gateway", "config", "why"),
+    [
+        (Gateway(GatewayState.LIVE, 7), NAMED, "cannot be seen from here"),
+        (Gateway(GatewayState.LIVE, 7, backends=()), NAMED, None),
+        (Gateway(GatewayState.LIVE, 7, backends=()), ConfigSummary(), None),
+        (Gateway(GatewayState.LIVE, 7, backends=()), ConfigSummary(unread=True), "configuration"),
+        (Gateway(GatewayState.UNKNOWN), ConfigSummary(unread=True), "configuration"),
+        (Gateway(GatewayState.UNKNOWN), NAMED, "not known whether its gateway is alive"),
+        (Gateway(GatewayState.UNKNOWN), ConfigSummary(), None),
+        (Gateway(GatewayState.DEAD), NAMED, None),
+    ],
+)
+async def test_no_process_of_a_run_is_only_said_where_they_were_looked_for(
+    gateway: Gateway, config: ConfigSummary, why: str | None
+) -> None:
+    found = scene._unseen(replace(INCIDENT, gateway=gateway, config=config))
+    assert found is None if why is None else why in (found or "")

@@ -201,10 +201,17 @@ def _unread(snapshot: Snapshot) -> str | None:
 
 
 def _unseen(snapshot: Snapshot) -> str | None:
-    """Why the processes that work on the gateway's runs cannot be seen, where its configuration may start some."""
-    if snapshot.gateway.state is not GatewayState.LIVE or not snapshot.config.backends:
+    """Why nothing is known of the processes that work on the gateway's runs, where there may be some."""
+    gateway, config = snapshot.gateway, snapshot.config
+    if gateway.state not in {GatewayState.LIVE, GatewayState.UNKNOWN}:
         return None
-    return "the processes below its gateway cannot be seen from here" if snapshot.gateway.backends is None else None
+    if config.unread:
+        return "the configuration that would name its command cannot be read"
+    if not config.backends:
+        return None
+    if gateway.state is GatewayState.UNKNOWN:
+        return "it is not known whether its gateway is alive"
+    return "the processes below its gateway cannot be seen from here" if gateway.backends is None else None
 
 
 def _real(path: str) -> str:
