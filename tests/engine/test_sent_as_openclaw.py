@@ -115,6 +115,7 @@ def test_a_request_is_openclaws_but_for_what_is_said(kind: str) -> None:
         ("google-generative-ai", "generationConfig", {"topP": 0.9, "seed": 7, "stopSequences": ["."]}),
         ("ollama", "options", {"top_p": 0.9, "seed": 7, "stop": ["."]}),
         ("anthropic-messages", "", {"top_p": 0.9, "stop_sequences": ["."]}),
+        ("bedrock-converse-stream", "inferenceConfig", {"topP": 0.9, "stopSequences": ["."]}),
     ],
 )
 def test_a_parameter_goes_where_the_api_has_it(kind: str, place: str, names: dict[str, Any]) -> None:
@@ -125,8 +126,9 @@ def test_a_parameter_goes_where_the_api_has_it(kind: str, place: str, names: dic
     if place:
         assert not {"top_p", "seed", "stop"} & body.keys()
     left_out = [words for words in made.not_sent if "seed" in words]
-    assert left_out == (["the parameter seed (anthropic-messages takes none)"] if kind == "anthropic-messages" else [])
-    assert ("seed" in inner) == (kind != "anthropic-messages")
+    refused = kind in {"anthropic-messages", "bedrock-converse-stream"}
+    assert left_out == ([f"the parameter seed ({kind} takes none)"] if refused else [])
+    assert ("seed" in inner) == (not refused)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +137,7 @@ def test_a_parameter_goes_where_the_api_has_it(kind: str, place: str, names: dic
         ("google-generative-ai", "generationConfig", "stopSequences"),
         ("ollama", "options", "stop"),
         ("anthropic-messages", "", "stop_sequences"),
+        ("bedrock-converse-stream", "inferenceConfig", "stopSequences"),
     ],
 )
 def test_a_single_word_to_stop_at_is_a_list_where_the_api_takes_only_lists(kind: str, place: str, name: str) -> None:

@@ -38,11 +38,12 @@ BODY_PARAMS: Mapping[str, str] = {
 WITHOUT_CATALOG_LIMIT = ("google-", "ollama")
 """APIs to which OpenClaw sends no limit of the output unless a parameter sets one."""
 
+_SAMPLING = frozenset({"frequency_penalty", "presence_penalty", "seed"})
+_THINKING = frozenset({"reasoning_effort", "verbosity", "enable_thinking"})
 NOT_TAKEN: Mapping[str, frozenset[str]] = {
-    "anthropic-messages": frozenset(
-        {"frequency_penalty", "presence_penalty", "seed", "reasoning_effort", "verbosity", "enable_thinking"}
-    ),
-    "google-generative-ai": frozenset({"service_tier", "reasoning_effort", "verbosity", "enable_thinking"}),
+    "anthropic-messages": _SAMPLING | _THINKING,
+    "bedrock-converse-stream": _SAMPLING | _THINKING | {"service_tier", "chat_template_kwargs"},
+    "google-generative-ai": _THINKING | {"service_tier"},
 }
 """Fields with which the server of an API refuses a request."""
 

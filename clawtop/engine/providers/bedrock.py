@@ -25,6 +25,7 @@ from clawtop.engine.providers.base import (
     ToolCall,
     ToolResult,
     Usage,
+    as_list,
     bearer,
     joined_url,
     merged,
@@ -75,6 +76,11 @@ class BedrockConverse:
             settings["maxTokens"] = prompt.max_tokens
         if prompt.temperature is not None:
             settings["temperature"] = prompt.temperature
+        given = dict(prompt.params)
+        if "top_p" in given:
+            settings["topP"] = given.pop("top_p")
+        if "stop" in given:
+            settings["stopSequences"] = as_list(given.pop("stop"))
         if settings:
             body["inferenceConfig"] = settings
         if prompt.system:
@@ -83,7 +89,7 @@ class BedrockConverse:
             schema = {"json": {"type": "object", "properties": {}}}
             tools = [{"toolSpec": {"name": name, "inputSchema": schema}} for name in prompt.tool_names]
             body["toolConfig"] = {"tools": tools}
-        return {**body, **prompt.params}
+        return {**body, **given}
 
     def decoder(self, endpoint: Endpoint) -> BedrockDecoder:
         return BedrockDecoder(endpoint.provider)
