@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.sim.whole.history import FAULTS, WEIGHTS, Outcome, play
@@ -62,26 +64,61 @@ class Report:
         )
 
 
-def simulate(first: int, number: int, *, seconds: float | None = None, jobs: int | None = None) -> Report:
-    """Play `number` seeds from `first` on, in processes of their own; no new ones once `seconds` are over."""
+def simulate(
+    first: int,
+    number: int,
+    *,
+    seconds: float | None = None,
+    jobs: int | None = None,
+    told: Callable[[Report, Outcome], None] = lambda _report, _outcome: None,
+) -> Report:
+    """Play `number` seeds from `first` on, in processes of their own; no new ones once `seconds` are over.
+
+    SIGINT and SIGTERM end it as `seconds` do: those that were begun are played to their end and counted. `told` hears
+    of each outcome as it is counted.
+    """
     report, began = Report(), time.monotonic()
     context = multiprocessing.get_context("spawn")
-    chunks = iter(range(first, first + number, CHUNK))
     jobs = jobs or os.cpu_count() or 1
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        pending = []
-        for start in chunks:
+    pending: list[Future[list[Outcome]]] = []
+
+    def count(future: Future[list[Outcome]]) -> None:
+        for outcome in future.result():
+            report.add(outcome)
+            report.seconds = time.monotonic() - began
+            told(report, outcome)
+
+    with _asked_to_end() as ended, ProcessPoolExecutor(jobs, mp_context=context, initializer=_deaf) as pool:
+        for start in range(first, first + number, CHUNK):
             pending.append(pool.submit(play_some, start, min(start + CHUNK, first + number)))
             if len(pending) > jobs:
-                for outcome in pending.pop(0).result():
-                    report.add(outcome)
-            if seconds is not None and time.monotonic() - began > seconds:
+                count(pending.pop(0))
+            if ended() or (seconds is not None and time.monotonic() - began > seconds):
                 break
         for one in pending:
-            for outcome in one.result():
-                report.add(outcome)
+            count(one)
     report.seconds = time.monotonic() - began
     return report
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[Callable[[], bool]]:
+    """Whether a signal asked this process to end."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda got, _frame: came.append(got))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _deaf() -> None:
+    """A key that interrupts goes to all of the terminal's processes; the first of them decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def play_some(first: int, end: int) -> list[Outcome]:
