@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from clawtop.core.generations import SEMANTICS
-from clawtop.core.model import GatewayWords, RunSight, Session, TaskSight, Witness
+from clawtop.core.model import (
+    Gateway,
+    GatewayState,
+    GatewayWords,
+    Generation,
+    RunSight,
+    Session,
+    Snapshot,
+    TaskSight,
+    Witness,
+    WitnessKind,
+)
 from clawtop.core.session.gateway_witness import witnesses_of
+from clawtop.core.session.openclaw_runs import heard
 
 KEY = "agent:main:main"
 JOB = "agent:main:cron:job-1"
@@ -66,3 +82,78 @@ def test_silence_is_no_witness() -> None:
     assert told("9.x", KEY, RunSight(KEY, None)) is None
     words = GatewayWords(1, sessions={KEY: RunSight(KEY, True)}, problem="it did not answer")
     assert witnesses_of(words, SESSIONS, SEMANTICS["9.x"].remote, gateway_since=None) == {}
+
+
+LINE = 100_000
+"""When the log said that an attempt failed; 2026.5.20 says no more of it."""
+
+FAILED = Witness(WitnessKind.LOG, None, "its attempt failed, according to the log", at=LINE, since=40_000)
+NO = RunSight(KEY, False)
+YES = RunSight(KEY, True)
+NEXT = Witness(WitnessKind.TRAJECTORY, True, "its trajectory shows a run that has not ended", at=LINE + 9_000)
+HELD = Witness(WitnessKind.LOCK, True, "its write lock is held by process 7")
+WORKS = Witness(WitnessKind.PROCESS, True, "process 8 works on it")
+QUEUED = TaskSight("q", KEY, "cli", "running", "queued", "r2", LINE + 1)
+ENDED = Witness(WitnessKind.TRAJECTORY, False, "its trajectory ended and nothing followed", at=LINE - 3_000)
+OTHERS = (Witness(WitnessKind.STATUS, False, "stored as killed", at=LINE - 3_100, since=40_000),)
+
+
+@pytest.mark.parametrize(
+    ("sight", "said_at", "others", "tasks", "active"),
+    [
+        pytest.param(NO, LINE + 5_000, OTHERS, (), False, id="no, after a next attempt would have shown"),
+        pytest.param(NO, LINE + 4_999, OTHERS, (), None, id="no, too soon"),
+        pytest.param(NO, LINE - 1_000, OTHERS, (), None, id="no, before the line"),
+        pytest.param(YES, LINE + 5_000, OTHERS, (), True, id="yes"),
+        pytest.param(RunSight(KEY, None), LINE + 5_000, OTHERS, (), None, id="no answer to that"),
+        pytest.param(RunSight(JOB, False), LINE + 5_000, OTHERS, (), None, id="of another session"),
+        pytest.param(NO, LINE + 10_000, (*OTHERS, NEXT), (), True, id="no, and then a new run"),
+        pytest.param(NO, LINE + 5_000, (*OTHERS, HELD), (), True, id="no, but locked"),
+        pytest.param(NO, LINE + 5_000, (*OTHERS, WORKS), (), True, id="no, but a process works"),
+        pytest.param(NO, LINE + 5_000, OTHERS, (QUEUED,), None, id="no, but a task waits"),
+        pytest.param(
+            NO, LINE + 5_000, (replace(OTHERS[0], at=LINE - 3_100, running=True),), (), True, id="stored as running"
+        ),
+    ],
+)
+def test_a_failed_attempt_was_the_last_if_the_gateway_says_no_long_enough_after_it(
+    sight: RunSight, said_at: int, others: tuple[Witness, ...], tasks: tuple[TaskSight, ...], active: bool | None
+) -> None:
+    words = GatewayWords(said_at, sessions={sight.key: sight}, complete=True, tasks=tasks)
+    assert judged_with(words, others).active is active
+
+
+def test_an_answer_that_is_still_given_counts_from_when_it_was_given_last() -> None:
+    words = GatewayWords(LINE - 1_000, sessions={KEY: NO})
+    assert judged_with(words, OTHERS).active is None
+    assert judged_with(words, OTHERS, said_at=LINE + 6_000).active is False
+
+
+@pytest.mark.parametrize(
+    ("now", "others", "active"),
+    [
+        pytest.param(LINE + 60_001, (*OTHERS, ENDED), False, id="its trajectory recorded nothing since"),
+        pytest.param(LINE + 60_000, (*OTHERS, ENDED), None, id="one may still follow"),
+        pytest.param(LINE + 60_001, OTHERS, None, id="nothing records its attempts"),
+        pytest.param(
+            LINE + 60_001, (*OTHERS, replace(ENDED, at=LINE - 60_001)), None, id="nothing recorded this attempt"
+        ),
+        pytest.param(LINE + 60_001, (*OTHERS, ENDED, NEXT), True, id="one followed"),
+    ],
+)
+def test_without_the_gateway_a_trajectory_shows_that_no_attempt_followed(
+    now: int, others: tuple[Witness, ...], active: bool | None
+) -> None:
+    assert judged_with(GatewayWords(now, problem="it was not asked"), others, now=now).active is active
+
+
+def judged_with(
+    words: GatewayWords, others: tuple[Witness, ...], *, said_at: int | None = None, now: int = LINE + 12_000
+) -> Session:
+    """The session of a log that ends with a failed attempt, beside others, once the gateway has spoken."""
+    session = Session("main", KEY, "s1", None, status="killed", active=None)
+    gateway = Gateway(GatewayState.LIVE, 7, 18789, started_at=START)
+    before = Snapshot(1, now, "here", "/s", Generation.B, "2026.5.20", gateway, sessions=(session,))
+    before = heard(before, {KEY: (*others, FAILED)})
+    told = witnesses_of(words, before.sessions, SEMANTICS["5.x"].remote, gateway_since=START, said_at=said_at)
+    return heard(before, told).sessions[0]

@@ -191,6 +191,15 @@ MUTANTS: tuple[Mutant, ...] = (
         "progress = replace(progress, fingerprint=scene.fingerprint, still_since=progress.still_since or scene.now)",
         ("tests/core/test_drain.py::test_a_writer_restarts_the_proof",),
     ),
+    Mutant(
+        "a gateway that said no before a next attempt could have begun ends the doubt about it",
+        "if doubt is None or doubt.at is None or at - doubt.at < remote.admission_ms:",
+        "if doubt is None or doubt.at is None:",
+        (
+            "tests/core/test_gateway_witness.py"
+            "::test_a_failed_attempt_was_the_last_if_the_gateway_says_no_long_enough_after_it",
+        ),
+    ),
     # --- operations --------------------------------------------------------------------------------------------------
     Mutant(
         "undo by id ignores a state that moved on",

@@ -280,10 +280,15 @@ def _status(session: Session, running: bool | None, what: str, at: int | None = 
 
 
 def judge(
-    session: Session, witnesses: Iterable[Witness], gateway: Gateway, command_line: CommandLine = NOT_LOOKED
+    session: Session,
+    witnesses: Iterable[Witness],
+    gateway: Gateway,
+    command_line: CommandLine = NOT_LOOKED,
+    *,
+    now: int | None = None,
 ) -> RunActivity:
     """Weigh the witnesses: one that sees a run now decides; else compare the last sign of a run with the last proof of
-    an end.
+    an end. `now` (ms since the epoch) lets a doubt about a next attempt end by itself.
     """
     heard = sorted(witnesses, key=lambda witness: _STRENGTH[witness.kind])
     signs = [witness for witness in heard if witness.running is True]
@@ -294,7 +299,8 @@ def judge(
     open_signs = [sign for sign in signs if not _is_over(sign, ends, command_line)]
     if open_signs:
         return RunActivity(True, open_signs[0].what)
-    doubt = next((w for w in heard if w.running is None and not _is_over(w, ends, command_line)), None)
+    doubts = (w for w in heard if w.running is None and not _is_over(w, ends, command_line))
+    doubt = next((w for w in doubts if not _was_the_last(w, ends, now)), None)
     if doubt is not None:
         return RunActivity(None, doubt.what)
     if not ends:
@@ -327,6 +333,15 @@ def _ends(end: Witness, sign: Witness, command_line: CommandLine) -> bool:
     if end.at is None:
         return end.kind is not WitnessKind.STATUS  # a status without an end time proves no end
     return sign.at is not None and end.at >= sign.at
+
+
+def _was_the_last(failed: Witness, ends: Iterable[Witness], now: int | None) -> bool:
+    """Whether no attempt followed one that the log calls failed: its trajectory, which recorded it, would show that."""
+    at = failed.at
+    if failed.kind is not WitnessKind.LOG or at is None or now is None or now - at <= SETTLING_MS:
+        return False
+    recorded = (end.at for end in ends if end.kind is WitnessKind.TRAJECTORY and end.at is not None)
+    return any(at - end <= SETTLING_MS for end in recorded)
 
 
 _GATEWAYS_OWN = frozenset({WitnessKind.GATEWAY, WitnessKind.LOG, WitnessKind.CLAIM, WitnessKind.TASK})

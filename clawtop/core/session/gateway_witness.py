@@ -1,12 +1,16 @@
 """What a gateway reports, as a witness of its sessions' runs.
 
 Its yes counts. Its no counts where it sees every run (2026.8 and later); before that, it does not report runs of cron,
-heartbeats or channels, so its no is ignored.
+heartbeats or channels, so its no ends one doubt only: whether another attempt follows one that the log says failed.
+2026.5.20 logs a failed attempt as an error ("lane task error"), and a next one only at level debug. A run asked for
+over its API stays among its runs until its last attempt is over (`chatAbortControllers`); any other leaves a trace on
+the disk within `Remote.admission_ms`, as a first attempt does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from clawtop.core.model import GatewayWords, Session, TaskSight, Witness, WitnessKind
 from clawtop.core.rules import Remote
@@ -16,17 +20,27 @@ QUEUED = "queued"
 
 
 def witnesses_of(
-    words: GatewayWords, sessions: Iterable[Session], remote: Remote, *, gateway_since: int | None
+    words: GatewayWords,
+    sessions: Iterable[Session],
+    remote: Remote,
+    *,
+    gateway_since: int | None,
+    said_at: int | None = None,
 ) -> Mapping[str, tuple[Witness, ...]]:
     """What the gateway says about these sessions, by key; sessions it does not mention are left out.
 
     Args:
         gateway_since: when it started (ms since the epoch): an older task was left open by an earlier gateway process.
+        said_at: when it last said so (ms since the epoch); None: when it first did.
     """
     if words.problem is not None:
         return {}
     tasks = [task for task in words.tasks or () if not _left_open(task, gateway_since)]
-    told = ((session.key, _witness(session.key, words, tasks, remote)) for session in sessions)
+    at = words.at if said_at is None else said_at
+    told = (
+        (session.key, _witness(session.key, words, tasks, remote) or _nothing_followed(session, words, at, remote))
+        for session in sessions
+    )
     return {key: (witness,) for key, witness in told if witness is not None}
 
 
@@ -56,6 +70,19 @@ def _witness(key: str, words: GatewayWords, tasks: Iterable[TaskSight], remote: 
     if sight is not None and sight.active is False and remote.sees_all:
         return Witness(WitnessKind.GATEWAY, False, "the gateway says that no run is active in it", waiting=waiting)
     return None
+
+
+def _nothing_followed(session: Session, words: GatewayWords, at: int, remote: Remote) -> Witness | None:
+    """What replaces the log's witness once the attempt that it calls failed turns out to have been the last one."""
+    sight = words.sessions.get(session.key)
+    if session.active is not None or sight is None or sight.active is not False:
+        return None
+    if tasks_in(session.key, words.tasks or ()):
+        return None
+    doubt = next((w for w in session.witnesses if w.kind is WitnessKind.LOG and w.running is None), None)
+    if doubt is None or doubt.at is None or at - doubt.at < remote.admission_ms:
+        return None
+    return replace(doubt, running=False, what=f"{doubt.what}, and its gateway has said since that no run is active")
 
 
 def _left_open(task: TaskSight, gateway_since: int | None) -> bool:

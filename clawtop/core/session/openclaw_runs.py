@@ -140,7 +140,7 @@ def _heard(
         return session
     kinds = {witness.kind for witness in told}
     witnesses = (*(w for w in session.witnesses if w.kind not in kinds), *told)
-    found = judge(session, witnesses, snapshot.gateway, command_line)
+    found = judge(session, witnesses, snapshot.gateway, command_line, now=snapshot.taken_at)
     problems = tuple(problem for problem in session.problems if problem.code not in _OF_STATUS)
     return replace(
         session,

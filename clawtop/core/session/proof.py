@@ -80,7 +80,8 @@ def roles(storage: Storage, remote: Remote, gateway: GatewayState, access: Acces
     | disk    | required              | required    | required      | required      |
 
     Answer and tasks cannot exist either if the gateway is proven dead, without its token, or with --no-gateway;
-    if it is unknown whether the gateway is alive, they are required.
+    if it is unknown whether the gateway is alive, they are required. An answer also ends the doubt of a log whose last
+    line is a failed attempt (`gateway_witness`), and with it that of the disk.
     """
     asked = (
         ProofRole.CANNOT if gateway in _GONE or not remote.grants or access is not Access.OPEN else ProofRole.REQUIRED

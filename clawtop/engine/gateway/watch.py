@@ -80,7 +80,7 @@ class GatewayWatch:
         )
         if report.words is None or not believed:
             return snapshot
-        snapshot = with_words(snapshot, report.words)
+        snapshot = with_words(snapshot, report.words, said_at=self._heard_at)
         kept = self._sessions.kept(((row.agent, row.key, row.file), row) for row in snapshot.sessions)
         return replace(snapshot, sessions=kept)
 
@@ -130,10 +130,14 @@ class GatewayWatch:
         return self._asker
 
 
-def with_words(snapshot: Snapshot, words: GatewayWords) -> Snapshot:
-    """The snapshot with what the gateway says about its runs, its sessions judged again."""
+def with_words(snapshot: Snapshot, words: GatewayWords, *, said_at: int | None = None) -> Snapshot:
+    """The snapshot with what the gateway says about its runs, its sessions judged again.
+
+    Args:
+        said_at: when it last said so (ms since the epoch); None: when it first did.
+    """
     remote = semantics_of(words.version or snapshot.openclaw_version, snapshot.generation).row.remote
-    told = witnesses_of(words, snapshot.sessions, remote, gateway_since=snapshot.gateway.started_at)
+    told = witnesses_of(words, snapshot.sessions, remote, gateway_since=snapshot.gateway.started_at, said_at=said_at)
     return heard(replace(snapshot, gateway=replace(snapshot.gateway, words=words)), told)
 
 
