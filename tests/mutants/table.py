@@ -530,6 +530,15 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # --- the shape of screens -----------------------------------------------------------------------------------------
     Mutant(
+        "an arrow key scrolls a long table and leaves the cursor behind",
+        "class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):",
+        "class LiveTable(Drawn, ScrollView, can_focus=True):",
+        (
+            "tests/ui/test_dashboard.py::test_arrows_and_the_like_move_the_cursor_of_a_table_longer_than_the_screen",
+            "tests/ui/test_fleet.py::test_every_key_of_movement_moves_the_cursor_of_a_table_longer_than_the_screen",
+        ),
+    ),
+    Mutant(
         "the filter line stays open after Enter",
         '            self.query("FilterLine").remove()\n',
         "",

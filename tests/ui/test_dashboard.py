@@ -196,6 +196,29 @@ async def test_movement_stays_within_the_table_and_the_view_follows() -> None:
         assert "openai:p000" in screen_text(app)
 
 
+@pytest.mark.parametrize(
+    ("keys", "moved"),
+    [
+        (("down",), 1),
+        (("down", "down", "up"), 1),
+        (("end", "up"), 299),
+        (("end", "home", "down"), 1),
+        (("pagedown", "pageup"), 0),
+        (("j", "down", "j", "down"), 4),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, tuple) else None,
+)
+async def test_arrows_and_the_like_move_the_cursor_of_a_table_longer_than_the_screen(
+    keys: tuple[str, ...], moved: int
+) -> None:
+    app, _, _ = make_app(ordered(*(f"p{n:03}" for n in range(300))))
+    async with app.run_test(size=SMALL) as pilot:
+        table = app.screen.query_one("#profiles", LiveTable)
+        await pilot.press("g", *keys)
+        assert table._cursor == moved
+        assert table.scroll_offset.y <= moved < table.scroll_offset.y + table.page
+
+
 async def test_panes_and_zoom() -> None:
     app, _, _ = make_app(INCIDENT)
     async with app.run_test(size=SMALL) as pilot:

@@ -270,3 +270,29 @@ def test_the_hints_of_the_fleet_end_with_quit_at_every_width(width: int) -> None
     assert line.endswith("q Quit")
     assert cells(line) <= width
     assert width < 80 or "S Reverse" in line
+
+
+@pytest.mark.parametrize(
+    ("keys", "row"),
+    [
+        (("down",), 1),
+        (("down", "down", "up"), 1),
+        (("end",), 79),
+        (("end", "up"), 78),
+        (("end", "home"), 0),
+        (("pagedown", "pageup"), 0),
+        (("j",) * 40 + ("down",), 41),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, tuple) and len(value) < 9 else None,
+)
+async def test_every_key_of_movement_moves_the_cursor_of_a_table_longer_than_the_screen(
+    keys: tuple[str, ...], row: int
+) -> None:
+    app = _app([replace(_hosts()[0], name=f"host-{number:02}") for number in range(80)])
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        await pilot.press(*keys)
+        table = app._screen.table
+        assert table.target is not None
+        assert table.target.id == f"host-{row:02}"
+        assert table.scroll_offset.y <= row < table.scroll_offset.y + table.page

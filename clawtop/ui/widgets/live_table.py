@@ -44,8 +44,11 @@ FREEZE_SECONDS = 4.0
 """After the operator moved, rows keep their places for this long."""
 
 
-class LiveTable(Drawn, ScrollView, can_focus=True):
-    """Shows a `Table`. The cursor stays on its row by key; rows keep their order while the operator moves."""
+class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
+    """Shows a `Table`. The cursor stays on its row by key; rows keep their order while the operator moves.
+
+    Keys are the screen's: those of ScrollView would scroll a long table and leave the cursor behind.
+    """
 
     DEFAULT_CSS = """
     LiveTable { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; height: 1fr; }
