@@ -147,6 +147,8 @@ def _one(args: argparse.Namespace, model: ModelRef | None, message: str) -> int:
     except asyncio.CancelledError:
         print("clawtop: cancelled: everything was released, nothing was written", file=sys.stderr)
         return 128 + signalled[0] if signalled else 130
+    finally:
+        output.ended()
 
 
 class _TurnMessage:
@@ -169,9 +171,9 @@ async def _drive(  # noqa: PLR0917 - one call, from run
     cancel_on_signals(signalled)
     async with driver:
         run = begin(driver, args, args.session, turn.message, model=turn.model, system=turn.system, may_create=args.new)
+        run.listen(output.item)
         asked = False
         async for item in run:
-            output.item(item)
             if not asked and isinstance(item, Event) and item.kind in {EventKind.WAIT, EventKind.CONTENDED}:
                 asked = True
                 stuck = await asyncio.to_thread(_stuck, args)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 NO_ANSWER, TIMED_OUT, STOPPED = 5, 6, 130
+UNKNOWN = "unknown"
+OUTCOMES = {"final": "reply", "failed": "failed", "aborted": "cancelled"}
+"""How a turn ended, as the engine's own runs say it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,10 +51,11 @@ def run_if_wanted(args: argparse.Namespace, message: str) -> int | None:
     snapshot = reader.read()
     if args.through is None and snapshot.storage.drivable:
         return None
-    return threads.run(_turn(args, reader, snapshot, message))
+    return threads.run(turn_through(args, reader, snapshot, message))
 
 
-async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snapshot, message: str) -> int:
+async def turn_through(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snapshot, message: str) -> int:
+    """Run one turn through the gateway of `snapshot` and print it. The exit code; raises as `run_if_wanted`."""
     from clawtop.clock import SystemClock
     from clawtop.core.model import GatewayState
     from clawtop.core.nearest import did_you_mean
@@ -85,7 +89,11 @@ async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snap
             elsewhere = error.trouble in {Trouble.CLOSED, Trouble.SCOPE} and snapshot.gateway.state is GatewayState.LIVE
             hint = f"{unknown}{'openclaw agent can send it' if elsewhere else ''}".removesuffix("; ")
             raise RefusedError(error.words, unchanged="nothing was sent", hint=hint) from error
-        raise OperationFailedError(error.words, hint="the turn may continue in the gateway; clawtop status") from error
+        lost = OperationFailedError(error.words, hint="the turn may continue in the gateway; clawtop status")
+        if not args.json:
+            raise lost from error
+        output.failed(str(lost), lost.exit_code)
+        return lost.exit_code
     return 0
 
 
@@ -109,7 +117,7 @@ def session_key(reader: SnapshotReader, snapshot: Snapshot, name: str, agent: st
 
 
 class _GatewayOutput:
-    """The reply on stdout as text, or each event as a JSON line."""
+    """The reply on stdout as text, or each event as a JSON line, the last of which is the run's end."""
 
     def __init__(self, *, as_json: bool, key: str, run_id: str) -> None:
         self._as_json = as_json
@@ -126,8 +134,7 @@ class _GatewayOutput:
             cut = whole_words(self._held)
             ready, self._held = self._held[:cut], self._held[cut:]
         if self._as_json:
-            if told.kind is not TurnPhase.DELTA or ready:
-                self._line(told.kind, {"text": masked(ready or told.text)})
+            self._tell(told, ready)
             return
         match told.kind:
             case TurnPhase.DELTA:
@@ -140,9 +147,34 @@ class _GatewayOutput:
                 self._show(self._held + ("\n" if self._held else ""))
                 print(f"clawtop: {told.kind}: {safe(told.text, 400)}", file=sys.stderr)
 
+    def _tell(self, told: TurnTold, ready: str) -> None:
+        from clawtop.engine.gateway.turn import ENDS, TurnPhase
+
+        if told.kind is TurnPhase.DELTA:
+            if ready:
+                self._line(told.kind, {"text": masked(ready)})
+            return
+        if told.kind in ENDS:
+            self._rest()
+        self._line(told.kind, {"text": masked(told.text)})
+        if told.kind in ENDS:
+            self._end(OUTCOMES[told.kind])
+
+    def _rest(self) -> None:
+        """What was held back until its word is whole."""
+        rest, self._held = self._held, ""
+        if rest:
+            self._line("delta", {"text": masked(rest)})
+
+    def _end(self, outcome: str) -> None:
+        words = "the gateway's run ended" if outcome != UNKNOWN else "the gateway may continue the run"
+        self._line("event", {"kind": "run-end", "text": words, "data": {"outcome": outcome}})
+
     def failed(self, words: str, code: int) -> None:
         if self._as_json:
+            self._rest()
             self._line("error", {"title": words, "exit_code": code})
+            self._end(UNKNOWN)
         else:
             self._show(self._held + "\n")
             print(f"clawtop: {words}", file=sys.stderr)

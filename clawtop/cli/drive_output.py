@@ -156,6 +156,9 @@ class TurnOutput:
         """The turn failed; `unstored` is a complete reply that could not be written down."""
         raise NotImplementedError
 
+    def ended(self) -> None:
+        """Nothing follows."""
+
     def problem(self, error: ClawtopError) -> None:
         print(f"clawtop: {error}", file=sys.stderr)
 
@@ -260,13 +263,28 @@ class TextOutput(TurnOutput):
 
 
 class JsonOutput(TurnOutput):
-    """One JSON object per line: ASCII-escaped, ids exact, prose redacted."""
+    """One JSON object per line: ASCII-escaped, ids exact, prose redacted.
+
+    The end of a run that began is its last line: answer or error, and the marks, come before it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._countdown = ToldNowAndThen(FEW_S)
+        self._end: Event | None = None
 
     def event(self, event: Event) -> None:
+        if event.kind.value == "run-end":
+            self._end = event
+        else:
+            self._event(event)
+
+    def ended(self) -> None:
+        if self._end is not None:
+            self._event(self._end)
+            self._end = None
+
+    def _event(self, event: Event) -> None:
         from dataclasses import asdict
 
         facts = {name: value for name, value in asdict(event).items() if value is not None and value != {}}
@@ -295,6 +313,7 @@ class JsonOutput(TurnOutput):
         self._line("answer", answer_facts(answer))
 
     def failed(self, error: ClawtopError, code: int, unstored: str) -> None:
+        self._text(self._words.rest())
         facts = {"error": type(error).__name__, "title": error.title, "hint": error.hint, "unchanged": error.unchanged}
         kept = {"unstored_text": masked(unstored)} if unstored else {}
         self._line("error", facts | failure_facts(error) | kept | {"exit_code": code})

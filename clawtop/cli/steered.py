@@ -141,9 +141,9 @@ def drive(args: argparse.Namespace, model: ModelRef | None) -> int:
                 raise UsageError("no message came on stdin")
             run = begin(driver, args, args.session, first["message"], model=model, run_id=args.steered)
 
+            run.listen(output.item)
+
             async def follow() -> int:
-                async for item in run:
-                    output.item(item)
                 answer = await run.result()
                 output.answer(answer)
                 return stop_exit(answer)

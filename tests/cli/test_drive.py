@@ -60,8 +60,50 @@ def test_json_is_one_typed_object_a_line(served: ServedWorld) -> None:
     assert answer["session_file"] == str(served.world.transcript(LIGHTHOUSE))
     assert answer["model"] == str(PRIMARY)
     assert lines[0]["lane"] == "heartbeat"
-    assert lines[-1]["kind"] == "mark", "marks are told to the end"
+    assert [line.get("kind") for line in lines[-2:]] == ["mark", "run-end"], "marks are told to the end"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("act", "code", "before"),
+    [
+        (Respond("pong and its last-word", pieces=22), 0, ("text", "answer")),
+        (rate_limited(), 5, ("error",)),
+        (BreakStream("overloaded_error", "Overloaded"), 5, ("error",)),
+        (Raw("data: {}\n\n"), 5, ("error",)),
+    ],
+)
+def test_the_end_of_a_run_is_its_last_line(served: ServedWorld, act: Act, code: int, before: tuple[str, ...]) -> None:
+    served.misbehave(act)
+    done = served.drive("--session", LIGHTHOUSE.key, "--json")
+    lines = typed(done)
+    assert (done.returncode, lines[-1].get("kind")) == (code, "run-end")
+    assert [line.get("kind") for line in lines].count("run-end") == 1
+    told = [line["type"] for line in lines if line["type"] in {"text", "answer", "error"}]
+    assert tuple(told[-len(before) :]) == before
+
+
+def test_the_end_of_a_run_that_is_stopped_is_its_last_line(served: ServedWorld) -> None:
+    served.misbehave(Stall("stream"))
+    words = ["drive", "--state-dir", str(served.world.state_dir), "--session", LIGHTHOUSE.key, "--json"]
+    command = [sys.executable, "-m", "clawtop", *words, "--message", "hello"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as run:
+        assert run.stdout is not None
+        lines = []
+        for line in run.stdout:
+            lines.append(json.loads(line))
+            if lines[-1].get("phase") == "streaming":
+                run.terminate()
+    assert run.returncode == 143
+    assert (lines[-1]["kind"], lines[-1]["data"]["outcome"]) == ("run-end", "cancelled")
+
+
+def test_text_stands_where_it_came_among_the_events(served: ServedWorld) -> None:
+    for profile in ("coral:clawdia", "coral:larry"):
+        served.provider.queue(served.world.keys[profile], BreakStream("overloaded_error", "Overloaded"))
+    lines = typed(served.drive("--session", LIGHTHOUSE.key, "--json"))
+    kinds = [line.get("kind", line["type"]) for line in lines]
+    assert kinds.index("text") < kinds.index("discarded") < kinds.index("failure") < kinds.index("answer")
 
 
 @pytest.mark.slow

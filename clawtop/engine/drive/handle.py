@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from clawtop.engine.drive.events import RunItem
 from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer
@@ -21,6 +21,7 @@ class Drive:
         self.turn: DrivenTurn | None = None
         self._items: asyncio.Queue[RunItem | None] = asyncio.Queue()
         self._task: asyncio.Task[TurnAnswer] | None = None
+        self._listener: Callable[[RunItem], None] | None = None
 
     def begin(self, task: asyncio.Task[TurnAnswer]) -> None:
         self._task = task
@@ -28,6 +29,12 @@ class Drive:
 
     def hear(self, item: RunItem) -> None:
         self._items.put_nowait(item)
+        if self._listener is not None:
+            self._listener(item)
+
+    def listen(self, listener: Callable[[RunItem], None]) -> None:
+        """Call `listener` with each further item as it happens: between the engine's events, which iterating is not."""
+        self._listener = listener
 
     @property
     def phase(self) -> str:
