@@ -35,7 +35,8 @@ async def driven(tmp_path: Path, *ends: Mapping[str, Any], timeout: float = 30.0
     args = argparse.Namespace(session=KEY, agent=None, json=True, timeout=timeout, no_gateway=False)
     reader = cast("Any", SimpleNamespace(layout=layout(tmp_path)))
     async with serving(fake):
-        return await turn_through(args, reader, cast("Any", SimpleNamespace(gateway=live(fake.port), sessions=())), "hi")
+        snapshot = cast("Any", SimpleNamespace(gateway=live(fake.port), sessions=()))
+        return await turn_through(args, reader, snapshot, "hi")
 
 
 @pytest.mark.parametrize(
