@@ -823,6 +823,7 @@ TO_THE_ENGINE = "handed on: the run's own clock ends it"
 TEXTUAL = "the screen's: Textual draws by its own loop"
 OUTSIDE = "a process, which no clock of ours drives"
 NOT_THE_CLOCKS = {
+    "store/gateway/heap_deaths.py timeout": OUTSIDE,
     "cli/driving.py timeout": TO_THE_ENGINE,
     "demo/story.py timeout": TO_THE_ENGINE,
     "ui/jobs.py timeout": TO_THE_ENGINE,

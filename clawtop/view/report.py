@@ -18,6 +18,7 @@ from clawtop.core.model import (
     AgentInfo,
     BackendProcess,
     Lock,
+    MemoryKill,
     Problem,
     ProcessUsage,
     Profile,
@@ -57,7 +58,6 @@ def report(
     now = _judged_at(snapshot)
     schedules = Schedules(snapshot)
     health = health or judge(snapshot, now)
-    kill = snapshot.gateway.memory_kill
     whole = {
         "schema": SCHEMA,
         "taken_at": snapshot.taken_at,
@@ -78,7 +78,7 @@ def report(
             "distrust": snapshot.gateway.distrust,
             "silent_since": snapshot.gateway.silent_since,
             "usage": _usage(snapshot.gateway.usage),
-            "memory_kill": None if kill is None else {"at": kill.at, "pid": kill.pid, "name": kill.name},
+            "memory_kill": _memory_kill(snapshot.gateway.memory_kill),
             "backends": _backends(snapshot.gateway.backends),
         },
         "log": {"paths": list(snapshot.log_paths), "how": snapshot.log_how},
@@ -419,6 +419,18 @@ def _holder(holder: PromptHolder) -> dict[str, Any]:
         "source": holder.source,
         "waiters": [{"run_id": one.run_id, "lane": one.lane, "since": one.since} for one in holder.waiters],
         "waits_unseen": holder.waits_unseen,
+    }
+
+
+def _memory_kill(kill: MemoryKill | None) -> dict[str, Any] | None:
+    if kill is None:
+        return None
+    return {
+        "at": kill.at,
+        "pid": kill.pid,
+        "name": kill.name,
+        "is_gateway": kill.is_gateway,
+        "by_itself": kill.by_itself,
     }
 
 

@@ -528,6 +528,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "if begins and we is not None and we.created != self._created:",
         ("tests/sim/test_leases.py::test_who_asks_with_a_lease_that_is_over_is_told_so",),
     ),
+    Mutant(
+        "a gateway that was stopped for what it started is told to have been killed itself",
+        "return found[-1].kill(is_gateway=found[-1].pid == watched[0]) if found else None",
+        "return found[-1].kill(is_gateway=True) if found else None",
+        ("tests/store/test_memory_kills.py::test_a_gateway_that_is_stopped_for_its_child_was_not_killed_itself",),
+    ),
     # --- the shape of screens -----------------------------------------------------------------------------------------
     Mutant(
         "an arrow key scrolls a long table and leaves the cursor behind",

@@ -165,7 +165,120 @@ def test_a_kill_that_is_counted_while_it_is_watched_is_told(counts: Path, tmp_pa
     clock.pause(EVERY_S)
     assert watch.look(LIVE) == first
     counts.write_text("low 0\noom 5\noom_kill 5\n")
-    assert watch.look(DEAD) == MemoryKill(clock.now_ms(), PID, None, is_gateway=True)
+    assert watch.look(DEAD) == MemoryKill(clock.now_ms(), None, None, is_gateway=None), "it, or what it started"
+
+
+@pytest.mark.parametrize(("members", "whose"), [((PID,), True), ((PID, 99), None)], ids=["alone", "with others"])
+def test_a_gateway_that_was_alone_in_its_group_is_what_was_killed(
+    counts: Path, tmp_path: Path, members: tuple[int, ...], whose: bool | None
+) -> None:
+    watch = watching(tmp_path, ManualClock())
+    counts.with_name("cgroup.procs").write_text("".join(f"{pid}\n" for pid in members))
+    counts.write_text("oom_kill 3\n")
+    assert watch.look(LIVE) is None
+    counts.write_text("oom_kill 4\n")
+    found = watch.look(DEAD)
+    assert found is not None
+    assert (found.pid, found.is_gateway) == (PID if whose else None, whose)
+
+
+# --- whose control group it was ------------------------------------------------------------------------------------
+
+SERVICE = "/system.slice/openclaw-gateway.service"
+OTHER = "/system.slice/openclaw-gateway-second.service"
+
+
+def killed_in(group: str, at: int, pid: int, name: str = "node") -> str:
+    said = f"oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg={group},"
+    return record(at, f"{said}task_memcg={group},task={name},pid={pid},uid=1000") + killed(at, pid, name)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Path:
+    """A machine whose gateway is a service of systemd's; its kernel's log."""
+    (tmp_path / f"proc/{PID}").mkdir(parents=True)
+    (tmp_path / f"proc/{PID}/cgroup").write_text(f"0::{SERVICE}\n")
+    (tmp_path / SERVICE[1:]).mkdir(parents=True)
+    return tmp_path / "kmsg"
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "whose"),
+    [
+        (SERVICE, "openclaw-gatewa", True),
+        (SERVICE, "node", None),
+        (SERVICE, "claude", False),
+        (f"{SERVICE}/payload", "claude", False),
+        (OTHER, "openclaw-gatewa", "not told"),
+        ("/user.slice/user-1000.slice", "openclaw-gatewa", "not told"),
+    ],
+)
+def test_what_was_killed_before_this_gateways_start_is_told_by_its_group(
+    service: Path, tmp_path: Path, group: str, name: str, whose: object
+) -> None:
+    service.write_text(killed_in(group, STARTED - 60_000, 99, name))
+    found = watching(tmp_path, ManualClock()).look(LIVE)
+    assert (found.is_gateway if found is not None else "not told") == whose
+
+
+@pytest.mark.parametrize("left", [DEAD, Gateway(GatewayState.ABSENT)], ids=["killed", "stopped"])
+def test_a_gateway_that_is_stopped_for_its_child_was_not_killed_itself(
+    service: Path, tmp_path: Path, left: Gateway
+) -> None:
+    """systemd stops the whole service, and takes its control group away with its count."""
+    clock = ManualClock()
+    watch = watching(tmp_path, clock)
+    assert watch.look(LIVE) is None
+    clock.pause(EVERY_S)
+    service.write_text(killed_in(SERVICE, clock.now_ms() - 900, 99, "claude"))
+    found = watch.look(left)
+    assert found is not None
+    assert (found.pid, found.name, found.is_gateway) == (99, "claude", False)
+    text = cause_text(left, found)
+    assert text == (
+        "the kernel killed process 99 (claude) for want of memory; systemd may have stopped the gateway for it "
+        "(OOMPolicy)"
+    )
+
+
+@pytest.mark.parametrize(("group", "pid"), [(OTHER, 99), ("/user.slice", None)])
+def test_a_service_that_was_stopped_before_anybody_looked_is_known_by_its_name(
+    service: Path, tmp_path: Path, group: str, pid: int | None
+) -> None:
+    clock = ManualClock()
+    service.write_text(killed_in(group, clock.now_ms() - 60_000, 99, "claude"))
+    found = watching(tmp_path, clock).look(Gateway(GatewayState.ABSENT))
+    assert (found.pid if found is not None else None) == pid
+
+
+def test_a_pid_that_was_given_out_to_another_program_is_not_the_gateways(tmp_path: Path) -> None:
+    (tmp_path / "kmsg").write_text(killed(AT, PID, "chrome"))
+    assert looked(tmp_path / "kmsg", DEAD) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "at"),
+    [
+        ("", AT + 3_600_000),
+        (record(AT - 5_000, "PM: suspend exit"), AT + 3_600_000),
+        (record(AT + 5_000, "PM: hibernation: hibernation exit"), AT),
+        (record(AT - 5_000, "PM: suspend exit") + record(AT + 9_000, "PM: suspend exit"), AT + 1_800_000),
+        (record(AT - 5_000, "PM: suspend entry (deep)"), AT + 3_600_000),
+    ],
+    ids=["before the log begins", "before", "after", "between two", "no word of the exit"],
+)
+def test_the_kernels_log_does_not_count_the_machines_sleep(tmp_path: Path, lines: str, at: int) -> None:
+    clock = ManualClock()
+    table = machine(tmp_path / "proc")
+    (tmp_path / "proc/uptime").write_text(f"{clock.monotonic() + 3_600:.2f} 1.0\n")
+    (tmp_path / "kmsg").write_text("".join(sorted((lines + killed(AT, PID)).splitlines(keepends=True), key=_when)))
+    found = MemoryKillWatch(table, clock, log=str(tmp_path / "kmsg"), cgroups=tmp_path).look(DEAD)
+    assert found is not None
+    assert found.at == at
+
+
+def _when(line: str) -> int:
+    return int(line.split(",")[2]) if line[0] != " " else 0
 
 
 @pytest.mark.parametrize(
@@ -251,6 +364,12 @@ def test_a_log_that_may_not_be_read_says_nothing(tmp_path: Path) -> None:
     assert list(kernel_log(str(tmp_path / "none"), 10)) == []
     (tmp_path / "log").write_bytes(b"a\nb\nhalf")
     assert list(kernel_log(str(tmp_path / "log"), 10)) == [b"a", b"b"]
+
+
+def cause_text(gateway: Gateway, kill: MemoryKill) -> str:
+    seen = replace(gateway, memory_kill=kill, serving=Serving.ANSWERS)
+    health = judge(Snapshot(1, kill.at + 1, "h", "/d", Generation.B, "2026.5.20", gateway=seen), kill.at + 1)
+    return next(cause.text for cause in health.causes if cause.code == "out-of-memory")
 
 
 # --- the judgement -----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from clawtop.core.health.cause import RECENT_MS, Cause, HealthScene, Level
 from clawtop.core.health.silence import STARTING_MS, Silence, silence_of
 from clawtop.core.health.turn_causes import waits_for_start
 from clawtop.core.health.waiting import Unanswered
-from clawtop.core.model import GATEWAY_LOG, Gateway, GatewayState, ProcessCondition, Serving, counted, span
+from clawtop.core.model import GATEWAY_LOG, Gateway, GatewayState, MemoryKill, ProcessCondition, Serving, counted, span
 from clawtop.text import safe, shown
 
 MEMORY_SHARE = 0.9
@@ -145,20 +145,38 @@ def _memory(scene: HealthScene) -> Iterator[Cause]:
 
 
 def _memory_kill(scene: HealthScene) -> Iterator[Cause]:
-    """What the kernel killed for want of memory: the gateway itself, or, sooner, what it started."""
+    """What ended for want of memory: the gateway itself, or, sooner, what it started."""
     gateway = scene.snapshot.gateway
     kill = gateway.memory_kill
-    dead = gateway.state is GatewayState.DEAD
-    if kill is None or (not (dead and kill.is_gateway) and scene.now - kill.at > RECENT_MS):
+    gone = gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}
+    if kill is None or (not (gone and kill.is_gateway) and scene.now - kill.at > RECENT_MS):
         return
-    named = f" ({safe(kill.name, 40)})" if kill.name else ""
-    who = f"process {kill.pid}{named}" if kill.pid is not None else "a process of the gateway's control group"
-    what = f"{'the' if dead else 'a'} gateway, {who}," if kill.is_gateway else who
-    former = "" if dead or not kill.is_gateway else "; it may have been this one, before it was started again"
     yield Cause(
         "out-of-memory",
-        f"the kernel killed {what} for want of memory{former}",
-        Level.SILENT if dead else Level.ATTENTION,
-        remedy="give it more memory, or limit its heap (NODE_OPTIONS=--max-old-space-size)",
+        _ended_for_memory(kill, gateway.state),
+        Level.SILENT if gone else Level.ATTENTION,
+        remedy=_RAISE_HEAP if kill.by_itself else "give it more memory, or limit its heap (" + _HEAP + ")",
         since=kill.at,
     )
+
+
+_HEAP = "NODE_OPTIONS=--max-old-space-size"
+_RAISE_HEAP = f"raise its heap's limit ({_HEAP}), if the machine has the memory"
+
+
+def _ended_for_memory(kill: MemoryKill, gateway: GatewayState) -> str:
+    gone = gateway in {GatewayState.DEAD, GatewayState.ABSENT}
+    named = f" ({safe(kill.name, 40)})" if kill.name else ""
+    who = f"process {kill.pid}{named}" if kill.pid is not None else "a process of the gateway's control group"
+    if kill.by_itself:
+        former = "" if gone else " before it was started again"
+        return f"the gateway, {who}, aborted{former}: its JavaScript heap was exhausted (exit code 134)"
+    if kill.is_gateway:
+        what = f"{'the' if gateway is GatewayState.DEAD else 'a'} gateway, {who},"
+        former = "" if gateway is GatewayState.DEAD else "; it may have been this one"
+        former += ", before it was started again" if former and not gone else ""
+    else:
+        what = who
+        former = ": the gateway itself, or one that it started" if kill.is_gateway is None else ""
+        former += "; systemd may have stopped the gateway for it (OOMPolicy)" if gone else ""
+    return f"the kernel killed {what} for want of memory{former}"

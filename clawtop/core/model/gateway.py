@@ -99,18 +99,21 @@ class BackendProcess:
 
 @dataclass(frozen=True, slots=True)
 class MemoryKill:
-    """That the kernel killed a process for want of memory.
+    """That a process ended for want of memory.
 
     Attributes:
         at: when, or when it was noticed (ms since the epoch).
         pid, name: of the process, if known.
-        is_gateway: it was the gateway's own, or of one that may be its former life; else one beside or below it.
+        is_gateway: it was the gateway's own, or of one that may be its former life; else one beside or below it. None:
+            which of them is not known.
+        by_itself: it aborted as its own JavaScript heap was exhausted; the kernel did nothing.
     """
 
     at: int
     pid: int | None = None
     name: str | None = None
-    is_gateway: bool = False
+    is_gateway: bool | None = False
+    by_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)

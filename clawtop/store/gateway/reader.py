@@ -22,6 +22,7 @@ from clawtop.core.model import (
     VerdictKind,
 )
 from clawtop.core.session.activity import START_SLACK_MS
+from clawtop.store.gateway.heap_deaths import HeapDeathWatch
 from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, heard
 from clawtop.store.gateway.liveness import (
     GatewayLocks,
@@ -80,6 +81,7 @@ class GatewayReader:
         self._life = LifeWatch(clock)
         self._usage = UsageWatch(processes, clock)
         self._memory_kills = MemoryKillWatch(processes, clock)
+        self._heap_deaths = HeapDeathWatch()
         self._silence = SilenceWatch()
 
     def read(
@@ -110,7 +112,9 @@ class GatewayReader:
         if gateway.state is GatewayState.LIVE and gateway.pid is not None and config.log_file is None:
             gateway = replace(gateway, others=_others(found.others, judge))  # who may write the same log
         if self._now and not layout.is_copy and not site.obstacles:
-            gateway = replace(gateway, memory_kill=self._memory_kills.look(gateway, site.uid))
+            killed = self._memory_kills.look(gateway, site.uid)
+            aborted = self._heap_deaths.look(gateway, layout.state_dir, config.log_file) if killed is None else None
+            gateway = replace(gateway, memory_kill=killed or aborted)
         files = self._lock_files.read_all(agents, layout, warnings)
         here = replace(here, served_here=gateway.state is GatewayState.LIVE and gateway.pid is not None)
         locks = (*doors, *(judge(file, here) for file in files))
