@@ -5,7 +5,7 @@ Enter opens a host's whole dashboard in its place; leaving that dashboard return
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,9 @@ from textual.screen import Screen
 
 from clawtop.clock import Clock
 from clawtop.commands import command
-from clawtop.core.fleet.hosts import Host, in_frozen_order, shared_accounts, timeline, who_can_answer, worst_first
+from clawtop.core.fleet.hosts import Host, in_frozen_order, worst_first
+from clawtop.core.fleet.merged import answering, timeline
+from clawtop.core.fleet.shared import SharedAccounts
 from clawtop.ui.flash import Flash
 from clawtop.ui.palettes import THEMES
 from clawtop.ui.pasting import PastingApp
@@ -31,19 +33,34 @@ from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.view import fleet_rows
-from clawtop.view.line import Line, Tone
+from clawtop.view.line import EMPTY, Line, LinesOf, Tone, piece
 
 TICK_SECONDS = 1.0
 FROZEN_SECONDS = 6.0
 """After the operator moved, hosts keep their places for this long."""
 
-Lower = Callable[[Sequence[Host], int, "tzinfo | None"], Iterator[Line]]
-PANES: tuple[tuple[str, Lower], ...] = (
-    ("Accounts on several hosts", lambda hosts, now, _zone: fleet_rows.shared_lines(shared_accounts(hosts), now)),
-    ("Who can answer", lambda hosts, now, _zone: fleet_rows.answering_lines(who_can_answer(hosts), now)),
-    ("Timeline", lambda hosts, _now, zone: fleet_rows.timeline_lines(timeline(hosts), zone)),
-)
-"""What stands below the hosts; Tab shows the next."""
+
+class Below:
+    """What stands below the hosts, kept up to date by the hosts that changed; Tab shows the next."""
+
+    TITLES = ("Accounts on several hosts", "Who can answer", "Timeline")
+
+    def __init__(self) -> None:
+        self._accounts, self._answering, self._timeline = SharedAccounts(), answering(), timeline()
+
+    def lines(self, page: int, hosts: Sequence[Host], now: int, zone: tzinfo | None) -> Sequence[Line]:
+        """One of them at `now` (ms since epoch by this machine's clock)."""
+        title: Line = ((self.TITLES[page], Tone.TITLE), ("   Tab: next", Tone.FAINT))
+        lines: LinesOf
+        match page:
+            case 0:
+                lines = LinesOf(title, self._accounts.of(hosts), lambda each: fleet_rows.shared_line(each, now))
+            case 1:
+                lines = LinesOf(title, self._answering.of(hosts), lambda each: fleet_rows.answering_line(each, now))
+            case _:
+                lines = LinesOf(title, self._timeline.of(hosts), lambda each: fleet_rows.timeline_line(each, zone))
+        return lines if len(lines) > 1 else [title, piece(f"{self.TITLES[page]}: nothing to show", Tone.DIM)]
+
 
 ACTIONS: dict[str, str] = {
     "detail": "open_host",
@@ -85,7 +102,10 @@ class FleetScreen(TableControl):
         self._headline = LineBar(id="headline")
         self._lower = LineScroll(id="lower")
         self.foot = LineBar(id="footer", raised=True)
+        self._below = Below()
         self._pane = 0
+        self._hosts: Sequence[Host] = ()
+        self._counts: Line = EMPTY
         self._order: tuple[str, ...] = ()
         self._moved_at = float("-inf")
 
@@ -118,15 +138,21 @@ class FleetScreen(TableControl):
     def draw(self, hosts: Sequence[Host], now: int) -> None:
         """The lines around the table."""
         width, zone = self.size.width, self.fleet_app.options.zone
+        self._hosts, self._counts = hosts, fleet_rows.headline(hosts)
         self._first_line.show(fleet_rows.first_line(hosts, now, width, zone))
-        under = self.table.target.id if self.table.target is not None else ""
-        chosen = next((host for host in hosts if host.name == under), None)
-        self._headline.show(fleet_rows.headline(hosts), fleet_rows.about_line(chosen, now))
-        title, lines = PANES[self._pane]
-        body = list(lines(hosts, now, zone)) or [((f"{title}: nothing to show", Tone.DIM),)]
-        self._lower.show([((title, Tone.TITLE), ("   Tab: next", Tone.FAINT)), *body])
+        self._tell_chosen(now)
+        self._lower.show(self._below.lines(self._pane, hosts, now, zone))
         said = self.fleet_app.flash.line
         self.foot.show(said if said is not None else fleet_rows.hints([command(name) for name in HINTS], width))
+
+    def _tell_chosen(self, now: int) -> None:
+        """The host under the cursor in full."""
+        under = self.table.target.id if self.table.target is not None else ""
+        chosen = next((host for host in self._hosts if host.name == under), None)
+        self._headline.show(self._counts, fleet_rows.about_line(chosen, now))
+
+    def on_target_changed(self) -> None:
+        self._tell_chosen(self.fleet_app.clock.now_ms())
 
     def moved(self) -> None:
         self._moved_at = self.fleet_app.clock.monotonic()
@@ -148,7 +174,7 @@ class FleetScreen(TableControl):
 
     def action_pane(self, step: int) -> None:
         """Show the next pane."""
-        self._pane = (self._pane + step) % len(PANES)
+        self._pane = (self._pane + step) % len(Below.TITLES)
         self.fleet_app.redraw()
 
     def action_filter(self) -> None:

@@ -7,18 +7,9 @@ from datetime import tzinfo
 from typing import Any
 
 from clawtop.commands import Command, Target, TargetKind, key_label
-from clawtop.core.fleet.hosts import (
-    Answering,
-    Host,
-    HostEvent,
-    HostLink,
-    SharedAccount,
-    exit_code,
-    shared_accounts,
-    timeline,
-    who_can_answer,
-    worst_first,
-)
+from clawtop.core.fleet.hosts import Host, HostLink, exit_code, worst_first
+from clawtop.core.fleet.merged import Answering, HostEvent, answering, timeline
+from clawtop.core.fleet.shared import SharedAccount, shared_accounts
 from clawtop.core.model import Snapshot, counted
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Table, TableRow, heading, placed, render_row
@@ -39,6 +30,9 @@ LINKS: dict[HostLink, tuple[str, str, Tone]] = {
     HostLink.STALE: ("?", "stale", Tone.WARN),
     HostLink.UNREACHABLE: ("✗", "unreachable", Tone.BAD),
 }
+
+MOST_NAMED = 8
+"""A line names no more hosts than these; the table has them all."""
 
 _GAP: Piece = ("  ", Tone.PLAIN)
 
@@ -222,42 +216,47 @@ def headline(hosts: Iterable[Host]) -> Line:
     return (*((f" {counted(len(listed), 'host')}: ", Tone.PLAIN),), *join(parts, (" · ", Tone.FAINT)))
 
 
-def shared_lines(accounts: Iterable[SharedAccount], now: int) -> Iterator[Line]:
-    """Accounts on several hosts, each once, with the hosts where they are cooling."""
-    for account in accounts:
-        cooling = ", ".join(
-            f"{safe(name, 30)} {countdown(until, now) if until is not None and until > now else 'until cleared'}"
-            for name, until in account.cooling.items()
-        )
-        where = f"cools on {cooling}" if cooling else "usable everywhere"
-        rest = f"; still tried on {', '.join(safe(name, 30) for name in account.usable_on)}" if cooling else ""
-        rest = rest if account.usable_on else "; usable nowhere" if cooling else ""
-        yield (
-            (f"{safe(account.profile, 40)}  ", Tone.STRONG),
-            (f"{counted(len(account.hosts), 'host')}: {where}{rest}", Tone.WARN if cooling else Tone.DIM),
-        )
+def shared_line(account: SharedAccount, now: int) -> Line:
+    """An account on several hosts, with the hosts where it is cooling."""
+    cooling = _some(
+        f"{safe(name, 30)} {countdown(until, now) if until is not None and until > now else 'until cleared'}"
+        for name, until in account.cooling.items()
+    )
+    where, rest = "usable everywhere", ""
+    if cooling:
+        where = f"cools on {cooling}"
+        usable = _some(safe(name, 30) for name in account.usable_on)
+        rest = f"; still tried on {usable}" if usable else "; usable nowhere"
+    return (
+        (f"{safe(account.profile, 40)}  ", Tone.STRONG),
+        (f"{counted(len(account.hosts), 'host')}: {where}{rest}", Tone.WARN if cooling else Tone.DIM),
+    )
 
 
-def answering_lines(answers: Iterable[Answering], now: int) -> Iterator[Line]:
-    """Who can still answer, and when the others can."""
-    for answer in answers:
-        name = f"{safe(answer.host, 30)} {safe(answer.agent, 30)}  "
-        if answer.at is None:
-            yield (name, Tone.STRONG), ("not by itself", Tone.BAD)
-        elif answer.at <= now:
-            yield (name, Tone.STRONG), ("can answer now", Tone.OK)
-        else:
-            yield (name, Tone.STRONG), (f"in {countdown(answer.at, now)}", Tone.WARN)
+def _some(words: Iterable[str]) -> str:
+    """The first of many words, and how many more there are."""
+    listed = list(words)
+    more = len(listed) - MOST_NAMED
+    return ", ".join(listed[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def timeline_lines(moments: Iterable[HostEvent], zone: tzinfo | None) -> Iterator[Line]:
-    """What happened on all hosts, by the local clock, newest first."""
-    for item in moments:
-        yield (
-            (f"{clock_time(item.moment.at, zone)}  ", Tone.DIM),
-            (f"{safe(item.host, 24)}  ", Tone.STRONG),
-            (safe(item.moment.text, 300), Tone.PLAIN),
-        )
+def answering_line(answer: Answering, now: int) -> Line:
+    """An agent that can answer now, or when it can."""
+    name = (f"{safe(answer.host, 30)} {safe(answer.agent, 30)}  ", Tone.STRONG)
+    if answer.at is None:
+        return name, ("not by itself", Tone.BAD)
+    if answer.at <= now:
+        return name, ("can answer now", Tone.OK)
+    return name, (f"in {countdown(answer.at, now)}", Tone.WARN)
+
+
+def timeline_line(item: HostEvent, zone: tzinfo | None) -> Line:
+    """What happened on a host, by the local clock."""
+    return (
+        (f"{clock_time(item.moment.at, zone)}  ", Tone.DIM),
+        (f"{safe(item.host, 24)}  ", Tone.STRONG),
+        (safe(item.moment.text, 300), Tone.PLAIN),
+    )
 
 
 def plain_lines(hosts: Iterable[Host], now: int, width: int, zone: tzinfo | None = None) -> Iterator[Line]:
@@ -270,8 +269,8 @@ def plain_lines(hosts: Iterable[Host], now: int, width: int, zone: tzinfo | None
     yield heading(columns, None, ((table.title, Tone.TITLE),))
     yield from (render_row(row, table, columns, table.env) for row in table.rows)
     for title, lines in (
-        ("Accounts on several hosts", list(shared_lines(shared_accounts(ordered), now))),
-        ("Who can answer", list(answering_lines(who_can_answer(ordered), now))),
+        ("Accounts on several hosts", [shared_line(each, now) for each in shared_accounts(ordered)]),
+        ("Who can answer", [answering_line(each, now) for each in answering().of(ordered)]),
     ):
         if lines:
             yield ()
@@ -297,10 +296,10 @@ def report(hosts: Iterable[Host], now: int) -> dict[str, Any]:
             }
             for account in shared_accounts(ordered)
         ],
-        "answering": [{"host": item.host, "agent": item.agent, "at": item.at} for item in who_can_answer(ordered)],
+        "answering": [{"host": item.host, "agent": item.agent, "at": item.at} for item in answering().of(ordered)],
         "timeline": [
             {"at": item.moment.at, "host": item.host, "kind": item.moment.kind, "text": item.moment.text}
-            for item in timeline(ordered)
+            for item in timeline().of(ordered)
         ],
     }
 

@@ -6,8 +6,9 @@ carried by a tone alone: a word or a glyph always says the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from typing import TypeVar, overload
 
 from clawtop.text import ELLIPSIS, cells, clusters, elided, elided_middle, headed, tailed
 
@@ -39,6 +40,35 @@ Piece = tuple[str, Tone]
 Line = tuple[Piece, ...]
 
 EMPTY: Line = ()
+
+T = TypeVar("T")
+
+
+class LinesOf(Sequence[Line]):
+    """A title, and a line for each of many items that is made when it is looked at."""
+
+    def __init__(self, title: Line, items: Sequence[T], make: Callable[[T], Line]) -> None:
+        self._count = 1 + len(items)
+        self._make: Callable[[int], Line] = lambda place: make(items[place - 1])
+        self._made: dict[int, Line] = {0: title}
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> Line: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Line]: ...
+    def __getitem__(self, at: int | slice) -> Line | list[Line]:
+        place = range(self._count)[at]
+        return self._line(place) if isinstance(place, int) else [self._line(one) for one in place]
+
+    def _line(self, place: int) -> Line:
+        line = self._made.get(place)
+        if line is None:
+            line = self._made[place] = self._make(place)
+        return line
+
 
 GLYPHS_AS_ASCII = str.maketrans(
     {

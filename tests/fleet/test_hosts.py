@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from clawtop.core.fleet.diagnosis import not_a_stream, why_ended, wrong_version
-from clawtop.core.fleet.hosts import (
-    Host,
-    HostLink,
-    exit_code,
-    in_frozen_order,
-    shared_accounts,
-    timeline,
-    who_can_answer,
-    worst_first,
-)
+from clawtop.core.fleet.hosts import Host, HostLink, exit_code, in_frozen_order, worst_first
+from clawtop.core.fleet.merged import NEWEST, answering, timeline
+from clawtop.core.fleet.shared import SharedAccounts, shared_accounts
 from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary
-from clawtop.view.fleet_rows import LINKS, state_of
+from clawtop.view.fleet_rows import LINKS, shared_line, state_of
+from clawtop.view.line import Line, LinesOf, piece, text_of
 
 NOW = 1_795_000_000_000
 
@@ -102,14 +97,96 @@ def test_those_who_can_answer_now_come_first_and_hosts_not_reached_are_left_out(
     late = host("late", skew=5_000, agents=(AgentOutlook("main", NOW + 65_000), AgentOutlook("never", None)))
     now = host("now", agents=(AgentOutlook("main", 0),))
     gone = host("gone", 0, HostLink.UNREACHABLE, agents=(AgentOutlook("main", 0),))
-    found = [(item.host, item.agent, item.at) for item in who_can_answer([late, now, gone])]
+    found = [(item.host, item.agent, item.at) for item in answering().of([late, now, gone])]
     assert found == [("now", "main", 0), ("late", "main", NOW + 60_000), ("late", "never", None)]
 
 
 def test_the_timeline_is_by_our_clock() -> None:
     ahead = host("ahead", skew=10_000, events=(EventBrief(NOW + 11_000, "rotate", "second"),))
     right = host("right", events=(EventBrief(NOW, "failure", "first"), EventBrief(NOW + 2_000, "fallback", "third")))
-    assert [item.moment.text for item in timeline([ahead, right])] == ["third", "second", "first"]
+    assert [item.moment.text for item in timeline().of([ahead, right])] == ["third", "second", "first"]
+
+
+def _drawn(chance: Random, name: str) -> Host:
+    """A host with some of a few accounts, agents and events."""
+    accounts = tuple(
+        _account(chance.choice(("usable", "cooling")), chance.choice((None, NOW, NOW + 9_000)), print_, f"p:{number}")
+        for number in range(4)
+        for print_ in chance.choices(("f1", "f2", None), k=chance.randrange(3))
+    )
+    agents = tuple(AgentOutlook(agent, chance.choice((0, None, NOW + 5_000))) for agent in "ab"[: chance.randrange(3)])
+    events = tuple(
+        EventBrief(NOW + chance.randrange(9), "rotate", str(number)) for number in range(chance.randrange(3))
+    )
+    link = chance.choice((HostLink.LIVE, HostLink.LIVE, HostLink.STALE))
+    skew = chance.choice((0, 0, -300_000, 300_000))
+    return host(name, link=link, skew=skew, accounts=accounts, agents=agents, events=events)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_kept_up_to_date_is_what_would_be_made_anew(seed: int) -> None:
+    chance = Random(seed)
+    kept, agents, events = SharedAccounts(), answering(), timeline()
+    hosts = {name: _drawn(chance, name) for name in "abcdef"}
+    for _ in range(40):
+        name = chance.choice("abcdefg")
+        match chance.randrange(4):
+            case 0:
+                hosts.pop(name, None)
+            case 1 if name in hosts:
+                hosts[name] = replace(hosts[name], skew=chance.choice((None, 0, 7)), heard_at=NOW + 1)
+            case 2 if name in hosts:
+                hosts[name] = Host(name)
+            case _:
+                hosts[name] = _drawn(chance, name)
+        listed = chance.sample(list(hosts.values()), len(hosts))
+        assert kept.of(listed) == shared_accounts(listed)
+        assert agents.of(listed) == answering().of(listed)
+        assert events.of(listed) == timeline().of(listed)
+
+
+def test_what_did_not_change_is_not_made_anew() -> None:
+    hosts = [host(name, accounts=(_account(),), events=(EventBrief(NOW, "rotate", name),)) for name in "abc"]
+    kept, events = SharedAccounts(), timeline()
+    accounts, moments = kept.of(hosts), events.of(hosts)
+    later = [replace(one, heard_at=NOW + 5_000) for one in reversed(hosts)]
+    assert kept.of(later) is accounts
+    assert events.of(later) is moments
+    changed = host("a", accounts=(_account("cooling", NOW + 1_000),), events=(EventBrief(NOW + 1, "rotate", "new"),))
+    assert dict(kept.of([changed, *later[:2]])[0].cooling) == {"a": NOW + 1_000}
+    assert [each.host for each in events.of([changed, *later[:2]])] == ["a", "b", "c"]
+    assert events.of([changed, *later[:2]])[1] is moments[1]
+
+
+def test_the_timeline_ends_with_its_newest_lines() -> None:
+    many = [host(str(one), events=tuple(EventBrief(NOW - at, "rotate", "") for at in range(60))) for one in range(20)]
+    found = timeline().of(many)
+    assert len(found) == NEWEST
+    assert found[-1].moment.at == NOW - NEWEST // 20 + 1
+
+
+def test_a_line_names_a_few_of_many_hosts_and_counts_the_rest() -> None:
+    cooling = [host(f"cold-{n:02}", accounts=(_account("cooling", NOW + 60_000),)) for n in range(12)]
+    usable = [host(f"warm-{n:02}", accounts=(_account(),)) for n in range(9)]
+    text = text_of(shared_line(shared_accounts([*cooling, *usable])[0], NOW))
+    assert "21 hosts: cools on cold-00 1m00s, " in text
+    assert "cold-07 1m00s and 4 more; still tried on warm-00, " in text
+    assert text.endswith("warm-07 and 1 more")
+
+
+def test_lines_are_made_when_they_are_looked_at() -> None:
+    made: list[int] = []
+
+    def make(each: int) -> Line:
+        made.append(each)
+        return piece(str(each))
+
+    lines = LinesOf(piece("title"), range(1_000), make)
+    assert len(lines) == 1_001
+    assert [text_of(line) for line in lines[0:3]] == ["title", "0", "1"]
+    assert text_of(lines[-1]) == "999"
+    assert lines[2] is lines[2]
+    assert made == [0, 1, 999]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from clawtop.clock import SystemClock
-from clawtop.core.fleet.hosts import HostLink, shared_accounts
+from clawtop.core.fleet.hosts import HostLink
+from clawtop.core.fleet.shared import shared_accounts
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.fleet.fleet import Fleet

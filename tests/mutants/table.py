@@ -571,9 +571,15 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/fleet/test_hosts.py::test_an_account_on_several_hosts_is_one_with_where_it_cools_by_our_clock",),
     ),
     Mutant(
+        "an account that came back on one host goes on cooling there in what the fleet shares",
+        "for key in old.keys() | new.keys() if moved or old.get(key) != new.get(key)}",
+        "for key in old.keys() ^ new.keys() if moved or old.get(key) != new.get(key)}",
+        ("tests/fleet/test_hosts.py::test_what_is_kept_up_to_date_is_what_would_be_made_anew",),
+    ),
+    Mutant(
         "agents of an unreachable host count as able to answer",
-        "        if host.link is HostLink.LIVE and host.summary is not None\n        for agent",
-        "        if host.summary is not None\n        for agent",
+        "    if host.link is HostLink.LIVE and host.summary is not None:\n        for agent",
+        "    if host.summary is not None:\n        for agent",
         ("tests/fleet/test_hosts.py::test_those_who_can_answer_now_come_first_and_hosts_not_reached_are_left_out",),
     ),
     Mutant(

@@ -1,16 +1,15 @@
-"""The hosts of a fleet as seen from the operator's machine: their state, their order, and what they share.
+"""The hosts of a fleet as seen from the operator's machine: their state and their order.
 
 A host's times are by its own clock; `skew` (its clock minus the local one, ms) converts them to local times.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
-from clawtop.core.fleet.summary import EventBrief, HostSummary
+from clawtop.core.fleet.summary import HostSummary
 
 UNREADABLE = 3
 STALE_MS = 15_000
@@ -91,79 +90,3 @@ def exit_code(hosts: Iterable[Host]) -> int:
     """The worst host's level, as `clawtop status --check` counts: 2 (bots are silent) is worse than 3 (not read)."""
     levels = [host.level for host in hosts]
     return min(levels, key=_ORDER.__getitem__, default=UNREADABLE)
-
-
-@dataclass(frozen=True, slots=True)
-class SharedAccount:
-    """One account on several hosts.
-
-    Attributes:
-        cooling: host -> until when it cools there (local time, ms since the epoch; None: it does not end by itself).
-        unused: hosts on which it is usable although it cools elsewhere: they will probably hit the same limit next.
-    """
-
-    provider: str
-    profile: str
-    hosts: tuple[str, ...]
-    cooling: Mapping[str, int | None] = field(default_factory=dict)
-
-    @property
-    def usable_on(self) -> tuple[str, ...]:
-        return tuple(name for name in self.hosts if name not in self.cooling)
-
-
-def shared_accounts(hosts: Iterable[Host]) -> tuple[SharedAccount, ...]:
-    """Accounts with the same profile id and credential on at least two hosts; cooling ones first."""
-    seen: dict[tuple[str, str], list[tuple[Host, str, int | None, str]]] = defaultdict(list)
-    for host in hosts:
-        for account in host.summary.accounts if host.summary is not None else ():
-            if account.fingerprint is not None:
-                key = (account.profile, account.fingerprint)
-                seen[key].append((host, account.state, host.ours(account.until), account.provider))
-    found = []
-    for (profile, _fingerprint), places in seen.items():
-        names = tuple(dict.fromkeys(host.name for host, *_ in places))
-        if len(names) > 1:
-            cooling = {host.name: until for host, state, until, _ in places if state != "usable"}
-            found.append(SharedAccount(places[0][3], profile, names, cooling))
-    return tuple(sorted(found, key=lambda item: (not item.cooling, item.provider, item.profile)))
-
-
-@dataclass(frozen=True, slots=True)
-class Answering:
-    """An agent of a host that can answer now, or when it can (local time, ms since the epoch; None: not by itself)."""
-
-    host: str
-    agent: str
-    at: int | None
-
-
-def who_can_answer(hosts: Iterable[Host]) -> tuple[Answering, ...]:
-    """Every agent on the reachable hosts: those that can answer now first (`at` is 0), then by time."""
-    found = [
-        Answering(host.name, agent.agent, agent.at if agent.at in (0, None) else host.ours(agent.at))
-        for host in hosts
-        if host.link is HostLink.LIVE and host.summary is not None
-        for agent in host.summary.agents
-    ]
-    return tuple(sorted(found, key=lambda item: (item.at is None, item.at or 0, item.host, item.agent)))
-
-
-@dataclass(frozen=True, slots=True)
-class HostEvent:
-    """A line of the fleet's timeline; `moment.at` is by the local clock."""
-
-    host: str
-    moment: EventBrief
-
-
-def timeline(hosts: Iterable[Host], limit: int = 500) -> tuple[HostEvent, ...]:
-    """What happened on all hosts, corrected for their clocks, the newest first."""
-    found = [
-        HostEvent(host.name, replace(moment, at=moment.at - (host.skew or 0)))
-        for host in hosts
-        if host.summary is not None
-        for moment in host.summary.events
-    ]
-    found.sort(key=lambda item: (-item.moment.at, item.host))
-    return tuple(found[:limit])
