@@ -20,6 +20,7 @@ from clawtop.text import cells, clusters
 from clawtop.ui.colours import Depth, depth_of, is_drawn_exactly, looks_of_paint
 from clawtop.ui.palettes import BY_NAME, choose, surfaces, tone_paints
 from clawtop.ui.pen import PLAIN, UNKNOWN, Looks, Pen, looks_on
+from clawtop.ui.terminal import JobControl
 from clawtop.ui.terminal_file import TerminalOutput, screen_file
 from clawtop.view.line import Line, Tone, ascii_only, fitted
 from clawtop.view.overview import Stretch, Surface
@@ -104,6 +105,7 @@ class EarlyScreen:
         self._size = (0, 0)
         self._rows: list[CellRow] = []
         self._drawn: list[tuple[Stretch, ...]] = []
+        self._job = JobControl(self._let_go, self._take_again)
 
     @property
     def taken(self) -> bool:
@@ -118,16 +120,21 @@ class EarlyScreen:
 
     def draw(self, frame: Sequence[Sequence[Stretch]], size: tuple[int, int]) -> None:
         """Write what changed since the frame before."""
-        known = dict(zip(self._drawn, self._rows, strict=True)) if size == self._size else {}
-        drawn = [tuple(stretches) for stretches in frame]
-        rows = [known.get(stretches) or self._painter.row(stretches) for stretches in drawn]
-        blank = CellRow([UNKNOWN] * size[0], [PLAIN] * size[0])
+        with self._job.held_off():
+            known = dict(zip(self._drawn, self._rows, strict=True)) if size == self._size else {}
+            drawn = [tuple(stretches) for stretches in frame]
+            rows = [known.get(stretches) or self._painter.row(stretches) for stretches in drawn]
+            before = self._rows if known else []
+            self._size, self._drawn, self._rows = size, drawn, rows
+            self._write(self._changes(before))
+
+    def _changes(self, before: Sequence[CellRow]) -> str:
+        """What turns these rows, and an unknown screen below them, into the present ones."""
+        blank = CellRow([UNKNOWN] * self._size[0], [PLAIN] * self._size[0])
         pen = Pen()
-        before = chain(self._rows if known else (), repeat(blank))
-        for y, (row, old) in enumerate(zip(rows, before, strict=False)):
+        for y, (row, old) in enumerate(zip(self._rows, chain(before, repeat(blank)), strict=False)):
             pen.write_changes(0, y, old, row)
-        self._size, self._drawn, self._rows = size, drawn, rows
-        self._write(pen.text)
+        return pen.text
 
     def _write(self, text: str) -> None:
         if self._output is None:
@@ -138,43 +145,67 @@ class EarlyScreen:
         self._output.flush()
 
     def _take(self) -> None:
+        self.attributes = termios.tcgetattr(0)
+        self._set_attributes()
+        signal.signal(signal.SIGWINCH, self._lose)
+        self._job.begin()
+
+    @staticmethod
+    def _set_attributes() -> None:
         descriptor = 0
-        self.attributes = termios.tcgetattr(descriptor)
         changed = termios.tcgetattr(descriptor)
         changed[0] &= ~INPUT_FLAGS
         changed[3] &= ~FLAGS
         changed[6][termios.VMIN] = 1
-        changed[6][termios.VSUSP] = NO_KEY  # Ctrl-Z: nothing can restore the terminal and switch it back yet
+        changed[6][termios.VSUSP] = NO_KEY  # Ctrl-Z is a key like others, as it is once Textual reads them
         termios.tcsetattr(descriptor, termios.TCSANOW, changed)
-        signal.signal(signal.SIGWINCH, self._lose)
 
     def _lose(self, *_: object) -> None:
         """The window changed: what it shows is unknown."""
         self._size, self._rows, self._drawn = (0, 0), [], []
+
+    def _let_go(self) -> None:
+        """Leave the terminal as it was, for as long as the process is stopped."""
+        if self._output is None:
+            return
+        self._output.write(GIVEN_BACK)
+        self._output.flush()
+        if self.attributes is not None:
+            with suppress(termios.error, OSError):
+                termios.tcsetattr(0, termios.TCSANOW, self.attributes)
+
+    def _take_again(self) -> None:
+        """Draw what was there once more: the terminal was another's."""
+        if self._output is None:
+            return
+        try:
+            self._set_attributes()
+        except termios.error:  # in the background still, or no longer our terminal
+            return
+        if self.room() != self._size:
+            self._lose()
+        self._write(TAKEN + self._changes([]))
 
     def hand_over(self) -> tuple[tuple[int, int], list[CellRow]]:
         """Let Textual's driver have the terminal. Its size and cells; none if it did not take all of them."""
         global _early  # noqa: PLW0603 - one terminal, one process
         _early = None
         assert self._output is not None  # noqa: S101 - it was drawn on
-        complete = not self._output.stalled
-        if not complete:
-            self._write("\x1b[0m")  # ends a sequence that was cut off in the middle
-        self._output.close()
-        self._output = None
+        with self._job.held_off():
+            complete = not self._output.stalled
+            if not complete:
+                self._write("\x1b[0m")  # ends a sequence that was cut off in the middle
+            self._output.close()
+            self._output = None
         return (self._size, self._rows) if complete else ((0, 0), [])
 
     def give_back(self) -> None:
         """Leave the terminal as it was, unless Textual has taken it."""
-        if self._output is None:
-            return
-        self._output.write(GIVEN_BACK)
-        self._output.flush()
-        self._output.close()
-        self._output = None
-        if self.attributes is not None:
-            with suppress(termios.error, OSError):
-                termios.tcsetattr(0, termios.TCSANOW, self.attributes)
+        with self._job.held_off():
+            if self._output is not None:
+                self._let_go()
+                self._output.close()
+                self._output = None
 
 
 _early: EarlyScreen | None = None  # the one that is shown until Textual takes over

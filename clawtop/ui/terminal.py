@@ -6,8 +6,10 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
 CLOSED_TERMINAL_EXIT = 128 + signal.SIGHUP
@@ -50,3 +52,53 @@ def given_environment() -> Mapping[str, str]:
         return os.environ
     pairs = (os.fsdecode(item).partition("=") for item in raw.split(b"\0") if item)
     return {name: value for name, _, value in pairs}
+
+
+class JobControl:
+    """Stops the process at SIGTSTP with the terminal given back, and takes the terminal again at SIGCONT.
+
+    A signal that comes while the terminal is written on or changes hands waits until that is done. All of it runs in
+    the main thread, in which Python calls signal handlers.
+
+    Args:
+        give_back: leaves the terminal as it was. Called before the process stops.
+        take_again: called when the process goes on, whoever stopped it, and perhaps in the background still: then the
+            kernel stops it when it sets the terminal's attributes, and there is another SIGCONT.
+    """
+
+    def __init__(self, give_back: Callable[[], None], take_again: Callable[[], None]) -> None:
+        self._give_back = give_back
+        self._take_again = take_again
+        self._busy = False
+        self._waiting: list[int] = []
+
+    def begin(self) -> None:
+        """Handle both signals from now on, except where whoever started the process had them ignored."""
+        for number in (signal.SIGTSTP, signal.SIGCONT):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
+
+    @contextmanager
+    def held_off(self) -> Iterator[None]:
+        """What must not be interrupted by either signal."""
+        if self._busy:
+            yield
+            return
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+            while self._waiting and not self._busy:
+                self._handle(self._waiting.pop(0), None)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._busy:
+            self._waiting.append(number)
+            return
+        with self.held_off():
+            if number == signal.SIGCONT:
+                self._take_again()
+            else:
+                self._give_back()
+                os.kill(os.getpid(), signal.SIGSTOP)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import termios
+from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from textual import events
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
@@ -14,6 +16,7 @@ from textual.message_pump import MessagePump
 
 from clawtop.ui.early import waiting_screen
 from clawtop.ui.painting import Canvas, Painted
+from clawtop.ui.terminal import JobControl
 from clawtop.ui.terminal_file import TerminalOutput, screen_file
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 ENTER_ALTERNATE = "\x1b[?1049h"
+HIDE_CURSOR = "\x1b[?25l"
+REPORT_FOCUS = "\x1b[?1004h"
 
 _drivers: set[LinuxDriver] = set()  # drivers in application mode; used by the event loop's thread alone
 
@@ -40,12 +45,22 @@ class TerminalDriver(LinuxDriver):
     def __init__(
         self, app: App[object], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTSTP, signal.SIGCONT)}
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        self._output = TerminalOutput(screen_file(), self._repaint_soon)
-        self._file = cast("io.TextIOWrapper", self._output)
+        for number, handler in handlers.items():  # the terminal is not this driver's yet
+            signal.signal(number, handler)
+        self._job = JobControl(self._let_go, self._take_again)
+        self._attributes: list[Any] | None = None  # those that Textual set
+        self._given_back = False  # while the process is stopped
+        self._retaking = False
+        self._open_output()
         self.canvas = Canvas()
         self._inherits = False  # the alternate screen, with what is on it
         self._tells_size = False  # the terminal is about to
+
+    def _open_output(self) -> None:
+        self._output = TerminalOutput(screen_file(), self._repaint_soon)
+        self._file = cast("io.TextIOWrapper", self._output)
 
     def write(self, data: str) -> None:
         """Write at once, or as soon as the terminal takes it."""
@@ -58,6 +73,11 @@ class TerminalDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Take the terminal, with the first frame where that is on it already."""
+        with self._job.held_off():
+            self._job.begin()
+            self._take()
+
+    def _take(self) -> None:
         _drivers.add(self)
         self.canvas.forget()
         early = waiting_screen()
@@ -66,9 +86,43 @@ class TerminalDriver(LinuxDriver):
             self._inherits = True
             self.canvas.adopt(size, ((row.certain, row.looks) for row in rows))
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        if self._key_thread is None:
+            return  # in the background: the process was stopped, and has just been told to go on
+        self._given_back = False
         if early is not None and self.attrs_before is not None:
             self.attrs_before = early.attributes
             self._watch_the_window()
+        with suppress(termios.error):
+            self._attributes = termios.tcgetattr(self.fileno)
+
+    def _let_go(self) -> None:
+        """Give the terminal back, for as long as the process is stopped."""
+        if self in _drivers:
+            self.suspend_application_mode()
+            self._open_output()
+            self._given_back = self._must_signal_resume = True
+
+    def _take_again(self) -> None:
+        """The process goes on: take the terminal."""
+        if self._given_back or (self in _drivers and self._key_thread is None):
+            self.resume_application_mode()
+        elif self in _drivers and not self._retaking:
+            self._retaking = True
+            self._loop.call_soon_threadsafe(self._take_from_another)
+
+    def _take_from_another(self) -> None:
+        """The process was stopped without a warning, and others may have used the terminal as it was left."""
+        self._retaking = False
+        if self not in _drivers:
+            return
+        with suppress(termios.error):
+            termios.tcsetattr(self.fileno, termios.TCSANOW, self._attributes or [])
+        self.write(ENTER_ALTERNATE)
+        self.write(HIDE_CURSOR + REPORT_FOCUS)
+        self._enable_mouse_support()
+        self._enable_bracketed_paste()
+        self._disable_line_wrap()
+        self.repaint()
 
     def _watch_the_window(self) -> None:
         """What Textual asks of itself at the start looks like a change of the window; a change also sends a signal."""
@@ -84,6 +138,7 @@ class TerminalDriver(LinuxDriver):
     def stop_application_mode(self) -> None:
         """Restore the terminal."""
         super().stop_application_mode()
+        self._key_thread = None
         _drivers.discard(self)
 
     def _enable_in_band_window_resize(self) -> None:

@@ -15,6 +15,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pyte
 
@@ -181,6 +182,14 @@ def open_terminal(
 def clawtop(*arguments: str) -> list[str]:
     """The command line of the program."""
     return [sys.executable, "-m", "clawtop", *arguments]
+
+
+def with_textual(folder: Path, code: str) -> dict[str, str]:
+    """An environment in which importing Textual runs `code`."""
+    package = folder / "textual"
+    package.mkdir()
+    (package / "__init__.py").write_text(code)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
 OVERVIEW = ("--view", "overview")

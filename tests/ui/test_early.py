@@ -43,6 +43,7 @@ from tests.support.terminals import (
     Terminal,
     clawtop,
     open_terminal,
+    with_textual,
 )
 from tests.support.worlds import CALM, EMPTY, INCIDENT, NOW, OUT
 
@@ -192,14 +193,6 @@ def shown(text: str, size: tuple[int, int]) -> list[pyte.screens.Char]:
 @pytest.fixture(scope="module")
 def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy(sample("2026.5.20", "rate-limited"), tmp_path_factory.mktemp("early")).state_dir
-
-
-def with_textual(folder: Path, code: str) -> dict[str, str]:
-    """An environment in which importing Textual runs `code`."""
-    package = folder / "textual"
-    package.mkdir()
-    (package / "__init__.py").write_text(code)
-    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
 HANGS = "import signal\nwhile True: signal.pause()\n"

@@ -1,0 +1,147 @@
+"""A job of a real shell: stopped, sent to the background, called back; with the first frame and with the dashboard."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.samples import copy, sample
+from tests.support.terminals import (
+    ENTER_ALTERNATE,
+    LEAVE_ALTERNATE,
+    LISTENS,
+    OVERVIEW,
+    SHOW_CURSOR,
+    Terminal,
+    clawtop,
+    open_terminal,
+    with_textual,
+)
+
+PROMPT = "ready> "
+HANGS = "import signal\nwhile True: signal.pause()\n"
+
+
+class Job:
+    """clawtop as a job of an interactive shell.
+
+    Attributes:
+        ends: the key that ends it.
+    """
+
+    def __init__(self, terminal: Terminal, folder: Path, argv: list[str], *, early: bool) -> None:
+        self.terminal = terminal
+        self.ends = "\x03" if early else "q"
+        self._folder = folder
+        self._asked = 0
+        self._mark = 0
+        terminal.wait_for_bytes(PROMPT.encode(), 0)
+        self.settings = self.stty()
+        number = folder / "pid"
+        script = f'echo $$ > {shlex.quote(str(number))}; exec "$@"'
+        self.send(shlex.join(["sh", "-c", script, "sh", *argv]))
+        self.wait_until_drawn()
+        if not early:
+            terminal.wait_for_bytes(re.escape(LISTENS), self._mark)
+        self.pid = int(number.read_text())
+
+    def send(self, line: str) -> None:
+        """Give the shell a line; what comes after it is looked for from here."""
+        self._mark = len(self.terminal.raw)
+        self.terminal.send(line + "\n")
+
+    def stop(self, number: signal.Signals) -> bytes:
+        """Stop it; what was written until the shell asks for the next command."""
+        start = len(self.terminal.raw)
+        os.kill(self.pid, number)
+        self.wait_for_prompt(start)
+        return bytes(self.terminal.raw[start:])
+
+    def wait_for_prompt(self, start: int) -> None:
+        self.terminal.wait_for_bytes(PROMPT.encode(), start)
+
+    def wait_until_drawn(self) -> None:
+        """Until the screen was taken, and all of the overview written, since the last line."""
+        self.terminal.wait_for_bytes(b"(?s)" + re.escape(ENTER_ALTERNATE) + b".*READ-ONLY.*Quit", self._mark)
+
+    def stty(self) -> str:
+        """The terminal's settings, as a program that the shell starts has them."""
+        self._asked += 1
+        said = self._folder / f"stty.{self._asked}"
+        start = len(self.terminal.raw)
+        self.send(f"stty -g > {shlex.quote(str(said))}")
+        self.terminal.wait_for(lambda _: said.exists() and said.read_text().endswith("\n"))
+        self.wait_for_prompt(start)
+        return said.read_text()
+
+    def end(self) -> bytes:
+        """End it by its key; what was written until the shell asks for the next command."""
+        start = len(self.terminal.raw)
+        self.terminal.send(self.ends)
+        self.wait_for_prompt(start)
+        return bytes(self.terminal.raw[start:])
+
+
+@pytest.fixture(scope="module")
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy(sample("2026.5.20", "rate-limited"), tmp_path_factory.mktemp("suspending")).state_dir
+
+
+@pytest.fixture(params=["first frame", "dashboard"])
+def job(request: pytest.FixtureRequest, state_dir: Path, tmp_path: Path) -> Iterator[Job]:
+    early = request.param == "first frame"
+    environment = {"PS1": PROMPT, "ENV": "", **(with_textual(tmp_path, HANGS) if early else {})}
+    with open_terminal(["/bin/sh", "-i"], environment=environment) as terminal:
+        job = Job(terminal, tmp_path, clawtop(*OVERVIEW, "--state-dir", str(state_dir)), early=early)
+        yield job
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(job.pid, signal.SIGKILL)
+
+
+def left(written: bytes) -> bool:
+    """Whether the last word was: back to the normal screen, cursor on."""
+    return written.rfind(LEAVE_ALTERNATE) > written.rfind(ENTER_ALTERNATE) and SHOW_CURSOR in written
+
+
+def test_it_stops_with_the_terminal_given_back_and_takes_it_again_in_the_foreground(job: Job) -> None:
+    for _ in range(2):
+        assert left(job.stop(signal.SIGTSTP))
+        assert job.stty() == job.settings
+        job.send("fg")
+        job.wait_until_drawn()
+    assert left(job.end())
+    assert job.stty() == job.settings
+
+
+def test_in_the_background_it_waits_to_be_called(job: Job) -> None:
+    job.stop(signal.SIGTSTP)
+    start = len(job.terminal.raw)
+    job.send("bg")
+    job.wait_for_prompt(start)
+    assert job.stty() == job.settings
+    assert ENTER_ALTERNATE not in job.terminal.raw[start:]
+    job.send("fg")
+    job.wait_until_drawn()
+    assert left(job.end())
+    assert job.stty() == job.settings
+
+
+def test_what_others_did_to_the_terminal_while_it_was_stopped_is_undone(job: Job) -> None:
+    """SIGSTOP gives nobody a chance to give the terminal back; afterwards all is as if it had not been."""
+    for _ in range(3):
+        job.stop(signal.SIGSTOP)
+        job.send("fg")
+        job.wait_until_drawn()
+    assert left(job.stop(signal.SIGTSTP))
+    assert job.stty() == job.settings
+    job.send("fg")
+    job.wait_until_drawn()
+    assert left(job.end())
+    assert job.stty() == job.settings
