@@ -819,14 +819,10 @@ LIMITED = {"wait", "poll", "join", "acquire", "get", "select"}
 LIMITS = {"timeout", "open_timeout", "close_timeout", "ping_timeout", "poll_interval"}
 """Arguments that say for how long somebody waits."""
 
-TO_THE_ENGINE = "handed on: the run's own clock ends it"
 TEXTUAL = "the screen's: Textual draws by its own loop"
 OUTSIDE = "a process, which no clock of ours drives"
 NOT_THE_CLOCKS = {
     "store/gateway/heap_deaths.py timeout": OUTSIDE,
-    "cli/driving.py timeout": TO_THE_ENGINE,
-    "demo/story.py timeout": TO_THE_ENGINE,
-    "ui/jobs.py timeout": TO_THE_ENGINE,
     "core/failure/classify.py timeout": "not a wait: what an error says of itself",
     "ui/app.py set_interval": TEXTUAL,
     "ui/app.py set_timer": TEXTUAL,

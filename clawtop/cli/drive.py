@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,13 @@ from clawtop import threads
 from clawtop.cli import drive_gateway, steered
 from clawtop.cli.drive_output import JsonOutput, TextOutput, TurnOutput, stop_exit
 from clawtop.cli.driving import (
-    begin,
     cancel_on_signals,
     check_out,
     exit_code,
     model_named,
     open_driver,
     read_system,
+    turn_request,
 )
 from clawtop.cli.output_file import put_file
 from clawtop.errors import ClawtopError, UsageError
@@ -28,6 +29,7 @@ from clawtop.text import masked, safe
 
 if TYPE_CHECKING:
     from clawtop.core.model import ModelRef
+    from clawtop.core.session.turn_request import TurnRequest
     from clawtop.engine.drive.driver import Driver
 
 DEFAULT_PATIENCE_S = 6 * 3600.0
@@ -134,12 +136,11 @@ def _one(args: argparse.Namespace, model: ModelRef | None, message: str) -> int:
     output: TurnOutput = JsonOutput() if args.json else TextOutput(streams=sys.stdout.isatty())
     signalled: list[int] = []
     unstored: list[str] = []
-    system = read_system(args.system)
+    request = turn_request(args, args.session, message, model=model)
+    request = replace(request, system=read_system(args.system), may_create=args.new)
     try:
         driver = open_driver(args, output)
-        return threads.run(
-            _drive(driver, args, _TurnMessage(model, message, system), output, signalled.append, unstored)
-        )
+        return threads.run(_drive(driver, args, request, output, signalled.append, unstored))
     except ClawtopError as error:
         code = exit_code(error)
         output.failed(error, code, "".join(unstored))
@@ -151,17 +152,10 @@ def _one(args: argparse.Namespace, model: ModelRef | None, message: str) -> int:
         output.ended()
 
 
-class _TurnMessage:
-    """What one turn prints."""
-
-    def __init__(self, model: ModelRef | None, message: str, system: str | None) -> None:
-        self.model, self.message, self.system = model, message, system
-
-
 async def _drive(  # noqa: PLR0917 - one call, from run
     driver: Driver,
     args: argparse.Namespace,
-    turn: _TurnMessage,
+    request: TurnRequest,
     output: TurnOutput,
     signalled: Callable[[int], None],
     unstored: list[str],
@@ -170,7 +164,7 @@ async def _drive(  # noqa: PLR0917 - one call, from run
 
     cancel_on_signals(signalled)
     async with driver:
-        run = begin(driver, args, args.session, turn.message, model=turn.model, system=turn.system, may_create=args.new)
+        run = driver.drive(request)
         run.listen(output.item)
         asked = False
         async for item in run:

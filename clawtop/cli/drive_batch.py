@@ -7,12 +7,12 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from clawtop import nested, threads
 from clawtop.cli.drive_output import SCHEMA, JsonOutput, answer_facts, failure_facts, stop_exit
-from clawtop.cli.driving import begin, cancel_on_signals, exit_code, model_named, open_driver, read_system
+from clawtop.cli.driving import cancel_on_signals, exit_code, model_named, open_driver, read_system, turn_request
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import masked, safe
 
@@ -65,15 +65,8 @@ class Batch:
         if self.is_spent:
             self.not_begun += 1
             return
-        run = begin(
-            self.driver,
-            self.args,
-            item.session,
-            item.message,
-            model=item.model,
-            system=item.system,
-            may_create=item.new,
-        )
+        request = turn_request(self.args, item.session, item.message, model=item.model)
+        run = self.driver.drive(replace(request, system=item.system, may_create=item.new))
         try:
             answer = await run.result()
         except ClawtopError as error:

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clawtop import threads
 from clawtop.cli.drive_output import TurnOutput
@@ -16,8 +16,8 @@ from clawtop.text import safe
 
 if TYPE_CHECKING:
     from clawtop.core.model import ModelRef
+    from clawtop.core.session.turn_request import TurnRequest
     from clawtop.engine.drive.driver import Driver
-    from clawtop.engine.drive.handle import Drive
 
 
 def open_driver(args: argparse.Namespace, output: TurnOutput) -> Driver:
@@ -30,22 +30,20 @@ def open_driver(args: argparse.Namespace, output: TurnOutput) -> Driver:
     return Driver(args.state_dir, settings=settings, listen=output.event)
 
 
-def begin(
-    driver: Driver, args: argparse.Namespace, session: str, message: str, *, model: ModelRef | None, **wishes: Any
-) -> Drive:
-    """Begin a turn with these options. `wishes`: `system`, `may_create` and `run_id`, as `Driver.drive` takes them."""
+def turn_request(args: argparse.Namespace, session: str, message: str, *, model: ModelRef | None) -> TurnRequest:
+    """A turn with these options."""
     from clawtop.core.session.admission import OnContention
+    from clawtop.core.session.turn_request import TurnRequest
 
-    return driver.drive(
+    return TurnRequest(
         session,
         message,
         agent=args.agent,
         lane=args.lane,
         model=model,
         on_contention=OnContention(args.on_contention),
-        timeout=args.timeout,
-        wait_for_account=args.wait_for_account,
-        **wishes,
+        timeout_s=args.timeout,
+        wait_for_account_s=args.wait_for_account,
     )
 
 

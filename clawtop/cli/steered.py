@@ -14,6 +14,7 @@ import json
 import re
 import sys
 from collections.abc import AsyncIterator, Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clawtop import nested, threads
@@ -129,7 +130,7 @@ def stopped() -> int:
 def drive(args: argparse.Namespace, model: ModelRef | None) -> int:
     """One turn whose message comes on stdin."""
     from clawtop.cli.drive_output import JsonOutput, stop_exit
-    from clawtop.cli.driving import begin, exit_code, open_driver
+    from clawtop.cli.driving import exit_code, open_driver, turn_request
 
     output = JsonOutput()
 
@@ -139,7 +140,8 @@ def drive(args: argparse.Namespace, model: ModelRef | None) -> int:
             first: dict[str, Any] = await anext(stdin, {})
             if not isinstance(first.get("message"), str):
                 raise UsageError("no message came on stdin")
-            run = begin(driver, args, args.session, first["message"], model=model, run_id=args.steered)
+            request = turn_request(args, args.session, first["message"], model=model)
+            run = driver.drive(replace(request, run_id=args.steered))
 
             run.listen(output.item)
 

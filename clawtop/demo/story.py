@@ -18,6 +18,7 @@ from pathlib import Path
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Act, ReceivedRequest, Respond, ScriptedProvider
 from clawtop.demo.scenarios import (
@@ -176,7 +177,7 @@ class _Play:
                 await self._turn(character, character.lane, chance.choice(MESSAGES))
 
     async def _turn(self, character: Character, lane: str, message: str) -> None:
-        run = self._driver.drive(character.key, message, lane=lane, timeout=45)
+        run = self._driver.drive(TurnRequest(character.key, message, lane=lane, timeout_s=45))
         with suppress(ClawtopError):
             await run.result()
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind, ModelRef
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Respond, ScriptedProvider, Stall, rate_limited
 from clawtop.demo.world import CAST, PRIMARY, SECONDARY, Character, World, build_world
@@ -117,7 +118,7 @@ async def open_lab(
         settings = EngineSettings(call=call or Timeouts())
         driver = Driver(world.state_dir, clock=clock, environ={}, home=root, settings=settings, listen=events.append)
         await stack.enter_async_context(driver)
-        await driver.drive(MOLT.key, "warm up", lane="cron").result()
+        await driver.drive(TurnRequest(MOLT.key, "warm up", lane="cron")).result()
         await driver.resources.marks.drained()
         provider.requests.clear()
         events.clear()
@@ -132,7 +133,7 @@ async def rotation_under_a_held_lock(root: Path, hold_s: float = 1.5) -> ThreadR
         lab.provider.standing[lab.key("coral:larry")] = rate_limited()
         async with LockProcess("auth", lab.world.agent_dir()):
             began = lab.clock.monotonic()
-            answer = await lab.driver.drive(LIGHTHOUSE.key, "all lamps lit?").result()
+            answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "all lamps lit?")).result()
             reply_ms = _ms(lab.clock.monotonic() - began)
             gaps = _gaps(lab.provider)
             pending = len(lab.driver.resources.marks.pending())
@@ -155,14 +156,14 @@ async def six_accounts(root: Path) -> ThreadReplay:
     async with open_lab(root, profiles=SIX) as lab:
         names = [f"coral:{name}" for name in SIX["coral"]]
         for _ in names:
-            await lab.driver.drive(LIGHTHOUSE.key, "who is next?").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "who is next?")).result()
             await lab.driver.resources.marks.drained()
         turns = Counter(request.key for request in lab.provider.requests)
         fair = all(turns[lab.key(name)] == 1 for name in names)
         *limited, well = list(turns)
         lab.provider.standing = dict.fromkeys(limited, rate_limited(20))
         began = lab.clock.monotonic()
-        runs = [lab.driver.drive(one.key, "storm!") for one in (LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL)]
+        runs = [lab.driver.drive(TurnRequest(one.key, "storm!")) for one in (LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL)]
         answers = [await run.result() for run in runs]
         took_ms = _ms(lab.clock.monotonic() - began)
         await lab.driver.resources.marks.drained()
@@ -189,7 +190,7 @@ async def timeout_is_terminal(root: Path, limit_s: float = 0.4) -> ThreadReplay:
             lab.provider.standing[key] = Stall()
         talks = (LIGHTHOUSE, TIDEPOOL, HEARTBEAT, HARBOUR)
         began = lab.clock.monotonic()
-        runs = [lab.driver.drive(one.key, "anybody?") for one in talks]
+        runs = [lab.driver.drive(TurnRequest(one.key, "anybody?")) for one in talks]
         await lab.provider.until(lambda requests: len(requests) == 4)
         locked = sum(_is_locked(lab.world, one) for one in talks)
         outcomes = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
@@ -197,7 +198,7 @@ async def timeout_is_terminal(root: Path, limit_s: float = 0.4) -> ThreadReplay:
         requests = len(lab.provider.requests)
         lab.provider.standing.clear()
         began = lab.clock.monotonic()
-        probes = [await lab.driver.drive(one.key, "and now?").result() for one in talks]
+        probes = [await lab.driver.drive(TurnRequest(one.key, "and now?")).result() for one in talks]
         probe_ms = _ms(lab.clock.monotonic() - began) / len(probes)
         timed_out = sum(getattr(outcome, "timed_out", False) for outcome in outcomes)
         marked = [event for event in lab.of(EventKind.MARK) if event.reason is not None]
@@ -218,7 +219,7 @@ async def coordination_is_no_model_failure(root: Path) -> ThreadReplay:
         file = lab.world.transcript(LIGHTHOUSE)
         slow = Respond("late", first_after=0.3)
         lab.provider.standing = dict.fromkeys(lab.world.keys.values(), slow)
-        run = lab.driver.drive(LIGHTHOUSE.key, "mine!")
+        run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "mine!"))
         await lab.provider.until(lambda requests: len(requests) == 1)
         with file.open("ab") as other:
             other.write(
@@ -247,7 +248,7 @@ async def two_lanes_one_session(root: Path, turns: int = 10) -> ThreadReplay:
         file = lab.world.transcript(HEARTBEAT)
         before = len(read_conversation(file).said)
         lanes = ("heartbeat", "channel")
-        runs = [lab.driver.drive(HEARTBEAT.key, f"turn {n}", lane=lanes[n % 2]) for n in range(2 * turns)]
+        runs = [lab.driver.drive(TurnRequest(HEARTBEAT.key, f"turn {n}", lane=lanes[n % 2])) for n in range(2 * turns)]
         outcomes = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
         lost = sum(isinstance(outcome, BaseException) for outcome in outcomes)
         conversation = read_conversation(file)

@@ -2,10 +2,10 @@
 
 The names that other programs need are here and loaded on first use; docs/library.md has an example:
 
-    Driver, EngineSettings, OnContention          drive a session: rotation, marks, model fallback
-    TurnAnswer, ReplyText, ReplyDiscarded, Phase  what a run gives
-    read_state, watch_state                       the state directory as frozen snapshots
-    open_operations, OperationRequest             carry out plans of `clawtop.core.operations`
+    Driver, TurnRequest, OnContention, EngineSettings  drive a session: rotation, marks, model fallback
+    TurnAnswer, ReplyText, ReplyDiscarded, Phase       what a run gives
+    read_state, watch_state                            the state directory as frozen snapshots
+    open_operations, OperationRequest                  carry out plans of `clawtop.core.operations`
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clawtop.core.session.admission import OnContention
+    from clawtop.core.session.turn_request import TurnRequest
     from clawtop.engine.drive.driver import Driver, EngineSettings, Phase, ReplyDiscarded, ReplyText, TurnAnswer
     from clawtop.engine.library import open_operations, read_state, watch_state
     from clawtop.engine.operations.execute import OperationRequest
@@ -27,6 +28,7 @@ __all__ = [
     "ReplyDiscarded",
     "ReplyText",
     "TurnAnswer",
+    "TurnRequest",
     "open_operations",
     "read_state",
     "watch_state",
@@ -35,6 +37,7 @@ __all__ = [
 _DRIVER = "clawtop.engine.drive.driver"
 _HOMES = {
     "OnContention": "clawtop.core.session.admission",
+    "TurnRequest": "clawtop.core.session.turn_request",
     "OperationRequest": "clawtop.engine.operations.execute",
     **dict.fromkeys(("open_operations", "read_state", "watch_state"), "clawtop.engine.library"),
     **dict.fromkeys(("TurnAnswer", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText"), _DRIVER),

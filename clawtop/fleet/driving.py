@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from clawtop.core.model import Event, EventKind, ModelRef
 from clawtop.core.operations.outcome import OperationOutcome
-from clawtop.core.session.admission import OnContention
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.engine.drive.events import AccountWait, Phase, ReplyDiscarded, ReplyText, RunItem
 from clawtop.engine.drive.turn import TurnAnswer
 from clawtop.engine.providers.base import Usage
@@ -36,29 +36,19 @@ class RemoteEngine:
         """The journal is the host's, which reports its own problems."""
         return None
 
-    def drive(
-        self,
-        session: str,
-        message: str,
-        *,
-        agent: str | None = None,
-        lane: str | None = None,
-        model: ModelRef | None = None,
-        on_contention: OnContention = OnContention.WAIT,
-        timeout: float | None = None,
-        wait_for_account: float | None = None,
-    ) -> RemoteDrive:
+    def drive(self, request: TurnRequest) -> RemoteDrive:
         """Begin a turn there."""
+        model, timeout_s, wait_s = request.model, request.timeout_s, request.wait_for_account_s
         options = {
-            "--agent": agent,
-            "--lane": lane,
+            "--agent": request.agent,
+            "--lane": request.lane,
             "--model": None if model is None else f"{model.provider}/{model.model}",
-            "--timeout": None if timeout is None else f"{timeout:g}",
-            "--wait-for-account": None if wait_for_account is None else f"{wait_for_account:g}",
+            "--timeout": None if timeout_s is None else f"{timeout_s:g}",
+            "--wait-for-account": None if wait_s is None else f"{wait_s:g}",
         }
         given = [f"{name}={value}" for name, value in options.items() if value is not None]
-        words = ("drive", f"--session={session}", f"--on-contention={on_contention.value}", *given)
-        drive = RemoteDrive(self._steers.make(), words, message)
+        words = ("drive", f"--session={request.session}", f"--on-contention={request.on_contention.value}", *given)
+        drive = RemoteDrive(self._steers.make(), words, request.message)
         self._drives.add(drive)
         drive.task.add_done_callback(lambda _: self._drives.discard(drive))
         return drive

@@ -6,22 +6,23 @@ import asyncio
 
 from clawtop.clock import Clock
 from clawtop.core.model import Event, counted
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.engine.drive.driver import AccountWait, Phase, ReplyDiscarded, ReplyText, TurnAnswer
 from clawtop.errors import ClawtopError
 from clawtop.text import safe
 from clawtop.ui.ports import RunHandle
 from clawtop.view.error_lines import error_lines
 from clawtop.view.line import Line, Tone
-from clawtop.view.run_log import RunLog, Subject, end_lines
+from clawtop.view.run_log import RunLog, end_lines
 
 
 class DrivenRun:
     """One run: the engine's handle and what it told. `done` is set when it is over."""
 
-    def __init__(self, drive: RunHandle, subject: Subject, clock: Clock) -> None:
+    def __init__(self, drive: RunHandle, request: TurnRequest, clock: Clock) -> None:
         self._drive = drive
         self._clock = clock
-        self.log = RunLog(drive.run_id, subject, clock.now_ms(), step_since=clock.now_ms())
+        self.log = RunLog(drive.run_id, request, clock.now_ms(), step_since=clock.now_ms())
         self.task: asyncio.Task[None] = asyncio.get_running_loop().create_task(
             self._follow(), name=f"watch run {drive.run_id}"
         )
@@ -34,8 +35,8 @@ class DrivenRun:
     @property
     def names(self) -> tuple[str, ...]:
         """The names that identify it in `Context.own_runs`."""
-        subject = self.log.subject
-        return self.log.run_id, f"{subject.agent}|{subject.session}"
+        request = self.log.request
+        return self.log.run_id, f"{request.agent}|{request.session}"
 
     def rotate(self) -> str | None:
         """Continue with the next profile, without a mark. Returns why that is not possible, or None."""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from clawtop.core.session.attention import AttentionReport
     from clawtop.core.session.drain import DrainPreview, DrainStep, DrainWishes, Wait
     from clawtop.core.session.recovery import SessionRecovery
+    from clawtop.core.session.turn_request import TurnRequest
     from clawtop.ui.driven import DrivenRun
-    from clawtop.view.run_log import Subject
 
 KEPT_RUNS = 20
 
@@ -185,22 +185,12 @@ class Jobs:
 
     # --- runs ----------------------------------------------------------------------------------------------------
 
-    async def start_run(self, subject: Subject) -> DrivenRun:
+    async def start_run(self, request: TurnRequest) -> DrivenRun:
         """Send a message to a session. Raises ClawtopError when nothing can be driven here."""
-        from clawtop.core.session.admission import OnContention
         from clawtop.ui.driven import DrivenRun
 
-        drive = (await self._engine()).drive(
-            subject.session,
-            subject.message,
-            agent=subject.agent,
-            lane=subject.lane,
-            model=subject.model,
-            on_contention=OnContention(subject.on_contention),
-            timeout=subject.timeout_s,
-            wait_for_account=subject.wait_for_account_s,
-        )
-        run = DrivenRun(drive, subject, self._clock)
+        drive = (await self._engine()).drive(request)
+        run = DrivenRun(drive, request, self._clock)
         run.task.add_done_callback(lambda _: self._run_ended(run))
         over = [old for old in self.runs if not old.under_way]
         self.runs = [old for old in self.runs if old not in over[: max(0, len(over) - KEPT_RUNS)]]
@@ -219,7 +209,7 @@ class Jobs:
             self.say(f"the journal: {shown(str(problem))}", Tone.BAD)
         elif run.log.end:
             tone = Tone.OK if run.log.ended_well else Tone.WARN
-            self.say(f"run on {safe(run.log.subject.session)}: {run.log.end[0][0][0]} (W shows it)", tone)
+            self.say(f"run on {safe(run.log.request.session)}: {run.log.end[0][0][0]} (W shows it)", tone)
 
     # --- the end -------------------------------------------------------------------------------------------------
 

@@ -12,13 +12,12 @@ from clawtop.errors import ClawtopError
 from clawtop.view.replay_words import Position
 
 if TYPE_CHECKING:
-    from clawtop.core.model import ModelRef
     from clawtop.core.operations.plan import Plan
     from clawtop.core.operations.receipt import Receipt
-    from clawtop.core.session.admission import OnContention
     from clawtop.core.session.attention import AttentionReport
     from clawtop.core.session.drain import DrainOutcome, DrainPreview, DrainStep, DrainWishes, Wait
     from clawtop.core.session.recovery import SessionRecovery
+    from clawtop.core.session.turn_request import TurnRequest
     from clawtop.engine.drive.events import RunItem
     from clawtop.engine.drive.turn import TurnAnswer
     from clawtop.view.tour import Tour
@@ -102,18 +101,7 @@ class Engine(Protocol):
     def journal_problem(self) -> ClawtopError | None:
         """Why the journal could not be written; None if it could."""
 
-    def drive(
-        self,
-        session: str,
-        message: str,
-        *,
-        agent: str | None = None,
-        lane: str | None = None,
-        model: ModelRef | None = None,
-        on_contention: OnContention = ...,
-        timeout: float | None = None,
-        wait_for_account: float | None = None,
-    ) -> RunHandle:
+    def drive(self, request: TurnRequest) -> RunHandle:
         """Begin a turn; needs a running event loop."""
 
     async def aclose(self) -> None:

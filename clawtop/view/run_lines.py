@@ -35,7 +35,7 @@ def run_title(log: RunLog, place: int, of: int) -> Line:
     which = f"  {place} of {of}" if of > 1 else ""
     return (
         (" Run ", Tone.ACCENT),
-        (safe(log.subject.session, 60), Tone.STRONG),
+        (safe(log.request.session, 60), Tone.STRONG),
         (f"  {log.run_id}{which}", Tone.DIM),
     )
 
@@ -75,11 +75,11 @@ def run_lines(
 
 
 def _wish(log: RunLog) -> Line:
-    subject = log.subject
-    facts = [f"agent {safe(subject.agent or 'default', 30)}"]
-    facts += [f"lane {safe(subject.lane, 30)}"] if subject.lane else []
-    facts += [f"model {safe(subject.model, 60)} first"] if subject.model else []
-    facts.append(f"when the session is busy: {subject.on_contention}")
+    request = log.request
+    facts = [f"agent {safe(request.agent or 'default', 30)}"]
+    facts += [f"lane {safe(request.lane, 30)}"] if request.lane else []
+    facts += [f"model {safe(request.model, 60)} first"] if request.model else []
+    facts.append(f"when the session is busy: {request.on_contention}")
     return piece(" · ".join(facts), Tone.DIM)
 
 
@@ -101,9 +101,9 @@ def _time(log: RunLog, now: int) -> Line:
     spent = span(max(0, (log.ended_at or now) - log.began))
     if log.end is not None:
         return piece(f"took {spent}", Tone.DIM)
-    if log.subject.timeout_s is None:
+    if log.request.timeout_s is None:
         return ((f"{spent} so far", Tone.PLAIN), (", no deadline for the turn", Tone.DIM))
-    until = log.began + round(log.subject.timeout_s * 1000)
+    until = log.began + round(log.request.timeout_s * 1000)
     return ((f"{spent} so far", Tone.PLAIN), (f", gives up in {countdown(until, now)}", Tone.WARN))
 
 
@@ -148,7 +148,7 @@ def _event(event: Event, zone: tzinfo | None) -> Line:
 
 def _message(log: RunLog, width: int) -> list[Line]:
     lines: list[Line] = [piece("You", Tone.HEAD)]
-    return lines + _prose(log.subject.message, width, Tone.DIM)
+    return lines + _prose(log.request.message, width, Tone.DIM)
 
 
 def _reply(log: RunLog, width: int) -> list[Line]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from clawtop.core.model import Event, EventKind, ModelRef
+from clawtop.core.model import Event, EventKind
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.view.line import Line, Tone
 
 HOLDER, LOCK = "holder", "lock"
@@ -20,20 +21,6 @@ _STEP_OF_PHASE = {
 }
 
 KEPT_EVENTS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """The request. `file` is set instead of `key` if the session was named by its transcript."""
-
-    agent: str | None
-    session: str
-    message: str
-    lane: str | None = None
-    model: ModelRef | None = None
-    on_contention: str = "wait"
-    timeout_s: float | None = None
-    wait_for_account_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +48,7 @@ class RunLog:
     """
 
     run_id: str
-    subject: Subject
+    request: TurnRequest
     began: int
     step: str = "lane"
     step_since: int = 0

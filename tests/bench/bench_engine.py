@@ -34,6 +34,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import ModelRef
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Respond, ScriptedProvider, rate_limited
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, open_lab
@@ -72,13 +73,13 @@ async def rotate_once(root: Path, *, held: bool) -> Rotation:
     async with open_lab(root, profiles=TWO_AND_ONE) as lab:
         used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.resources.auth("main").profiles}
         first = min(("coral:clawdia", "coral:larry"), key=lambda name: used[name])
-        await lab.driver.drive(LIGHTHOUSE.key, "the client is warm", model=SECONDARY).result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "the client is warm", model=SECONDARY)).result()
         await lab.driver.resources.marks.drained()
         lab.provider.requests.clear()
         lab.provider.standing[lab.key(first)] = rate_limited()
         async with _held(lab.world.agent_dir(), held):
             began = lab.clock.monotonic()
-            await lab.driver.drive(LIGHTHOUSE.key, "go").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "go")).result()
             reply = (lab.clock.monotonic() - began) * 1000
         limited, answered = lab.provider.requests
         assert limited.ended is not None
@@ -235,7 +236,7 @@ async def engine_side(root: Path, port: int, sessions: int) -> AsyncIterator[Sid
     async with Driver(world.state_dir, environ={}, home=root) as driver:
 
         async def ask(n: int) -> None:
-            answer = await driver.drive(f"bench-{n}.jsonl", f"session {n}").result()
+            answer = await driver.drive(TurnRequest(f"bench-{n}.jsonl", f"session {n}")).result()
             answered[answer.session_file] += 1
 
         answered = Counter[Path]()
@@ -319,7 +320,7 @@ async def engine_router(root: Path) -> AsyncIterator[Router]:
         limited = lab.key("kelp:barnaby")
         lab.provider.standing[limited] = rate_limited()
         yield Router(
-            lambda turn: lab.driver.drive(f"routed-{turn}", "hello").result(),
+            lambda turn: lab.driver.drive(TurnRequest(f"routed-{turn}", "hello")).result(),
             lambda: sum(request.key == limited for request in lab.provider.requests),
         )
 

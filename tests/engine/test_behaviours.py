@@ -12,6 +12,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Event, EventKind, ModelRef
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.provider import ScriptedProvider
 from clawtop.demo.threads import LIGHTHOUSE
 from clawtop.demo.world import PRIMARY, SECONDARY, World, build_world
@@ -106,7 +107,7 @@ async def _driven(
         bench.world.state_dir, environ={}, home=bench.root, settings=SETTINGS, listen=events.append
     ) as driver:
         try:
-            answer = await driver.drive(LIGHTHOUSE.key, "hello", model=first).result()
+            answer = await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", model=first)).result()
         except ClawtopError as error:
             return error, "", None
         finally:

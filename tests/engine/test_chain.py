@@ -9,6 +9,7 @@ import pytest
 
 from clawtop.core.failover.fallback import Consult, Cooling
 from clawtop.core.model import EventKind, FailureReason
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.provider import rate_limited
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, Lab, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
@@ -48,7 +49,7 @@ def models_asked(lab: Lab) -> list[str]:
 async def test_a_provider_that_will_not_recover_soon_is_passed_over(tmp_path: Path, reason: str) -> None:
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         cool(lab, *CORAL, reason=reason, for_ms=5 * 3_600_000)
-        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert answer.model == SECONDARY
         assert models_asked(lab) == [SECONDARY.model]
         (step,) = lab.of(EventKind.FALLBACK)
@@ -61,16 +62,16 @@ async def test_a_cooling_primary_is_probed_once_and_then_left_alone_for_a_while(
         for profile in CORAL:
             lab.provider.standing[lab.key(profile)] = rate_limited()
         cool(lab, *CORAL)
-        await lab.driver.drive(LIGHTHOUSE.key, "one").result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "one")).result()
         assert models_asked(lab) == [PRIMARY.model, SECONDARY.model], "one probe, of one profile"
-        await lab.driver.drive(LIGHTHOUSE.key, "two").result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "two")).result()
         assert models_asked(lab)[2:] == [SECONDARY.model], "the throttle is closed"
 
 
 async def test_a_probe_that_succeeds_brings_the_primary_back(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         cool(lab, *CORAL)
-        answer = await lab.driver.drive(LIGHTHOUSE.key, "one").result()
+        answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "one")).result()
         await lab.driver.resources.marks.drained()
         assert answer.model == PRIMARY
         stats = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())["usageStats"]
@@ -79,7 +80,7 @@ async def test_a_probe_that_succeeds_brings_the_primary_back(tmp_path: Path) -> 
 
 async def test_marks_that_are_on_their_way_make_a_candidate_cool(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
-        run = lab.driver.drive(LIGHTHOUSE.key, "warm")
+        run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "warm"))
         await run.result()
         assert run.turn is not None
         resources = lab.driver.resources
@@ -97,7 +98,7 @@ async def test_nothing_is_usable_and_the_summary_says_when_something_will_be(tmp
         cool(lab, *CORAL, reason="billing", for_ms=7_000_000)
         cool(lab, "kelp:barnaby", reason="auth", for_ms=900_000)
         with pytest.raises(AllModelsFailedError) as caught:
-            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert models_asked(lab) == []
         soonest = caught.value.summary.soonest_recovery
         assert soonest is not None

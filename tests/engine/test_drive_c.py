@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import Event, EventKind
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.provider import ReceivedRequest, Respond, ScriptedProvider, rate_limited
 from clawtop.engine.drive.driver import Driver
 from clawtop.errors import SessionTakeoverError
@@ -58,7 +59,7 @@ async def test_a_turn_is_answered_written_and_marked_and_its_lock_is_held_throug
         return Respond("pong", first_after=0.05)
 
     world.provider.default = answer
-    found = await world.driver.drive(KEY, "hello", timeout=100).result()
+    found = await world.driver.drive(TurnRequest(KEY, "hello", timeout_s=100)).result()
     assert found.text == "pong"
     assert found.profile == "fakeai:one"
     (held,) = seen
@@ -81,7 +82,7 @@ async def test_a_rate_limit_rotates_and_lands_in_the_database(world: World) -> N
         return rate_limited() if len(asked) == 1 else Respond("pong")
 
     world.provider.default = act  # type: ignore[assignment]
-    found = await world.driver.drive(KEY, "hello").result()
+    found = await world.driver.drive(TurnRequest(KEY, "hello")).result()
     assert found.profile == "fakeai:two"
     await world.driver.resources.marks.drained()
     stats = {profile.id: profile.stats for profile in world.driver.resources.auth("main").profiles}
@@ -95,7 +96,7 @@ async def test_what_somebody_writes_under_our_lock_is_a_takeover_and_nothing_is_
         return Respond("pong")
 
     world.provider.default = answer
-    run = world.driver.drive(KEY, "hello")
+    run = world.driver.drive(TurnRequest(KEY, "hello"))
     with pytest.raises(SessionTakeoverError):
         await run.result()
     assert run.unstored == "pong"
@@ -105,6 +106,6 @@ async def test_what_somebody_writes_under_our_lock_is_a_takeover_and_nothing_is_
 
 async def test_a_second_turn_waits_for_the_first(world: World) -> None:
     world.provider.default = Respond("pong", first_after=0.1)
-    answers = await asyncio.gather(*(world.driver.drive(KEY, f"hello {n}").result() for n in range(3)))
+    answers = await asyncio.gather(*(world.driver.drive(TurnRequest(KEY, f"hello {n}")).result() for n in range(3)))
     assert [answer.text for answer in answers] == ["pong"] * 3
     assert world.transcript.read_bytes().count(b'"pong"') == 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import Event, EventKind
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.provider import Respond, ScriptedProvider
 from clawtop.engine.drive.driver import Driver
 from clawtop.errors import RefusedError
@@ -46,8 +47,8 @@ async def test_a_turn_goes_to_a_transcript_of_our_own_and_never_into_tables(
     before = tables(state_dir)
     events: list[Event] = []
     async with Driver(state_dir, environ={}, home=tmp_path, listen=events.append) as driver:
-        first = await driver.drive("agent:main:main", "hello").result()
-        second = await driver.drive("agent:main:main", "and again").result()
+        first = await driver.drive(TurnRequest("agent:main:main", "hello")).result()
+        second = await driver.drive(TurnRequest("agent:main:main", "and again")).result()
         await driver.resources.marks.drained()
     assert first.text == second.text == "pong"
     assert first.session_file == second.session_file
@@ -65,5 +66,5 @@ async def test_a_file_names_no_session_there(tmp_path: Path, provider: ScriptedP
     async with Driver(state_dir, environ={}, home=tmp_path) as driver:
         for name in ("x.jsonl", "/etc/passwd", "../../x"):
             with pytest.raises(RefusedError):
-                await driver.drive(name, "hello").result()
+                await driver.drive(TurnRequest(name, "hello")).result()
     assert provider.requests == []

@@ -15,6 +15,7 @@ from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Event, EventKind, Gateway, GatewayState, ModelRef, PromptHolder
 from clawtop.core.session.admission import OnContention
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import (
     BreakStream,
@@ -99,7 +100,7 @@ async def first_in_order(lab: Lab) -> tuple[str, str]:
 
 async def test_a_turn_streams_is_written_marked_and_leaves_nothing_behind(lab: Lab) -> None:
     misbehave(lab, Respond("Two claws up.", pieces=3))
-    run = lab.driver.drive(LIGHTHOUSE.key, "how are you?")
+    run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "how are you?"))
     items = [item async for item in run]
     answer = await run.result()
     assert "".join(item.text for item in items if isinstance(item, ReplyText)) == answer.text == "Two claws up."
@@ -144,7 +145,7 @@ async def test_the_holder_stands_on_the_disk_before_any_prompt_goes_out(lab: Lab
     first, _ = await first_in_order(lab)
     misbehave(lab, rate_limited(), first)
     misbehave(lab, Respond("Two claws up."), *(name for name in lab.world.keys if name != first))
-    run = lab.driver.drive(LIGHTHOUSE.key, "how are you?")
+    run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "how are you?"))
     await run.result()
     assert len(watched.holders) == 2
     for holders in watched.holders:
@@ -155,7 +156,7 @@ async def test_the_holder_stands_on_the_disk_before_any_prompt_goes_out(lab: Lab
 
 
 async def test_the_conversation_so_far_is_what_is_asked(lab: Lab) -> None:
-    await lab.driver.drive(LIGHTHOUSE.key, "and now?").result()
+    await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "and now?")).result()
     (request,) = lab.provider.requests
     assert [turn["content"] for turn in request.body["messages"]] == [LIGHTHOUSE.opening, LIGHTHOUSE.answer, "and now?"]
     assert request.body["max_tokens"] == 2048
@@ -164,7 +165,7 @@ async def test_the_conversation_so_far_is_what_is_asked(lab: Lab) -> None:
 async def test_every_event_of_a_run_reaches_the_journal_without_a_secret(lab: Lab) -> None:
     misbehave(lab, Refuse(401, "authentication_error", "bad key {key}"))
     with pytest.raises(AllModelsFailedError):
-        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     await lab.driver.aclose()
     journal = (lab.world.state_dir / "clawtop" / "journal.jsonl").read_text()
     told = {json.loads(line)["kind"] for line in journal.splitlines()}
@@ -173,8 +174,8 @@ async def test_every_event_of_a_run_reaches_the_journal_without_a_secret(lab: La
 
 
 async def test_an_unknown_key_becomes_a_listed_session_with_a_fixed_id(lab: Lab) -> None:
-    first = await lab.driver.drive("new-talk", "hello", agent="scuttle").result()
-    second = await lab.driver.drive("agent:scuttle:new-talk", "again").result()
+    first = await lab.driver.drive(TurnRequest("new-talk", "hello", agent="scuttle")).result()
+    second = await lab.driver.drive(TurnRequest("agent:scuttle:new-talk", "again")).result()
     assert first.session_file == second.session_file
     entries = json.loads((lab.world.sessions_dir("scuttle") / "sessions.json").read_text())
     entry = entries["agent:scuttle:new-talk"]
@@ -189,7 +190,7 @@ async def test_an_agent_without_sessions_gets_its_directory(lab: Lab) -> None:
     for path in lab.world.sessions_dir("scuttle").iterdir():
         path.unlink()
     lab.world.sessions_dir("scuttle").rmdir()
-    answer = await lab.driver.drive("agent:scuttle:first", "hello").result()
+    answer = await lab.driver.drive(TurnRequest("agent:scuttle:first", "hello")).result()
     assert answer.session_file.parent == lab.world.sessions_dir("scuttle")
 
 
@@ -200,7 +201,7 @@ async def test_a_session_is_not_listed_while_a_gateway_may_run_and_that_is_said(
         return Gateway(GatewayState.UNKNOWN)
 
     lab.driver.resources.foreign.gateway = maybe  # type: ignore[method-assign]
-    await lab.driver.drive("fresh", "hello").result()
+    await lab.driver.drive(TurnRequest("fresh", "hello")).result()
     assert (lab.world.sessions_dir("main") / "sessions.json").read_bytes() == before
     assert "does not list" in lab.of(EventKind.NOTICE)[-1].text
 
@@ -208,14 +209,14 @@ async def test_a_session_is_not_listed_while_a_gateway_may_run_and_that_is_said(
 async def test_a_transcripts_file_is_driven_by_its_name_or_path(lab: Lab) -> None:
     path = lab.world.transcript(LIGHTHOUSE)
     for name in (str(path), path.name):
-        answer = await lab.driver.drive(name, "hello").result()
+        answer = await lab.driver.drive(TurnRequest(name, "hello")).result()
         assert answer.session_file == path
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x.jsonl", "sessions.json/../nothing.jsonl", "/tmp/a.jsonl"])
 async def test_files_outside_the_sessions_directories_are_refused(lab: Lab, name: str) -> None:
     with pytest.raises(RefusedError):
-        await lab.driver.drive(name, "hello").result()
+        await lab.driver.drive(TurnRequest(name, "hello")).result()
     assert lab.provider.requests == []
 
 
@@ -227,7 +228,7 @@ async def test_wishes_that_make_no_sense_are_usage_errors(lab: Lab) -> None:
         ("agent:a:b", "x", "main"),
     ):
         with pytest.raises(UsageError):
-            await lab.driver.drive(session, message, agent=agent).result()
+            await lab.driver.drive(TurnRequest(session, message, agent=agent)).result()
 
 
 # --- rotation ----------------------------------------------------------------------------------------------------
@@ -248,7 +249,7 @@ async def test_wishes_that_make_no_sense_are_usage_errors(lab: Lab) -> None:
 async def test_a_failure_rotates_first_then_marks_with_one_request_each(lab: Lab, act: object, reason: str) -> None:
     first, second = await first_in_order(lab)
     misbehave(lab, act, first)
-    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     await lab.driver.resources.marks.drained()
     assert asked(lab) == [first, second]
     assert answer.profile == second
@@ -264,7 +265,7 @@ async def test_a_failure_rotates_first_then_marks_with_one_request_each(lab: Lab
 async def test_what_a_failed_attempt_streamed_is_declared_void(lab: Lab) -> None:
     first, _ = await first_in_order(lab)
     misbehave(lab, BreakStream("overloaded_error", "Overloaded", after=2), first)
-    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
     items = [item async for item in run if isinstance(item, ReplyText | ReplyDiscarded)]
     (void,) = [at for at, item in enumerate(items) if isinstance(item, ReplyDiscarded)]
     before = "".join(item.text for item in items[:void] if isinstance(item, ReplyText))
@@ -277,8 +278,8 @@ async def test_the_next_turn_leaves_a_cooling_profile_alone_at_once(lab: Lab) ->
     first, second = await first_in_order(lab)
     misbehave(lab, rate_limited(), first)
     async with LockProcess("auth", lab.world.agent_dir()):
-        await lab.driver.drive(LIGHTHOUSE.key, "one").result()
-        await lab.driver.drive(TIDEPOOL.key, "two").result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "one")).result()
+        await lab.driver.drive(TurnRequest(TIDEPOOL.key, "two")).result()
         assert lab.driver.resources.marks.pending(first)
     assert asked(lab) == [first, second, second]
 
@@ -289,7 +290,7 @@ async def test_a_run_ends_while_its_marks_cannot_land(lab: Lab) -> None:
     misbehave(lab, rate_limited(), first)
     async with LockProcess("auth", lab.world.agent_dir()):
         async with asyncio.timeout(30):
-            answer = await lab.driver.drive(LIGHTHOUSE.key, "one").result()
+            answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "one")).result()
         assert answer.profile == second
         assert {mark.success for mark in lab.driver.resources.marks.pending()} == {True, False}
 
@@ -297,7 +298,7 @@ async def test_a_run_ends_while_its_marks_cannot_land(lab: Lab) -> None:
 async def test_every_profile_is_tried_once_before_the_fallback_model(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles=SIX) as lab:
         misbehave(lab, rate_limited(), *(name for name in lab.world.keys if name.startswith("coral")))
-        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert sorted(asked(lab)[:6]) == sorted(name for name in lab.world.keys if name.startswith("coral"))
         assert asked(lab)[6:] == ["kelp:hermit"]
         assert answer.model == SECONDARY
@@ -314,7 +315,7 @@ async def test_openclaws_rotation_cap_holds_where_the_config_sets_it(tmp_path: P
         path.write_text(json.dumps(config))
         async with Driver(lab.world.state_dir, environ={}, home=tmp_path) as driver:
             misbehave(lab, act, *(name for name in lab.world.keys if name.startswith("coral")))
-            await driver.drive(LIGHTHOUSE.key, "hello").result()
+            await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert len(asked(lab)) == 3
         assert asked(lab)[-1] == "kelp:hermit"
 
@@ -335,7 +336,7 @@ async def test_an_expired_login_waits_for_openclaw_to_refresh_it_unmarked(lab: L
     config = json.loads(config_path.read_text())
     config["auth"]["profiles"][first]["mode"] = "oauth"
     config_path.write_text(json.dumps(config))
-    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     await lab.driver.resources.marks.drained()
     assert asked(lab) == [second]
     assert answer.profile == second
@@ -349,7 +350,7 @@ async def test_a_reference_that_only_the_gateway_can_resolve_rotates_without_a_m
     store = json.loads(path.read_text())
     store["profiles"][first] = {"type": "api_key", "provider": "coral", "keyRef": {"source": "exec", "id": "v"}}
     path.write_text(json.dumps(store))
-    await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     await lab.driver.resources.marks.drained()
     assert asked(lab) == [second]
     assert [event.profile for event in lab.of(EventKind.MARK)] == [second]
@@ -358,7 +359,7 @@ async def test_a_reference_that_only_the_gateway_can_resolve_rotates_without_a_m
 async def test_force_rotate_cancels_the_attempt_takes_the_next_profile_and_marks_nothing(lab: Lab) -> None:
     first, second = await first_in_order(lab)
     misbehave(lab, Stall("stream"), first)
-    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
     await heard(run, lambda item: isinstance(item, ReplyText))
     assert run.rotate() is None
     answer = await run.result()
@@ -376,7 +377,7 @@ async def test_force_rotate_says_why_when_there_is_nothing_to_rotate_to(lab: Lab
     first, second = await first_in_order(lab)
     misbehave(lab, rate_limited(), first)
     misbehave(lab, Stall(), second)
-    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
     assert run.rotate() == "the run has not reached a provider"
     await lab.provider.until(lambda requests: len(requests) == 2)
     assert run.rotate() == "no other profile of the provider is usable now"
@@ -391,7 +392,7 @@ async def test_a_users_pin_is_never_left(lab: Lab) -> None:
     entries[LIGHTHOUSE.key] |= {"authProfileOverride": second, "authProfileOverrideSource": "user"}
     path.write_text(json.dumps(entries))
     misbehave(lab, rate_limited(), second)
-    await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     assert asked(lab) == [second, KELP]
     assert first not in asked(lab)
 
@@ -413,7 +414,7 @@ async def test_a_timeout_ends_the_run_without_rotation_mark_or_fallback(tmp_path
         misbehave(lab, act)
         before = lines_of(lab)
         with pytest.raises(ProviderError):
-            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         await lab.driver.resources.marks.drained()
         assert len(asked(lab)) == 1
         assert not {EventKind.ROTATE, EventKind.MARK} & set(kinds(lab))
@@ -427,7 +428,7 @@ async def test_a_timeout_ends_the_run_without_rotation_mark_or_fallback(tmp_path
 async def test_what_fails_at_once_is_no_timeout_the_next_account_answers_without_a_mark(lab: Lab, act: object) -> None:
     first, second = await first_in_order(lab)
     misbehave(lab, act, first)
-    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     await lab.driver.resources.marks.drained()
     assert asked(lab) == [first, second]
     assert answer.profile == second
@@ -438,7 +439,7 @@ async def test_an_endpoint_that_fails_for_two_accounts_is_left_for_another_model
     async with open_lab(tmp_path, profiles=SIX) as lab:
         misbehave(lab, Refuse(503))
         with pytest.raises(AllModelsFailedError):
-            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         rounds = EngineSettings().rounds
         assert len([name for name in asked(lab) if name.startswith("coral:")]) == 2 * rounds
         assert len([name for name in asked(lab) if name.startswith("kelp:")]) == rounds
@@ -446,7 +447,7 @@ async def test_an_endpoint_that_fails_for_two_accounts_is_left_for_another_model
 
 async def test_an_empty_reply_is_the_models_it_marks_nobody_and_asks_the_next_model(lab: Lab) -> None:
     misbehave(lab, Respond("", pieces=1), CORAL_1, CORAL_2)
-    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     await lab.driver.resources.marks.drained()
     assert answer.model == SECONDARY
     assert len(asked(lab)) == 2
@@ -460,7 +461,7 @@ async def test_a_timeout_can_be_set_to_fall_back_or_to_rotate(tmp_path: Path) ->
             lab.provider.requests.clear()
             settings = EngineSettings(timeouts=policy, call=IMPATIENT)
             async with Driver(lab.world.state_dir, environ={}, home=tmp_path, settings=settings) as driver:
-                answer = await driver.drive(LIGHTHOUSE.key, "hello").result()
+                answer = await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
                 await driver.resources.marks.drained()
             assert answer.model == SECONDARY
             assert len(asked(lab)) == requests
@@ -471,14 +472,14 @@ async def test_a_timeout_can_be_set_to_fall_back_or_to_rotate(tmp_path: Path) ->
 async def test_the_whole_turn_has_a_limit_waiting_included(lab: Lab) -> None:
     misbehave(lab, Stall())
     with pytest.raises(ProviderError) as caught:
-        await lab.driver.drive(LIGHTHOUSE.key, "hello", timeout=0.2).result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", timeout_s=0.2)).result()
     assert caught.value.phase == "total"
     before = len(lab.provider.requests)
-    holder = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    holder = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
     await lab.provider.until(lambda requests: len(requests) > before)
     with pytest.raises((TurnTimeoutError, SessionContendedError)) as waited:
         async with other_driver(lab) as driver:
-            await driver.drive(LIGHTHOUSE.key, "me too", timeout=0.2).result()
+            await driver.drive(TurnRequest(LIGHTHOUSE.key, "me too", timeout_s=0.2)).result()
     assert waited.value.unchanged
     holder.cancel()
     await holder.ended()
@@ -508,7 +509,7 @@ async def test_an_abort_in_the_compaction_wait_is_the_prompts_timeout(lab: Lab) 
             compaction_wait=never,
         ) as driver:
             with pytest.raises((ProviderError, AllModelsFailedError)):
-                await driver.drive(LIGHTHOUSE.key, "hello").result()
+                await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert len(lab.provider.requests) == reached
     models = [event.model for event in lab.of(EventKind.FAILURE)]
     assert models == [PRIMARY.model, PRIMARY.model, SECONDARY.model]
@@ -523,7 +524,7 @@ async def test_a_user_abort_in_the_compaction_wait_is_an_abort(lab: Lab) -> None
         await asyncio.Event().wait()
 
     async with Driver(lab.world.state_dir, environ={}, home=lab.world.state_dir.parent, compaction_wait=wait) as driver:
-        run = driver.drive(LIGHTHOUSE.key, "hello")
+        run = driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
         await waiting.wait()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -538,7 +539,7 @@ async def test_a_user_abort_in_the_compaction_wait_is_an_abort(lab: Lab) -> None
 async def test_no_model_answers_and_the_summary_lists_every_attempt_and_the_soonest_recovery(lab: Lab) -> None:
     misbehave(lab, rate_limited())
     with pytest.raises(AllModelsFailedError) as caught:
-        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     summary = caught.value.summary
     assert [str(attempt.model) for attempt in summary.attempts] == [str(PRIMARY), str(SECONDARY)]
     assert summary.soonest_recovery is not None
@@ -550,7 +551,9 @@ async def test_no_model_answers_and_the_summary_lists_every_attempt_and_the_soon
 
 async def test_a_provider_without_an_address_is_passed_over(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
-        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello", model=ModelRef("atlantis", "poseidon")).result()
+        answer = await lab.driver.drive(
+            TurnRequest(LIGHTHOUSE.key, "hello", model=ModelRef("atlantis", "poseidon"))
+        ).result()
         assert answer.model == SECONDARY
 
 
@@ -558,7 +561,7 @@ async def test_a_provider_without_an_address_is_passed_over(tmp_path: Path) -> N
 async def test_a_conversation_that_is_too_long_is_not_sent_to_another_model(lab: Lab, message: str) -> None:
     misbehave(lab, Refuse(400, "invalid_request_error", message))
     with pytest.raises(ProviderError):
-        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     assert {request.model for request in lab.provider.requests} == {PRIMARY.model}
 
 
@@ -570,7 +573,7 @@ async def test_a_transcript_that_cannot_be_written_is_no_model_failure(
 
     monkeypatch.setattr("clawtop.engine.drive.attempt.append", refuse)
     with pytest.raises(OperationFailedError):
-        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     assert len(lab.provider.requests) == 1
     assert left_behind(lab) == []
 
@@ -581,7 +584,7 @@ async def test_a_transcript_that_cannot_be_written_is_no_model_failure(
 async def test_a_takeover_ends_the_run_with_its_own_error_after_one_call(lab: Lab) -> None:
     misbehave(lab, Stall("stream"))
     path = lab.world.transcript(LIGHTHOUSE)
-    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
     await heard(run, lambda item: isinstance(item, ReplyText))
     with path.open("a") as file:
         file.write('{"type":"message","id":"z","message":{"role":"user","content":"mine"}}\n')
@@ -590,7 +593,7 @@ async def test_a_takeover_ends_the_run_with_its_own_error_after_one_call(lab: La
     assert (await run.result()).text == "late"
     await lab.driver.resources.marks.drained()
     lab.events.clear()
-    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
     written = asyncio.Event()
     misbehave(lab, Respond("late", once=written))
     await lab.provider.until(lambda requests: len(requests) == 3)
@@ -614,7 +617,7 @@ async def test_a_session_lock_that_stays_taken_is_the_true_error(lab: Lab) -> No
     path.write_text(json.dumps(config))
     async with LockProcess("session", lab.world.transcript(LIGHTHOUSE)) as other:
         with pytest.raises(SessionWriteLockTimeoutError, match=f"pid={other.pid}"):
-            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert lab.provider.requests == []
         assert not {EventKind.FAILURE, EventKind.FALLBACK, EventKind.MARK} & set(kinds(lab))
         assert len([path.name for path in lab.world.state_dir.rglob("*.jsonl.lock")]) == 1
@@ -624,7 +627,7 @@ async def test_a_stale_lock_of_a_killed_process_does_not_stop_a_run(lab: Lab) ->
     async with LockProcess("session", lab.world.transcript(LIGHTHOUSE)) as other:
         await other.kill()
     assert left_behind(lab)
-    await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     assert left_behind(lab) == []
     (told,) = [event for event in lab.events if event.kind is EventKind.LOCK]
     assert told.session_key == LIGHTHOUSE.key
@@ -638,13 +641,13 @@ async def test_a_stale_lock_of_a_killed_process_does_not_stop_a_run(lab: Lab) ->
 async def test_contention_waits_raises_or_forks(lab: Lab) -> None:
     answered = asyncio.Event()
     misbehave(lab, lambda request: Respond("slow", once=answered if request.prompt == "one" else None))
-    first = lab.driver.drive(LIGHTHOUSE.key, "one", lane="heartbeat")
+    first = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "one", lane="heartbeat"))
     await lab.provider.until(lambda requests: len(requests) == 1)
     with pytest.raises(SessionContendedError) as caught:
-        await lab.driver.drive(LIGHTHOUSE.key, "two", on_contention=OnContention.RAISE).result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "two", on_contention=OnContention.RAISE)).result()
     assert "heartbeat" in str(caught.value) or first.run_id in str(caught.value)
-    fork = await lab.driver.drive(LIGHTHOUSE.key, "three", on_contention=OnContention.FORK).result()
-    fourth = lab.driver.drive(LIGHTHOUSE.key, "four", on_contention=OnContention.WAIT)
+    fork = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "three", on_contention=OnContention.FORK)).result()
+    fourth = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "four", on_contention=OnContention.WAIT))
     answered.set()
     waited = await fourth.result()
     assert (await first.result()).session_file == waited.session_file == lab.world.transcript(LIGHTHOUSE)
@@ -661,7 +664,7 @@ async def test_an_openclaw_run_under_a_gateway_that_may_live_counts_as_a_holder(
     entries = json.loads(path.read_text())
     entries[LIGHTHOUSE.key] |= {"status": "running", "startedAt": lab.clock.now_ms()}
     path.write_text(json.dumps(entries))
-    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     assert answer.text, "a ghost of a gateway that is gone is no holder"
     listener = await asyncio.start_server(healthy_gateway, "127.0.0.1", 0)
     config_path = lab.world.state_dir / "openclaw.json"
@@ -670,7 +673,7 @@ async def test_an_openclaw_run_under_a_gateway_that_may_live_counts_as_a_holder(
     config_path.write_text(json.dumps(config))
     async with other_driver(lab) as driver, listener:
         with pytest.raises(SessionContendedError):
-            await driver.drive(LIGHTHOUSE.key, "hello", on_contention=OnContention.RAISE).result()
+            await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", on_contention=OnContention.RAISE)).result()
 
 
 async def healthy_gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -685,7 +688,7 @@ async def test_an_answer_of_openclaw_that_is_no_takeover_is_continued(lab: Lab) 
     written = asyncio.Event()
     misbehave(lab, Respond("ours", once=written))
     path = lab.world.transcript(LIGHTHOUSE)
-    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
     await lab.provider.until(lambda requests: len(requests) == 1)
     leaf = read_conversation(path).leaf
     with path.open("a") as file:
@@ -704,7 +707,7 @@ async def test_an_answer_of_openclaw_that_is_no_takeover_is_continued(lab: Lab) 
 async def test_cancelling_in_any_phase_leaves_no_lock_holder_or_half_line(lab: Lab, phase: str) -> None:
     misbehave(lab, Respond("Two claws up.", pieces=3, pause=0.01))
     before = lines_of(lab)
-    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
     await heard(run, lambda item: isinstance(item, Phase) and item.name == phase)
     run.cancel()
     await run.ended()
@@ -713,7 +716,7 @@ async def test_cancelling_in_any_phase_leaves_no_lock_holder_or_half_line(lab: L
     assert after.endswith(b"\n")
     assert len(after.splitlines()) - before in {0, 2}
     assert read_conversation(lab.world.transcript(LIGHTHOUSE)).problems == ()
-    again = await lab.driver.drive(LIGHTHOUSE.key, "again").result()
+    again = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "again")).result()
     assert again.text
 
 
@@ -721,7 +724,7 @@ async def test_cancelling_after_a_failure_keeps_its_mark(lab: Lab) -> None:
     first, second = await first_in_order(lab)
     misbehave(lab, rate_limited(), first)
     misbehave(lab, Stall(), second)
-    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
     await lab.provider.until(lambda requests: len(requests) == 2)
     run.cancel()
     await run.ended()
@@ -736,7 +739,7 @@ async def test_closing_the_driver_cancels_what_runs_and_lands_its_marks(tmp_path
         misbehave(lab, rate_limited(), first)
         misbehave(lab, Stall(), second)
         async with Driver(lab.world.state_dir, environ={}, home=tmp_path, listen=events.append) as driver:
-            run = driver.drive(LIGHTHOUSE.key, "hello")
+            run = driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
             await lab.provider.until(lambda requests: len(requests) == 2)
             assert driver.running() == (run,)
             assert driver.running() == (run,)
@@ -754,11 +757,11 @@ async def test_the_backoff_after_overload_holds_nothing(lab: Lab) -> None:
     first, _ = await first_in_order(lab)
     misbehave(lab, overloaded(), first)
     async with other_driver(lab) as driver:
-        run = driver.drive(LIGHTHOUSE.key, "hello")
+        run = driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
         await heard(run, lambda item: isinstance(item, Event) and item.kind is EventKind.ROTATE)
         assert left_behind(lab) == []
         misbehave(lab, Respond("quick"))
-        between = await lab.driver.drive(LIGHTHOUSE.key, "me first").result()
+        between = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "me first")).result()
         assert between.text == "quick"
         await run.result()
     said = [one.text for one in read_conversation(lab.world.transcript(LIGHTHOUSE)).said]
@@ -805,7 +808,7 @@ async def test_generation_a_is_driven_too(lab: Lab) -> None:
     first, _ = await first_in_order(lab)
     async with other_driver(lab) as driver:
         misbehave(lab, rate_limited(), CORAL_1, CORAL_2)
-        answer = await driver.drive(LIGHTHOUSE.key, "hello").result()
+        answer = await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         await driver.resources.marks.drained()
     assert answer.model == SECONDARY
     stats = json.loads(path.read_text())["usageStats"]
@@ -815,7 +818,7 @@ async def test_generation_a_is_driven_too(lab: Lab) -> None:
 
 async def test_an_inherited_profile_is_marked_in_its_owners_store(lab: Lab) -> None:
     misbehave(lab, rate_limited(), CORAL_1, CORAL_2)
-    await lab.driver.drive(HEARTBEAT.key, "hello").result()
+    await lab.driver.drive(TurnRequest(HEARTBEAT.key, "hello")).result()
     await lab.driver.resources.marks.drained()
     state = json.loads((lab.world.agent_dir("main") / "auth-state.json").read_text())
     assert state["usageStats"][CORAL_1]["cooldownReason"] == "rate_limit"
@@ -824,14 +827,14 @@ async def test_an_inherited_profile_is_marked_in_its_owners_store(lab: Lab) -> N
 
 async def test_a_local_provider_without_any_profile_is_asked_without_a_key(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles={"coral": ("clawdia",)}, models=(PRIMARY, SECONDARY)) as lab:
-        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello", model=SECONDARY).result()
+        answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", model=SECONDARY)).result()
         assert answer.profile is None
         assert "authorization" not in lab.provider.requests[-1].headers
 
 
 async def test_a_malformed_reply_moves_the_chain_without_blaming_the_account(lab: Lab) -> None:
     misbehave(lab, Raw("<html>captive portal</html>", "text/html"), CORAL_1, CORAL_2)
-    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     assert answer.model == SECONDARY
     failures = [event.data["kind"] for event in lab.of(EventKind.FAILURE)]
     assert failures == [ErrorKind.PROTOCOL.value]
@@ -855,7 +858,7 @@ async def test_a_limited_account_is_not_probed_by_the_next_round_of_the_same_run
     misbehave(lab, rate_limited(), CORAL_1, CORAL_2)
     misbehave(lab, Drop(), KELP)
     with pytest.raises((AllModelsFailedError, ProviderError)):
-        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     names = asked(lab)
     assert (names.count(CORAL_1), names.count(CORAL_2)) == (1, 1)
     assert names.count(KELP) > 2

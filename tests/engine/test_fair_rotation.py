@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import EventKind, ModelRef
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Act, Drop, ReceivedRequest, Refuse, Respond, Stall, rate_limited
 from clawtop.demo.threads import LIGHTHOUSE, SIX, TWO_AND_ONE, Lab, open_lab
@@ -57,7 +58,7 @@ async def test_twelve_simultaneous_turns_spread_over_six_accounts(tmp_path: Path
         limits(lab, 20)
         lab.provider.default = Respond("pong", first_after=0.3)
         async with drivers(lab, 1) as (driver,):
-            runs = [driver.drive(f"fair-{n}", "hello") for n in range(12)]
+            runs = [driver.drive(TurnRequest(f"fair-{n}", "hello")) for n in range(12)]
             await asyncio.gather(*(run.result() for run in runs))
     counts = Counter(asked(lab))
     assert set(counts.values()) == {2}
@@ -73,7 +74,7 @@ async def test_turns_of_other_processes_count_as_well(tmp_path: Path) -> None:
             await ready()
             lab.provider.requests.clear()
             assert list(record.glob("*.json"))
-            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
             assert asked(lab) == [next(name for name in CORAL if name != first)]
 
 
@@ -120,9 +121,9 @@ async def test_a_failing_account_is_known_to_others_at_once_though_the_store_is_
         first, second = sorted(CORAL, key=lambda name: used[name])
         lab.provider.standing[lab.key(first)] = rate_limited()
         async with LockProcess("auth", lab.world.agent_dir()):
-            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
             assert asked(lab) == [first, second]
-            await other.drive("elsewhere", "hello").result()
+            await other.drive(TurnRequest("elsewhere", "hello")).result()
             assert asked(lab) == [first, second, second]
 
 
@@ -131,7 +132,7 @@ async def test_the_providers_own_time_is_the_earliest_retry(tmp_path: Path) -> N
         for name in CORAL:
             lab.provider.standing[lab.key(name)] = rate_limited(3600)
         with pytest.raises(ProviderError):
-            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         (end,) = lab.of(EventKind.RUN_END)
         assert end.data["first_back"] in CORAL
         assert 3_500_000 < end.data["back_at"] - lab.clock.now_ms() <= 3_600_000
@@ -146,7 +147,7 @@ async def test_a_providers_time_that_ends_before_the_window_is_told_as_well(tmp_
             lab.provider.standing[lab.key(name)] = rate_limited(2)
         began = lab.clock.now_ms()
         with pytest.raises(ProviderError):
-            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         notes = AccountNotes(lab.world.state_dir).read().notes
         assert {profile for _, profile in notes} == set(CORAL)
         for note in notes.values():
@@ -173,7 +174,7 @@ async def test_an_answer_ends_what_was_noted(tmp_path: Path) -> None:
         notes = AccountNotes(lab.world.state_dir)
         for name in CORAL:
             notes.note("main", name, AccountNote(now, now + 60_000, "overloaded", "another-model"))
-        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert {profile for _, profile in notes.read().notes} == set(CORAL) - {answer.profile}
 
 
@@ -194,7 +195,7 @@ async def test_six_drives_while_every_account_cools_are_one_probe_in_all(tmp_pat
             lab.provider.standing[lab.key(name)] = rate_limited()
         async with drivers(lab, 6) as engines:
             ends = await asyncio.gather(
-                *(engine.drive(f"probe-{n}", "hello").result() for n, engine in enumerate(engines)),
+                *(engine.drive(TurnRequest(f"probe-{n}", "hello")).result() for n, engine in enumerate(engines)),
                 return_exceptions=True,
             )
         assert all(isinstance(end, AllModelsFailedError) for end in ends)
@@ -223,7 +224,7 @@ async def test_waiting_for_an_account_ends_with_its_return(tmp_path: Path) -> No
         )
         path.write_text(json.dumps(state))
         lab.driver.resources.accounts.claim_probe(_key(lab, "kelp"), now)
-        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello", wait_for_account=60).result()
+        answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", wait_for_account_s=60)).result()
         assert answer.profile == "kelp:barnaby"
         assert lab.clock.now_ms() >= now + 1200
         (wait,) = [event for event in lab.of(EventKind.WAIT) if "until" in event.data]
@@ -243,7 +244,7 @@ async def test_a_wait_for_an_account_counts_and_ends_when_somebody_clears_it(tmp
     async with open_lab(tmp_path, profiles=TWO_AND_ONE, models=(SECONDARY,)) as lab:
         until = lab.clock.now_ms() + 3_600_000
         _disabled(lab, until)
-        run = lab.driver.drive(LIGHTHOUSE.key, "hello", wait_for_account=7200)
+        run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", wait_for_account_s=7200))
         waits: list[AccountWait] = []
         async for item in run:
             if isinstance(item, AccountWait):
@@ -259,14 +260,14 @@ async def test_an_account_that_is_back_too_late_is_not_waited_for(tmp_path: Path
     async with open_lab(tmp_path, profiles=TWO_AND_ONE, models=(SECONDARY,)) as lab:
         _disabled(lab, lab.clock.now_ms() + 3_600_000)
         with pytest.raises((ProviderError, AllModelsFailedError)):
-            await lab.driver.drive(LIGHTHOUSE.key, "hello", wait_for_account=60).result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", wait_for_account_s=60)).result()
         assert asked(lab) == []
 
 
 async def test_a_wait_for_an_account_can_be_cancelled_and_holds_nothing(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles=TWO_AND_ONE, models=(SECONDARY,)) as lab:
         _disabled(lab, lab.clock.now_ms() + 3_600_000)
-        run = lab.driver.drive(LIGHTHOUSE.key, "hello", wait_for_account=7200)
+        run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", wait_for_account_s=7200))
         async for item in run:
             if isinstance(item, AccountWait):
                 assert list((lab.world.state_dir / "clawtop" / "holders").glob("*.json")) == []
@@ -299,5 +300,5 @@ async def test_thirty_of_thirty_turns_are_answered_though_four_in_ten_requests_f
         settings = EngineSettings(pause_s=0.01)
         async with Driver(lab.world.state_dir, environ={}, home=tmp_path, settings=settings) as driver:
             for turn in range(30):
-                answer = await driver.drive(f"flaky-{turn}", "hello").result()
+                answer = await driver.drive(TurnRequest(f"flaky-{turn}", "hello")).result()
                 assert answer.text == "pong"

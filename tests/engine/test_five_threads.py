@@ -21,6 +21,7 @@ from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.model import EventKind, ModelRef
 from clawtop.core.rules import TRANSIENT_REASONS
 from clawtop.core.session.admission import OnContention
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Act, ReceivedRequest, Respond, Stall, rate_limited
 from clawtop.demo.threads import (
@@ -79,7 +80,9 @@ async def test_twelve_agents_rotate_and_fall_back_while_another_process_has_the_
         async with LockProcess("auth", lab.world.agent_dir()) as other:
             held_since = lab.clock.monotonic()
             runs = [
-                lab.driver.drive(f"talk-{n}", f"message {n}", agent=("main", "sebastian", "scuttle")[n % 3])
+                lab.driver.drive(
+                    TurnRequest(f"talk-{n}", f"message {n}", agent=("main", "sebastian", "scuttle")[n % 3])
+                )
                 for n in range(12)
             ]
             answers = [await run.result() for run in runs]
@@ -110,7 +113,7 @@ async def test_the_log_says_error_then_rotation_then_mark(tmp_path: Path) -> Non
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         for profile in ("coral:clawdia", "coral:larry"):
             lab.provider.standing[lab.key(profile)] = rate_limited()
-        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         await lab.driver.resources.marks.drained()
         kinds = [
             event.kind
@@ -158,7 +161,7 @@ async def test_a_process_that_is_ended_after_a_429_loses_nothing(tmp_path: Path,
         await drive(lab, TIDEPOOL.key, "next", "--model", str(SECONDARY))
         stats = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())["usageStats"]["coral:clawdia"]
         assert stats["failureCounts"] == {"rate_limit": 1}
-        await lab.driver.drive(LIGHTHOUSE.key, "again").result()
+        await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "again")).result()
 
 
 async def test_a_failure_is_on_disk_before_the_next_account_is_asked(
@@ -178,7 +181,7 @@ async def test_a_failure_is_on_disk_before_the_next_account_is_asked(
 
         lab.provider.standing = dict.fromkeys(lab.world.keys.values(), limited)
         async with LockProcess("auth", lab.world.agent_dir()):
-            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
     asked = [profile for profile, _ in found]
     assert sorted(asked) == ["coral:clawdia", "coral:larry", "kelp:barnaby"]
     assert [there for _, there in found] == [set(asked[:number]) for number in range(3)]
@@ -210,7 +213,7 @@ async def test_six_accounts_over_three_processes_keep_each_others_statistics(tmp
 async def test_accounts_take_turns_by_last_use(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles=SIX) as lab:
         for n in range(12):
-            await lab.driver.drive(LIGHTHOUSE.key, f"turn {n}").result()
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, f"turn {n}")).result()
         order = [request.key for request in lab.provider.requests]
         assert order[:6] == order[6:]
         assert len(set(order)) == 6
@@ -223,13 +226,13 @@ async def test_four_agents_time_out_at_once_and_their_sessions_stay_answerable(t
     async with open_lab(tmp_path, profiles=TWO_AND_ONE, call=Timeouts(connect=2, first_byte=0.8, idle=0.8)) as lab:
         lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Stall())
         talks = CAST[:4]
-        runs = [lab.driver.drive(one.key, "anybody?") for one in talks]
+        runs = [lab.driver.drive(TurnRequest(one.key, "anybody?")) for one in talks]
         await lab.provider.until(lambda requests: len(requests) == 4)
         async with Driver(lab.world.state_dir, environ={}, home=tmp_path) as prober:
             for one in talks:
                 assert not os.path.lexists(f"{lab.world.transcript(one)}.lock")
                 with pytest.raises(SessionContendedError):
-                    await prober.drive(one.key, "probe", on_contention=OnContention.RAISE).result()
+                    await prober.drive(TurnRequest(one.key, "probe", on_contention=OnContention.RAISE)).result()
         assert not any(run.done for run in runs), "refused at once, not after a lock timeout"
         for run in runs:
             with pytest.raises(ProviderError) as caught:
@@ -238,7 +241,7 @@ async def test_four_agents_time_out_at_once_and_their_sessions_stay_answerable(t
         lab.provider.standing.clear()
         for one in talks:
             began = lab.clock.monotonic()
-            await lab.driver.drive(one.key, "and now?").result()
+            await lab.driver.drive(TurnRequest(one.key, "and now?")).result()
             assert lab.clock.monotonic() - began < SOON_S
         assert not {EventKind.ROTATE, EventKind.FALLBACK} & {event.kind for event in lab.events}
         assert not [event for event in lab.of(EventKind.MARK) if event.reason]
@@ -386,7 +389,7 @@ async def test_heartbeat_and_channel_of_two_processes_share_a_session_without_a_
         lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Respond("aye", first_after=0.05))
         file = lab.world.transcript(HEARTBEAT)
         before = len(read_conversation(file).said)
-        ours = [lab.driver.drive(HEARTBEAT.key, f"beat {n}", lane="heartbeat") for n in range(5)]
+        ours = [lab.driver.drive(TurnRequest(HEARTBEAT.key, f"beat {n}", lane="heartbeat")) for n in range(5)]
         others = [drive(lab, HEARTBEAT.key, f"snap {n}", "--lane", "channel") for n in range(3)]
         results = await asyncio.gather(*others)
         answers = [await run.result() for run in ours]

@@ -10,6 +10,7 @@ import pytest
 
 from clawtop.core.conversation import Image, Message, Text, ToolCall, ToolResult
 from clawtop.core.model import ModelRef
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.prompting import PreparedPrompt, PromptSources, prepare
@@ -116,9 +117,9 @@ async def test_a_sessions_model_override_is_asked_first(tmp_path: Path) -> None:
         entries = json.loads(store.read_text())
         entries[LIGHTHOUSE.key] |= {"providerOverride": SECONDARY.provider, "modelOverride": SECONDARY.model}
         store.write_text(json.dumps(entries))
-        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert answer.model == SECONDARY
-        named = await lab.driver.drive(LIGHTHOUSE.key, "hello", model=PRIMARY).result()
+        named = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", model=PRIMARY)).result()
         assert named.model == PRIMARY
 
 
@@ -135,6 +136,6 @@ async def test_a_conversation_that_is_too_long_goes_to_a_larger_window(tmp_path:
         too_long = Refuse(400, "invalid_request_error", "prompt is too long: 9000 tokens > 8000 maximum")
         for name in ("coral:clawdia", "coral:larry"):
             lab.provider.standing[lab.key(name)] = too_long
-        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert answer.model == SECONDARY
         assert len(lab.provider.requests) == 2

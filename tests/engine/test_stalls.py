@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import EventKind
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Respond, Stall, rate_limited
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, Lab, open_lab
@@ -116,7 +117,7 @@ async def test_a_provider_that_pings_for_ever_ends_at_its_limit(
         async with await driver_of(lab, call) as driver:
             async with within(lab):
                 with pytest.raises(ProviderError) as caught:
-                    await driver.drive(LIGHTHOUSE.key, "hello", model=SECONDARY).result()
+                    await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", model=SECONDARY)).result()
             assert (caught.value.phase, caught.value.timed_out) == (phase, True)
 
 
@@ -126,7 +127,7 @@ async def test_a_provider_that_says_nothing_more_ends_at_its_limit(tmp_path: Pat
         lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Stall(where))
         async with within(lab):
             with pytest.raises(ProviderError) as caught:
-                await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+                await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert caught.value.phase == "total"
         assert lab.of(EventKind.MARK) == []
 
@@ -141,7 +142,7 @@ async def test_the_turns_own_limit_counts_where_the_calls_have_none(tmp_path: Pa
         lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Stall())
         async with within(lab):
             with pytest.raises(ClawtopError) as caught:
-                await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+                await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert isinstance(caught.value, ProviderError | TurnTimeoutError)
 
 
@@ -161,7 +162,7 @@ async def test_a_reply_that_has_its_end_is_complete_though_the_connection_stays(
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab, wire_server(Wire(finish, hold=True)) as server:
         served_at(lab, server.url)
         async with await driver_of(lab, Timeouts()) as driver, asyncio.timeout(20):
-            answer = await driver.drive(LIGHTHOUSE.key, "hello", model=SECONDARY).result()
+            answer = await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", model=SECONDARY)).result()
         assert answer.text == "pong"
 
 
@@ -184,7 +185,7 @@ async def test_a_name_that_is_not_resolved_ends_at_the_connections_limit(
         async with await driver_of(lab, call) as driver:
             async with within(lab):
                 with pytest.raises(ProviderError) as caught:
-                    await driver.drive(LIGHTHOUSE.key, "hello").result()
+                    await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
             assert caught.value.phase == "connect"
         let_go.set()
 
@@ -200,7 +201,7 @@ async def test_a_server_that_does_not_accept_ends_at_the_connections_limit(tmp_p
             async with await driver_of(lab, call) as driver:
                 async with within(lab):
                     with pytest.raises(ProviderError) as caught:
-                        await driver.drive(LIGHTHOUSE.key, "hello").result()
+                        await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
                 assert caught.value.phase in {"connect", "first-byte"}
             for sock in taken:
                 sock.close()
@@ -218,12 +219,12 @@ async def test_a_store_that_stays_locked_holds_no_turn_up_and_the_mark_is_writte
         for name in ("coral:clawdia", "coral:larry"):
             lab.provider.standing[lab.key(name)] = rate_limited()
         async with LockProcess("auth", lab.world.agent_dir()), asyncio.timeout(20):
-            answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+            answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
             assert answer.model == SECONDARY
             assert held_by(lab) == []
             settings = EngineSettings(drain_s=0.1)
             async with Driver(lab.world.state_dir, environ={}, home=tmp_path, settings=settings) as other:
-                await other.drive("elsewhere", "hello", model=PRIMARY).result()
+                await other.drive(TurnRequest("elsewhere", "hello", model=PRIMARY)).result()
             while len(list(spool_dir(lab.world.state_dir).glob("*.json"))) < 2:
                 await asyncio.sleep(0.02)
         await lab.driver.resources.marks.drained()
@@ -241,7 +242,7 @@ async def test_a_session_lock_of_a_living_program_is_waited_for_no_longer_than_t
             began = lab.clock.monotonic()
             async with asyncio.timeout(LIMIT_S + SLACK_S):
                 with pytest.raises((SessionWriteLockTimeoutError, TurnTimeoutError, SessionContendedError)):
-                    await lab.driver.drive(LIGHTHOUSE.key, "hello", timeout=LIMIT_S).result()
+                    await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", timeout_s=LIMIT_S)).result()
             assert lab.clock.monotonic() - began >= LIMIT_S * 0.9
             assert list((lab.world.state_dir / "clawtop" / "holders").glob("*.json")) == []
             assert lab.provider.requests == []
@@ -269,7 +270,7 @@ async def test_a_full_disk_gives_the_reply_back_and_frees_the_session(
 
         monkeypatch.setattr(os, "write", full)
         lab.provider.default = Respond("worth keeping")
-        run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+        run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
         async with asyncio.timeout(20):
             with pytest.raises(OperationFailedError):
                 await run.result()
@@ -282,7 +283,7 @@ async def test_a_full_disk_gives_the_reply_back_and_frees_the_session(
 async def test_the_session_is_free_when_the_run_says_that_it_is_over(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles=TWO_AND_ONE, call=FULL) as lab:
         lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Stall())
-        run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+        run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
         freed = [held_by(lab) async for item in run if getattr(item, "kind", None) is EventKind.RUN_END]
         with pytest.raises(ProviderError):
             await run.result()

@@ -15,6 +15,7 @@ from clawtop.clock import SystemClock
 from clawtop.core.model import Event, EventKind, ModelRef
 from clawtop.core.operations.outcome import OperationOutcome, outcome_of
 from clawtop.core.session.drain import DrainOutcome, DrainStage, DrainStep, DrainWishes, Wait
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.provider import Respond, Stall
 from clawtop.demo.world import CAST
 from clawtop.engine.drive.events import AccountWait, ReplyText
@@ -28,7 +29,6 @@ from clawtop.fleet.transport import CommandTransport, HostSpec, Pipe, host_spec
 from clawtop.store.own.journal import Journal
 from clawtop.ui.ports import JobPorts
 from clawtop.view.line import text_of
-from clawtop.view.run_log import Subject
 from tests.fleet.far_hosts import container_command
 from tests.fleet.test_near import FakePipe
 from tests.support.clocks import ManualClock, settle
@@ -72,8 +72,8 @@ def journal(dashboard: LiveDashboard) -> list[Event]:
 async def test_a_run_on_a_host_is_watched_to_its_reply(tmp_path: Path) -> None:
     async with far_dashboard(tmp_path) as dashboard:
         dashboard.behave(Respond("the lamp is lit"))
-        subject = Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "is the lamp lit?")
-        run = await dashboard.jobs.start_run(subject)
+        request = TurnRequest(LIGHTHOUSE.key, "is the lamp lit?", agent=LIGHTHOUSE.agent)
+        run = await dashboard.jobs.start_run(request)
         await run.task
         assert "the lamp is lit" in run.log.text
         assert run.log.ended_well
@@ -86,7 +86,7 @@ async def test_a_run_on_a_host_is_rotated_and_cancelled_from_here(tmp_path: Path
     async with far_dashboard(tmp_path) as dashboard:
         dashboard.behave(Stall())
         before = dashboard.world.transcript(LIGHTHOUSE).read_text()
-        run = await dashboard.jobs.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "never answered"))
+        run = await dashboard.jobs.start_run(TurnRequest(LIGHTHOUSE.key, "never answered", agent=LIGHTHOUSE.agent))
         await until(lambda: len(run.log.attempts) == 1)
         assert run.rotate() is None
         await until(lambda: len(run.log.attempts) == 2)
@@ -103,7 +103,7 @@ async def test_a_run_on_a_host_is_rotated_and_cancelled_from_here(tmp_path: Path
 async def test_leaving_the_hosts_dashboard_ends_its_runs_there(tmp_path: Path) -> None:
     async with far_dashboard(tmp_path) as dashboard:
         dashboard.behave(Stall())
-        run = await dashboard.jobs.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "never answered"))
+        run = await dashboard.jobs.start_run(TurnRequest(LIGHTHOUSE.key, "never answered", agent=LIGHTHOUSE.agent))
         await until(lambda: len(run.log.attempts) == 1)
         await dashboard.jobs.aclose()
         assert outcome_of(journal(dashboard), run.log.run_id)[0] is OperationOutcome.FAILED
@@ -112,7 +112,7 @@ async def test_leaving_the_hosts_dashboard_ends_its_runs_there(tmp_path: Path) -
 
 async def test_what_a_host_refuses_to_drive_is_said_with_its_name(tmp_path: Path) -> None:
     async with far_dashboard(tmp_path) as dashboard:
-        run = await dashboard.jobs.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "  "))
+        run = await dashboard.jobs.start_run(TurnRequest(LIGHTHOUSE.key, "  ", agent=LIGHTHOUSE.agent))
         await run.task
         assert run.log.end is not None
         assert "reef: the message is empty" in " ".join(map(text_of, run.log.end))
@@ -134,7 +134,7 @@ async def test_a_drain_on_a_host_is_seen_step_by_step(tmp_path: Path) -> None:
 async def test_a_drain_on_a_host_is_stopped_and_leaves_the_session_open(tmp_path: Path) -> None:
     async with far_dashboard(tmp_path) as dashboard, dashboard.engine() as other:
         dashboard.behave(Stall())
-        run = other.drive(LIGHTHOUSE.key, "never answered")
+        run = other.drive(TurnRequest(LIGHTHOUSE.key, "never answered"))
         await until(lambda: run.phase in {"streaming", "prompting"})
         patient = DrainWishes(deadline_s=300.0, stop_after_s=200.0)
         job = await dashboard.jobs.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, patient)
@@ -182,7 +182,9 @@ def _steers(lines: Lines, clock: ManualClock) -> Steers:
 
 
 async def _begun(lines: Lines, clock: ManualClock) -> RemoteDrive:
-    drive = RemoteEngine(_steers(lines, clock)).drive("agent:main:main", "hello", model=ModelRef("acme", "m"))
+    drive = RemoteEngine(_steers(lines, clock)).drive(
+        TurnRequest("agent:main:main", "hello", model=ModelRef("acme", "m"))
+    )
     await settle()
     return drive
 
@@ -215,7 +217,7 @@ async def test_the_message_goes_over_stdin_and_never_onto_a_command_line() -> No
 
 async def test_a_wait_for_an_account_there_counts_by_the_clock_here() -> None:
     lines, clock = Lines(), ManualClock()
-    drive = RemoteEngine(_steers(lines, clock)).drive("agent:main:main", "hello", wait_for_account=600)
+    drive = RemoteEngine(_steers(lines, clock)).drive(TurnRequest("agent:main:main", "hello", wait_for_account_s=600))
     await settle()
     assert "--wait-for-account=600" in lines.asked[0]
     told = {"type": "waiting", "profile": "coral:\x1b[31mclawdia", "until": 5, "left_ms": 90_000}
@@ -337,7 +339,7 @@ async def test_a_drain_that_the_host_refuses_says_so() -> None:
 async def test_a_far_clawtop_that_is_killed_leaves_what_its_journal_says(tmp_path: Path) -> None:
     async with far_dashboard(tmp_path) as dashboard, dashboard.engine() as other:
         dashboard.behave(Stall())
-        run = other.drive(LIGHTHOUSE.key, "never answered")
+        run = other.drive(TurnRequest(LIGHTHOUSE.key, "never answered"))
         await until(lambda: run.phase in {"streaming", "prompting"})
         killed: list[Pipe] = []
         real = CommandTransport(None, SystemClock())

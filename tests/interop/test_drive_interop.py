@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import EventKind
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.provider import Respond, rate_limited
 from clawtop.demo.threads import TWO_AND_ONE, Lab, open_lab
 from clawtop.store.sessions.conversation import read_conversation
@@ -43,7 +44,7 @@ def is_one_chain(path: Path) -> bool:
 
 async def test_openclaw_lists_and_continues_a_session_that_clawtop_began(openclaw: OpenClaw, lab: Lab) -> None:
     lab.provider.default = Respond("first answer")
-    begun = await lab.driver.drive("agent:main:tide-table", "high tide?").result()
+    begun = await lab.driver.drive(TurnRequest("agent:main:tide-table", "high tide?")).result()
     listed = json.loads(await openclaw_says(openclaw, lab, "sessions", "--json"))
     rows = {row["key"]: row for row in listed["sessions"]}
     assert rows["agent:main:tide-table"]["sessionId"] == begun.session_id
@@ -60,7 +61,7 @@ async def test_openclaw_lists_and_continues_a_session_that_clawtop_began(opencla
 
     lab.provider.default = Respond("third answer")
     lab.provider.requests.clear()
-    again = await lab.driver.drive("agent:main:tide-table", "thank you").result()
+    again = await lab.driver.drive(TurnRequest("agent:main:tide-table", "thank you")).result()
     asked = json.dumps(lab.provider.requests[-1].body)
     assert again.session_file == begun.session_file
     assert "second answer" in asked
@@ -74,8 +75,8 @@ async def test_openclaw_lists_and_continues_a_session_that_clawtop_began(opencla
 
 async def test_both_drive_neighbouring_sessions_of_one_directory_at_once(openclaw: OpenClaw, lab: Lab) -> None:
     lab.provider.default = Respond("aye", first_after=0.1)
-    theirs = await lab.driver.drive("agent:main:theirs", "begin").result()
-    ours = [lab.driver.drive("agent:main:ours", f"turn {n}") for n in range(6)]
+    theirs = await lab.driver.drive(TurnRequest("agent:main:theirs", "begin")).result()
+    ours = [lab.driver.drive(TurnRequest("agent:main:ours", f"turn {n}")) for n in range(6)]
     their_turn = asyncio.create_task(
         openclaw_says(
             openclaw, lab, "agent", "--local", "--session-id", theirs.session_id, "--message", "me too", "--json"
@@ -93,7 +94,7 @@ async def test_both_drive_neighbouring_sessions_of_one_directory_at_once(opencla
 async def test_openclaw_and_clawtop_agree_on_what_cools_after_a_429(openclaw: OpenClaw, lab: Lab) -> None:
     for profile in ("coral:clawdia", "coral:larry"):
         lab.provider.standing[lab.key(profile)] = rate_limited()
-    await lab.driver.drive("agent:main:main", "hello").result()
+    await lab.driver.drive(TurnRequest("agent:main:main", "hello")).result()
     await lab.driver.resources.marks.drained()
     said = json.loads(await openclaw_says(openclaw, lab, "models", "status", "--json"))
     unusable = {entry["profileId"] for entry in said["auth"]["unusableProfiles"]}

@@ -21,6 +21,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import FailureReason
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.driver import Driver, EngineSettings
@@ -108,7 +109,7 @@ async def test_every_turn_is_answered_while_llmock_breaks_four_in_ten(tmp_path: 
         settings = EngineSettings(pause_s=0.01)
         async with Driver(lab.world.state_dir, environ={}, home=tmp_path, settings=settings) as driver:
             for _ in range(30):
-                answer = await driver.drive(LIGHTHOUSE.key, "hello", model=model).result()  # type: ignore[arg-type]
+                answer = await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", model=model)).result()  # type: ignore[arg-type]
                 assert answer.text.strip()
     assert path
 
@@ -117,7 +118,7 @@ async def test_llmocks_limit_by_key_rotates_and_is_kept(tmp_path: Path) -> None:
     async with serving("llmock", tmp_path, "--rpm", "2") as url, open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         lab.world.connect(lambda api: url + ("/anthropic" if api == "anthropic-messages" else "/v1"))
         async with Driver(lab.world.state_dir, environ={}, home=tmp_path) as driver:
-            answers = [await driver.drive(LIGHTHOUSE.key, f"turn {n}").result() for n in range(6)]
+            answers = [await driver.drive(TurnRequest(LIGHTHOUSE.key, f"turn {n}")).result() for n in range(6)]
             await driver.resources.marks.drained()
             notes = driver.resources.accounts.read().notes
     assert [answer.model for answer in answers] == [PRIMARY] * 4 + [SECONDARY] * 2

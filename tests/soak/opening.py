@@ -136,7 +136,7 @@ class DriverResources:
         told(DrainPreview({False: lines, True: lines}, complete=False))
         return DrainPreview({False: lines, True: lines})
 
-    def drive(self, *_message: object, **_options: object) -> Any:
+    def drive(self, _request: object) -> Any:
         self.runs.append(Run(f"r-{len(self.runs)}"))
         return self.runs[-1]
 

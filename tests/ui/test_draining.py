@@ -13,6 +13,7 @@ import pytest
 from clawtop.commands import Arming, Context, Target, TargetKind, command, why_not
 from clawtop.core.model import LockKind
 from clawtop.core.session.drain import DrainPreview, DrainWishes
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Stall
 from clawtop.demo.world import CAST
@@ -81,7 +82,7 @@ async def test_the_preview_says_what_the_dry_run_says_and_changes_nothing(
 async def test_a_run_of_another_engine_is_asked_to_stop_and_the_end_is_proven(dashboard: LiveDashboard) -> None:
     dashboard.behave(Stall())
     async with dashboard.app.run_test(size=WIDE) as pilot, dashboard.engine() as other:
-        run = other.drive(LIGHTHOUSE.key, "never answered", lane="heartbeat")
+        run = other.drive(TurnRequest(LIGHTHOUSE.key, "never answered", lane="heartbeat"))
         await until(pilot, lambda: recorded_phase(dashboard) == "prompting")
         await begin(dashboard, pilot)
         await dashboard.sees(pilot, f"clawtop's run {run.run_id}")

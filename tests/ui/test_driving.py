@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from textual import events
 
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.provider import Respond, Stall, rate_limited
 from clawtop.demo.world import CAST
 from clawtop.errors import RefusedError
@@ -160,7 +161,7 @@ async def test_several_runs_go_on_without_their_screens_and_are_steered_from_the
         await pilot.press("q")
         await until(pilot, lambda: is_back(dashboard.app))
         await pilot.press("X")
-        await until(pilot, lambda: [run.log.subject.session for run in dashboard.jobs.running] == [TIDEPOOL.key])
+        await until(pilot, lambda: [run.log.request.session for run in dashboard.jobs.running] == [TIDEPOOL.key])
         await dashboard.sees(pilot, "1 RUN")
 
 
@@ -172,7 +173,7 @@ async def test_our_run_is_steered_from_the_tree(dashboard: LiveDashboard) -> Non
         await pilot.press("D")
         await send(dashboard, pilot)
         await dashboard.sees(pilot, "▶ prompt")
-        waiter = other.drive(LIGHTHOUSE.key, "me too", lane="cron")
+        waiter = other.drive(TurnRequest(LIGHTHOUSE.key, "me too", lane="cron"))
         await pilot.press("q", "2")
         run_id = dashboard.jobs.runs[0].log.run_id
         await dashboard.sees(pilot, f"held by run {run_id}")

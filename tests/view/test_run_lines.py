@@ -10,18 +10,19 @@ import pytest
 
 from clawtop.core.model import Event, EventKind, PromptHolder, Session, Waiter
 from clawtop.core.session.drain import DrainOutcome, DrainPreview, DrainStage, DrainStep, DrainWishes
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.text import cells
 from clawtop.view.drain_lines import DrainLog, option_lines, outcome_lines, preview_lines, progress_lines
 from clawtop.view.line import Tone, text_of
 from clawtop.view.run_lines import run_lines, run_title
-from clawtop.view.run_log import RunLog, Subject, end_lines
+from clawtop.view.run_log import RunLog, end_lines
 
 T0 = 1_780_000_000_000
-SUBJECT = Subject("main", "agent:main:main", "hello", timeout_s=60.0)
+REQUEST = TurnRequest("agent:main:main", "hello", agent="main", timeout_s=60.0)
 
 
-def log(subject: Subject = SUBJECT) -> RunLog:
-    return RunLog("run-1", subject, T0, step_since=T0)
+def log(request: TurnRequest = REQUEST) -> RunLog:
+    return RunLog("run-1", request, T0, step_since=T0)
 
 
 def event(kind: EventKind, after: int, **more: Any) -> Event:
@@ -50,7 +51,7 @@ def test_the_way_of_a_run_is_told_step_by_step() -> None:
     run.entered("streaming", T0 + 4_000)
     assert "✓ prompt  ▶ stream 2.0s  · append" in shown(run, 6_000)
     assert "6.0s so far, gives up in 54s" in shown(run, 6_000)
-    assert "no deadline for the turn" in shown(log(replace(SUBJECT, timeout_s=None)))
+    assert "no deadline for the turn" in shown(log(replace(REQUEST, timeout_s=None)))
 
 
 def test_another_attempt_goes_the_way_again() -> None:
@@ -112,7 +113,7 @@ def test_whom_it_waits_for() -> None:
 
 def test_a_secret_is_masked_even_while_only_a_part_of_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clawtop.text._known_secrets", ())  # words that begin like one are held back
-    run = log(replace(SUBJECT, message="my key is sk-abcdefghijklmnop"))
+    run = log(replace(REQUEST, message="my key is sk-abcdefghijklmnop"))
     run.said("your key is sk-abc")
     assert "sk-abc" not in shown(run)
     run.said("defghijklmnop, keep it.")
@@ -123,7 +124,7 @@ def test_a_secret_is_masked_even_while_only_a_part_of_it_is_there(monkeypatch: p
 
 
 def test_nothing_foreign_reaches_the_terminal_as_it_is() -> None:
-    run = log(replace(SUBJECT, session="agent:\x1b[2J", lane="\x1b]0;x\x07", message="a\x1bb"))
+    run = log(replace(REQUEST, session="agent:\x1b[2J", lane="\x1b]0;x\x07", message="a\x1bb"))
     run.said("line one\nline \x1b[31mtwo\n\ttab \u202edone.\n")
     run.happened(event(EventKind.NOTICE, 5, text="odd \x1b[0m words"))
     text = shown(run) + text_of(run_title(run, 1, 2))

@@ -1,7 +1,7 @@
 """The engine's interface: drive a session, watch the run, rotate it, cancel it.
 
     async with Driver("~/.openclaw") as driver:
-        run = driver.drive("agent:main:main", "hello")
+        run = driver.drive(TurnRequest("agent:main:main", "hello"))
         async for item in run:        # events, phases and the reply's text as it comes
             ...
         answer = await run.result()
@@ -15,7 +15,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -24,10 +24,11 @@ from typing import Any, Self
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.failover import fallback
 from clawtop.core.failure.engine_reason import COOLED_REASONS, ENDPOINT_REASONS
-from clawtop.core.model import Event, EventKind, ModelRef
+from clawtop.core.model import Event, EventKind
 from clawtop.core.rotation.pins import Pin
 from clawtop.core.session.admission import OnContention
 from clawtop.core.session.lanes import CRON, MAIN, NESTED, SUBAGENT, global_lane, session_lane
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.engine.drive.candidates import Candidates, ProbeBook
 from clawtop.engine.drive.chain import AllModelsFailedError, Chain
 from clawtop.engine.drive.events import AccountWait, Phase, ReplyDiscarded, ReplyText, Teller
@@ -36,7 +37,7 @@ from clawtop.engine.drive.journal_writer import JournalWriter
 from clawtop.engine.drive.opening import EngineSettings, Ground, open_resources
 from clawtop.engine.drive.runner import ModelRun
 from clawtop.engine.drive.session_choice import SessionChoice, choose_session, unknown_session
-from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer, TurnRequest
+from clawtop.engine.drive.turn import DrivenTurn, ResolvedRequest, TurnAnswer
 from clawtop.engine.operations.locked import settled
 from clawtop.engine.prompt.choice import RegistryChoice, registry_choice
 from clawtop.engine.prompt.foreign import NO_GATEWAY
@@ -63,20 +64,6 @@ COUNT_S = 1.0
 """How often a run that waits for an account checks whether one is usable again, and reports which one it waits for."""
 RETURN_MARGIN_S = 0.25
 """How long after its announced time an account is tried again, since clocks differ."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wishes:
-    """What a caller of `drive` asks for, besides the session and the message."""
-
-    agent: str | None
-    lane: str | None
-    model: ModelRef | None
-    on_contention: OnContention
-    timeout_s: float | None
-    system: str | None
-    wait_for_account_s: float | None
-    may_create: bool
 
 
 class Driver:
@@ -172,52 +159,25 @@ class Driver:
 
     # --- driving -------------------------------------------------------------------------------------------------
 
-    def drive(
-        self,
-        session: str,
-        message: str,
-        *,
-        agent: str | None = None,
-        lane: str | None = None,
-        model: ModelRef | None = None,
-        on_contention: OnContention = OnContention.WAIT,
-        timeout: float | None = None,
-        system: str | None = None,
-        wait_for_account: float | None = None,
-        may_create: bool = True,
-        run_id: str | None = None,
-    ) -> Drive:
-        """Begin a turn; needs a running event loop.
-
-        Args:
-            session: a key, or a transcript's file (`session_choice.choose_session`).
-            lane: whose turn it is ("heartbeat", "channel", "cron" ...), for the lanes and for people.
-            model: the model to ask first; default: the agent's.
-            timeout: seconds for the whole turn, waiting included; default: `agents.defaults.timeoutSeconds`, else 600.
-            may_create: a key that is not listed makes a session; else it is an error.
-            wait_for_account: seconds to wait for the first account to return, where all of them cool; beside `timeout`.
-            system: a system prompt, in place of the one that OpenClaw sent in the session's last run.
-            run_id: names the run, where the caller has a name for it that no other run had.
-        """
+    def drive(self, request: TurnRequest) -> Drive:
+        """Begin a turn; needs a running event loop."""
         self.adopt_marks()
-        run = Drive(run_id or uuid.uuid4().hex[:12])
+        run = Drive(request.run_id or uuid.uuid4().hex[:12])
         self._drives[run.run_id] = run
-        wishes = _Wishes(agent, lane, model, on_contention, timeout, system, wait_for_account, may_create)
-        work = self._turn(run, session, message, wishes)
-        task = asyncio.get_running_loop().create_task(work, name=f"clawtop run {run.run_id}")
+        task = asyncio.get_running_loop().create_task(self._turn(run, request), name=f"clawtop run {run.run_id}")
         task.add_done_callback(lambda _: self._drives.pop(run.run_id, None))
         run.begin(task)
         return run
 
-    async def _turn(self, run: Drive, session: str, message: str, wishes: _Wishes) -> TurnAnswer:
+    async def _turn(self, run: Drive, request: TurnRequest) -> TurnAnswer:
         began, began_ms = self._clock.monotonic(), self._clock.now_ms()
         await self._look_around()
-        choice, context = await self._found(session, wishes.agent)
-        if not message.strip():
+        choice, context = await self._found(request.session, request.agent)
+        if not request.message.strip():
             raise UsageError("the message is empty")
-        if choice.row is None and not wishes.may_create and not choice.file.exists():
-            raise await asyncio.to_thread(unknown_session, self.layout, session, wishes.agent)
-        asked = replace(self._asked(run.run_id, choice, message, wishes), context=context)
+        if choice.row is None and not request.may_create and not choice.file.exists():
+            raise await asyncio.to_thread(unknown_session, self.layout, request.session, request.agent)
+        asked = replace(self._resolved(run.run_id, choice, request), context=context)
         if not self.layout.storage.session_files:
             self._make_own_place(choice)
         elif choice.row is None:
@@ -230,7 +190,7 @@ class Driver:
             clock=self._clock,
             teller=teller,
             hear=run.hear,
-            deadline=began + self._limit_s(wishes.timeout_s),
+            deadline=began + self._limit_s(request.timeout_s),
             began=began,
             session_file=asked.session_file,
             session_id=asked.session_id,
@@ -239,7 +199,7 @@ class Driver:
         what = f"run on {choice.key or choice.file.name} in lane {asked.lane}"
         teller.tell(EventKind.RUN_START, what, model=asked.models[0])
         try:
-            answer = await self._answered(turn, wishes.wait_for_account_s or 0.0)
+            answer = await self._answered(turn, request.wait_for_account_s or 0.0)
         except BaseException as error:
             self._tell_end(turn, error)
             raise
@@ -352,10 +312,10 @@ class Driver:
         more = call.number < call.total
         return await ModelRun(self.resources, turn, call.model, probe=call.probe, fallback_configured=more).run()
 
-    def _asked(self, run_id: str, choice: SessionChoice, message: str, wishes: _Wishes) -> TurnRequest:
+    def _resolved(self, run_id: str, choice: SessionChoice, request: TurnRequest) -> ResolvedRequest:
         configured = choice.agent.models
         primary, fallbacks = (configured[0], configured[1:]) if configured else (None, ())
-        models = fallback.candidates(wishes.model or choice.settings.model, fallbacks=fallbacks, primary=primary)
+        models = fallback.candidates(request.model or choice.settings.model, fallbacks=fallbacks, primary=primary)
         if not models:
             raise UsageError(
                 f"agent {safe(choice.agent.id, 60)} has no model",
@@ -363,21 +323,21 @@ class Driver:
             )
         row = choice.row
         pin = Pin(row.profile, row.profile_source, row.profile_compaction_count) if row is not None else Pin()
-        return TurnRequest(
+        return ResolvedRequest(
             run_id=run_id,
             agent=choice.agent.id,
             session_file=choice.file,
             session_id=choice.session_id,
             session_key=choice.key,
-            lane=wishes.lane or session_lane(choice.key or choice.session_id),
-            message=message,
+            lane=request.lane or session_lane(choice.key or choice.session_id),
+            message=request.message,
             models=models,
             pin=pin,
-            on_contention=wishes.on_contention,
+            on_contention=request.on_contention,
             compaction_count=(row.compaction_count if row is not None else None) or 0,
             new_session=row is None,
             cwd=_workspace(self.layout, choice),
-            system=wishes.system,
+            system=request.system,
             settings=choice.settings,
         )
 

@@ -34,8 +34,8 @@ class TurnTimeoutError(ClawtopError):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnRequest:
-    """What the caller wants.
+class ResolvedRequest:
+    """A `TurnRequest` whose session, models and settings have been looked up.
 
     Attributes:
         session_file: canonical path of the transcript; it may not exist yet.
@@ -112,7 +112,7 @@ class DrivenTurn:
         advance: asks the running attempt to end in favour of the next profile; set while that is possible.
     """
 
-    asked: TurnRequest
+    asked: ResolvedRequest
     clock: Clock
     teller: Teller
     hear: Callable[[RunItem], None]

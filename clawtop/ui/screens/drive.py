@@ -10,6 +10,8 @@ from textual.widget import Widget
 
 from clawtop.commands import Arming, Target, command, key_label
 from clawtop.core.model import AgentInfo, ModelRef, Session
+from clawtop.core.session.admission import OnContention
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.errors import ClawtopError
 from clawtop.text import safe
 from clawtop.ui.screens.dialog import DialogScreen
@@ -19,7 +21,6 @@ from clawtop.ui.widgets.message_editor import MessageEditor
 from clawtop.view.error_lines import error_lines
 from clawtop.view.line import Line, Tone, piece, wrapped
 from clawtop.view.recovery_lines import is_stuck, reason_words
-from clawtop.view.run_log import Subject
 from clawtop.view.words import session_words
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ LANES: tuple[tuple[str | None, str], ...] = (
     (None, "the session's own"),
     *((name, name) for name in ("main", "channel", "direct", "heartbeat", "cron")),
 )
-CONTENTION: tuple[tuple[str, str], ...] = (
-    ("wait", "wait in line"),
-    ("raise", "give up"),
-    ("fork", "continue in a fresh copy"),
+CONTENTION: tuple[tuple[OnContention, str], ...] = (
+    (OnContention.WAIT, "wait in line"),
+    (OnContention.RAISE, "give up"),
+    (OnContention.FORK, "continue in a fresh copy"),
 )
 DEADLINES: tuple[tuple[float | None, str], ...] = (
     (300.0, "5 minutes, waiting included"),
@@ -136,11 +137,11 @@ class DriveScreen(DialogScreen):
         else:
             self._sending = True
             self._problem = ()
-            self.run_worker(self._send(self._subject()), exit_on_error=False)
+            self.run_worker(self._send(self._request()), exit_on_error=False)
             self.refresh_time()
 
-    def _subject(self) -> Subject:
-        return Subject(
+    def _request(self) -> TurnRequest:
+        return TurnRequest(
             agent=self._target.agent,
             session=self._target.id,
             message=self._editor.text,
@@ -151,11 +152,11 @@ class DriveScreen(DialogScreen):
             wait_for_account_s=self._patience.value,
         )
 
-    async def _send(self, subject: Subject) -> None:
+    async def _send(self, request: TurnRequest) -> None:
         from clawtop.ui.screens.run import RunScreen
 
         try:
-            run = await self._jobs.start_run(subject)
+            run = await self._jobs.start_run(request)
         except ClawtopError as error:
             self._sending = False
             self._problem = error_lines(error)

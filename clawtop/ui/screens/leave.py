@@ -43,7 +43,7 @@ class LeaveScreen(DialogScreen):
                 piece(f"‖ a drain of {session}: it would stop, NOT released; the session is reopened"), width, 2
             )
         for run in self._jobs.running:
-            words = f"▶ run {run.log.run_id} on {safe(run.log.subject.session)} ({run.log.step}): it would be cancelled"
+            words = f"▶ run {run.log.run_id} on {safe(run.log.request.session)} ({run.log.step}): it would be cancelled"
             lines += wrapped(piece(words, Tone.INFO), width, 2)
         if self._leaving:
             return [*lines, EMPTY, piece("cancelling, releasing, landing marks ...", Tone.WARN)]

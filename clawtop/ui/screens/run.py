@@ -42,7 +42,7 @@ class RunScreen(ReadingScreen):
     def _lines(self, width: int) -> tuple[Line, ...]:
         app, log = shell(self), self._run.log
         holders = app.snapshot.holders if app.snapshot is not None else ()
-        session = app.facts.session(log.subject.session, log.subject.agent) if app.facts is not None else None
+        session = app.facts.session(log.request.session, log.request.agent) if app.facts is not None else None
         return run_lines(log, app.now, app.options.zone, width, holders=holders, session=session)
 
     def refresh_time(self) -> None:

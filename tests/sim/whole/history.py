@@ -33,6 +33,7 @@ from clawtop.core.operations.undo import undo
 from clawtop.core.session.admission import OnContention
 from clawtop.core.session.attention import SessionActivity, WorkKind
 from clawtop.core.session.drain import DrainWishes
+from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.world import CAST, World, build_world
 from clawtop.engine.drain.drainer import Drainer
 from clawtop.engine.drain.scene import DrainTarget
@@ -291,7 +292,7 @@ class History:
             await holder.release()
         for agent in ("main",):
             target = self.world.transcript(CAST[0])
-            run = driver.drive(f"agent:{agent}:main", self._message(late), lane="main", timeout=TURN_S)
+            run = driver.drive(TurnRequest(f"agent:{agent}:main", self._message(late), lane="main", timeout_s=TURN_S))
             self._known(late, run)
             await self._result(late, run)
             if not target.exists():
@@ -516,7 +517,9 @@ class History:
     async def _drive(self, process: Process, key: str, lane: str, chance: random.Random) -> None:
         wish = chance.choice([OnContention.WAIT] * 4 + [OnContention.RAISE, OnContention.FORK])
         run = self.checks.drivers[process].drive(
-            key, self._message(process), lane=lane, on_contention=wish, timeout=chance.choice((8.0, 30.0, TURN_S))
+            TurnRequest(
+                key, self._message(process), lane=lane, on_contention=wish, timeout_s=chance.choice((8.0, 30.0, TURN_S))
+            )
         )
         self._known(process, run)
         self._waited.append(self.spawn(process, self._result(process, run), f"run {run.run_id}"))
