@@ -44,6 +44,11 @@ STALE_S = 3 * HEARTBEAT_S
 
 PING_S = 60.0
 FIRST_PING_S = 1.0
+EARLY_MS, LATE_MS = 1_000, 5_000
+"""A heartbeat this far ahead of the host's clock as measured, or behind it, may mean that a clock was set."""
+
+ROUNDED_MS = 2
+
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
 STEADY_S = 30.0
 """A connection that lasted this long was good: the next retry is quick again."""
@@ -76,8 +81,9 @@ class NearHost:
         self._on_change = on_change
         self._chance = chance
         self._pipe: Pipe | None = None
-        self._pings: dict[int, int] = {}
+        self._pings: dict[int, float] = {}  # when each was sent, by the monotonic clock
         self._quickest: int | None = None
+        self._doubted = asyncio.Event()
         self._opened: tuple[Deliver, Failed] | None = None
         self._summaries = SummaryReader()
         self._assembly = Assembly()
@@ -142,11 +148,11 @@ class NearHost:
             if self._opened is not None:
                 self._opened[1](StateUnreadableError(f"{self.spec.name}: {trouble.why}", hint=trouble.hint))
             self._wanted.clear()
-            await self._pause(wait)
+            await self._pause(wait, self._wanted)
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait for the next try, or until one is requested now."""
-        tasks = [asyncio.create_task(self._clock.sleep(seconds)), asyncio.create_task(self._wanted.wait())]
+    async def _pause(self, seconds: float, wanted: asyncio.Event) -> None:
+        """Wait for the next try, or until one is wanted now."""
+        tasks = [asyncio.create_task(self._clock.sleep(seconds)), asyncio.create_task(wanted.wait())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -269,12 +275,15 @@ class NearHost:
             await self._clock.sleep(max(0.5, min(STALE_S, DEAD_S) - silent if silent < STALE_S else HEARTBEAT_S))
 
     async def _ping(self) -> None:
-        """Measure the round trip: soon after the greeting, while the line is quiet, then from time to time."""
+        """Measure the round trip: soon after the greeting, while the line is quiet, then from time to time, and when
+        a heartbeat says that a clock was set.
+        """
         pause, number = FIRST_PING_S, 0
         while True:
-            await self._clock.sleep(pause)
+            self._doubted.clear()
+            await self._pause(pause, self._doubted)
             number += 1
-            self._pings = {number: self._clock.now_ms()}
+            self._pings = {number: self._clock.monotonic()}
             self._say({"ping": number})
             pause = PING_S if number >= 3 else FIRST_PING_S
 
@@ -297,6 +306,10 @@ class NearHost:
             changes["why"] = shown(message["problem"], 200)
         if is_whole(message.get("pong")) and is_whole(message.get("at")):
             changes |= self._measured(int(message["pong"]), int(message["at"]), now)
+        if is_whole(message.get("beat")):
+            off = message["beat"] - now - (self.host.skew or 0)
+            if not -LATE_MS < off < EARLY_MS:
+                self._doubted.set()
         self.host = replace(self.host, heard_at=now)
         if changes:
             self._move(**changes)
@@ -304,12 +317,19 @@ class NearHost:
             self._deliver(message["records"])
 
     def _measured(self, number: int, theirs: int, now: int) -> dict[str, Any]:
-        """Skew from the quickest round trip: half of it is the most that the measurement can be wrong by."""
+        """Skew from the quickest round trip: half of it is the most that the measurement can be wrong by. A slower one
+        counts when both cannot be right, since then a clock was set.
+        """
         sent = self._pings.pop(number, None)
-        if sent is None or (self._quickest is not None and now - sent > self._quickest):
+        if sent is None:
             return {}
-        self._quickest = now - sent
-        return {"skew": theirs - (sent + now) // 2, "lag": (now - sent) // 2}
+        trip = round((self._clock.monotonic() - sent) * 1000)
+        skew = theirs - now + trip // 2
+        slower = self._quickest is not None and trip > self._quickest
+        if slower and abs(skew - (self.host.skew or 0)) <= (trip + (self._quickest or 0)) // 2 + ROUNDED_MS:
+            return {}
+        self._quickest = trip
+        return {"skew": skew, "lag": trip // 2}
 
     def _deliver(self, records: object) -> None:
         """Records of one snapshot become one delivery, under the name that the operator knows. Raises ProtocolError."""

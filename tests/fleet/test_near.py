@@ -219,10 +219,55 @@ async def test_the_other_clock_is_measured_by_the_quickest_round_trip() -> None:
         assert (world.host.skew, world.host.lag) == (60_000, 100)
         await world.clock.advance(0.8)
         await world.clock.advance(0.9)
-        world.pipe.say({"pong": 2, "at": world.clock.now_ms() + 99_000})
+        world.pipe.say({"pong": 2, "at": world.clock.now_ms() + 60_000 - 880})
         await settle()
         assert world.host.skew == 60_000, "a slower answer measures worse"
         assert SkewedClock(world.clock, world.near).now_ms() == world.clock.now_ms() + 60_000
+
+
+@pytest.mark.parametrize("jump_ms", [300_000, -300_000, 6_000, -6_000])
+async def test_a_clock_that_is_set_while_it_is_watched_is_measured_anew_at_the_next_heartbeat(jump_ms: int) -> None:
+    async with _world() as world:
+        await world.greeted()
+        await world.clock.advance(1.0)
+        world.pipe.say({"pong": 1, "at": world.clock.now_ms()})
+        await settle()
+        assert world.host.skew == 0
+        world.pipe.say({"beat": world.clock.now_ms() + jump_ms})
+        await settle()
+        assert world.pipe.heard[-1] == {"ping": 2}
+        await world.clock.advance(0.05)  # slower than the first, and still the better one
+        world.pipe.say({"pong": 2, "at": world.clock.now_ms() + jump_ms - 25})
+        await settle()
+        assert world.host.skew == jump_ms
+        before = len(world.pipe.heard)
+        world.pipe.say({"beat": world.clock.now_ms() + jump_ms})
+        await settle()
+        assert len(world.pipe.heard) == before, "it is known now"
+
+
+async def test_this_machines_clock_being_set_during_a_round_trip_does_not_spoil_it() -> None:
+    async with _world() as world:
+        await world.greeted(world.clock.now_ms())
+        await world.clock.advance(1.0)
+        theirs = world.clock.now_ms()
+        world.clock.set_wall(world.clock.now_ms() - 300_000)
+        await world.clock.advance(0.02)
+        world.pipe.say({"pong": 1, "at": theirs + 10})
+        await settle()
+        assert (world.host.skew, world.host.lag) == (300_000, 10)
+
+
+async def test_a_slow_line_is_no_clock_that_was_set() -> None:
+    async with _world() as world:
+        await world.greeted()
+        await world.clock.advance(1.0)
+        world.pipe.say({"pong": 1, "at": world.clock.now_ms()})
+        await settle()
+        before = list(world.pipe.heard)
+        world.pipe.say({"beat": world.clock.now_ms() - 4_000})
+        await settle()
+        assert world.pipe.heard == before
 
 
 async def test_an_opened_host_sends_snapshots_and_events_and_a_lost_one_says_why() -> None:

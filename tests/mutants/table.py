@@ -565,6 +565,15 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/fleet/test_hosts.py::test_a_host_that_is_not_live_is_shown_by_its_link_whatever_it_said_last",),
     ),
     Mutant(
+        "a remote clock that was set is still believed as it was first measured",
+        "if slower and abs(skew - (self.host.skew or 0)) <= (trip + (self._quickest or 0)) // 2 + ROUNDED_MS:",
+        "if slower:",
+        (
+            "tests/fleet/test_near.py::"
+            "test_a_clock_that_is_set_while_it_is_watched_is_measured_anew_at_the_next_heartbeat",
+        ),
+    ),
+    Mutant(
         "a remote clock's offset is added instead of subtracted",
         "return None if at is None else at - (self.skew or 0)",
         "return None if at is None else at + (self.skew or 0)",

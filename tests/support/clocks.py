@@ -56,6 +56,10 @@ class ManualClock(Clock):
             await settle()
         self._move(max(0.0, target - self._monotonic))
 
+    def set_wall(self, now_ms: int) -> None:
+        """Set the wall clock, as an administrator or a time server does; nobody sleeps longer for it."""
+        self._now_ms = now_ms
+
     def _move(self, seconds: float) -> None:
         self._monotonic += seconds
         self._now_ms += round(seconds * 1000)
