@@ -11,22 +11,42 @@ if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
 
 
+LOOK_AGAIN_MS = 60_000
+"""A state that does not change is judged again after so long, whenever its judgement is expected to change."""
+
+
 class Alarm:
-    """Gives notices without a dashboard; keeps the state that it saw last."""
+    """Gives notices without a dashboard; keeps the state that it saw last.
+
+    Judging a large state takes a tenth of a second: it is done for a new snapshot, and when time alone may change the
+    judgement.
+    """
 
     def __init__(self, tell: Callable[[str], None], blocked_minutes: float) -> None:
         self._tell = tell
         self._blocked_ms = round(blocked_minutes * 60_000)
         self._before: NoticeState | None = None
+        self._seen: Snapshot | None = None
+        self._due = 0
+
+    def is_due(self, snapshot: Snapshot, now: int) -> bool:
+        """Whether a look may find something else than the last one; `now` in ms since the epoch."""
+        at = self._before.at if self._before is not None else now
+        return snapshot is not self._seen or now >= self._due or not at <= now < at + LOOK_AGAIN_MS
 
     def look(self, snapshot: Snapshot, now: int) -> None:
-        """Compare with the last look; `now` in ms since the epoch."""
+        """Compare with the last look, where it is due; `now` in ms since the epoch."""
         from clawtop.core.health.judgement import judge
-        from clawtop.core.incident.notices import notice_state, notices
+        from clawtop.core.incident.notices import next_due, notice_state, notices
 
-        after = notice_state(snapshot, now, judge(snapshot, now))
+        if not self.is_due(snapshot, now):
+            return
+        health = judge(snapshot, now)
+        after = notice_state(snapshot, now, health)
         told = notices(self._before, after, self._blocked_ms)
-        self._before = after
+        ends = (health.changes_at, next_due(after, self._blocked_ms))
+        self._before, self._seen = after, snapshot
+        self._due = min((at for at in ends if at is not None), default=now + LOOK_AGAIN_MS)
         if told:
             self._tell(" · ".join(told))
 

@@ -30,7 +30,7 @@ TEXTFILE_SECONDS = 15.0
 """How often the file is written when nothing changes; otherwise its ages and countdowns would not advance."""
 
 ALARM_SECONDS = 2.0
-"""How often the state is compared with the one before, where an `on_notice` command wants to know."""
+"""How soon a change of the state is told to the `on_notice` command."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,7 +136,7 @@ async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, ad
 
     async def watch(alarm: Alarm) -> None:
         while True:  # time alone, too, makes a notice: something is blocked for long
-            if latest:
+            if latest and alarm.is_due(latest[0], clock.now_ms()):
                 await asyncio.to_thread(alarm.look, latest[0], clock.now_ms())
             await clock.sleep(ALARM_SECONDS)
 

@@ -117,9 +117,9 @@ def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace, alar
     before: Snapshot | None = None
     while True:
         after = reader.read()
-        if not same_content(before, after):
+        if before is None or not same_content(before, after):
             _show(after, reader, args)
             before = after
         if alarm is not None:
-            alarm.look(after, clock.now_ms())
+            alarm.look(before, clock.now_ms())
         clock.pause(WATCH_SECONDS)

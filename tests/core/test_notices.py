@@ -67,6 +67,9 @@ def test_when_to_look_again() -> None:
     several = NoticeState(NOW, blocked={"a": NOW - LIMIT, "b": NOW - 60_000, "c": NOW - 10_000})
     assert next_due(several, LIMIT) == NOW - 60_000 + LIMIT
     assert next_due(NoticeState(NOW), LIMIT) is None
+    world = replace(CALM, agents=(agent("main", (profile("openai:a"), profile("openai:b", cooling(22 * SECOND)))),))
+    assert next_due(stands(world), LIMIT) == NOW + 22 * SECOND
+    assert next_due(replace(several, back_at=NOW + SECOND), LIMIT) == NOW + SECOND
 
 
 def test_a_reverted_write_is_told() -> None:

@@ -31,6 +31,7 @@ class NoticeState:
         blocked: session key -> since when (ms since the epoch).
         reverted: writes that a gateway has undone, each by time and words.
         fallbacks: session key -> when it last went on with another model (ms since the epoch).
+        back_at: when the next profile's window ends (ms since the epoch).
     """
 
     at: int
@@ -40,19 +41,17 @@ class NoticeState:
     blocked: Mapping[str, int] = field(default_factory=dict)
     reverted: frozenset[tuple[int, str]] = frozenset()
     fallbacks: Mapping[str, int] = field(default_factory=dict)
+    back_at: int | None = None
 
 
 def notice_state(snapshot: Snapshot, now: int, health: Health) -> NoticeState:
     """The state in `snapshot` at `now`, as `health` judges it: profiles count as the gateway knows them."""
     stored = health.view.snapshot.profiles
     schedules = Schedules(health.view.snapshot)
+    states = [(profile, *profile_state(profile, now, schedules[profile.provider])) for profile in stored]
     return NoticeState(
         at=now,
-        usable=frozenset(
-            (profile.owner_agent, profile.id)
-            for profile in stored
-            if profile_state(profile, now, schedules[profile.provider])[0] is ProfileState.USABLE
-        ),
+        usable=frozenset((each.owner_agent, each.id) for each, state, _ in states if state is ProfileState.USABLE),
         known=frozenset((profile.owner_agent, profile.id) for profile in stored),
         silent={
             (cause.code, whom): cause.text
@@ -63,6 +62,7 @@ def notice_state(snapshot: Snapshot, now: int, health: Health) -> NoticeState:
         blocked={key: found.since for (_, key), found in health.blocked.items() if found.since is not None},
         reverted=frozenset((event.at, event.text) for event in snapshot.events if event.kind is EventKind.REVERTED),
         fallbacks=_fallbacks(snapshot.events),
+        back_at=min((until for *_, until in states if until is not None and until > now), default=None),
     )
 
 
@@ -112,8 +112,11 @@ def notices(before: NoticeState | None, now: NoticeState, blocked_ms: int) -> tu
 
 
 def next_due(now: NoticeState, blocked_ms: int) -> int | None:
-    """When a session will have been blocked for too long, if nothing changes (ms since the epoch)."""
-    return min((since + blocked_ms for since in now.blocked.values() if since + blocked_ms > now.at), default=None)
+    """When a profile is back or a session will have been blocked for too long, if nothing changes (ms since the
+    epoch).
+    """
+    overdue = [since + blocked_ms for since in now.blocked.values() if since + blocked_ms > now.at]
+    return min(overdue if now.back_at is None else [*overdue, now.back_at], default=None)
 
 
 def _names(names: list[str]) -> str:
