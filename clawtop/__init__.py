@@ -70,7 +70,7 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
     diff            whether two snapshots differ
 
 store/  The disk: one module for each format. Nothing else knows paths or formats.
-    patience        a deadline for each read that may hang
+    timed_reads     a deadline for each read that may hang
     disk            the system calls that change a disk; door: the only module that opens files
     json_text       JSON, read as OpenClaw's parser reads it
     owners          who owns a file, and who may write it
@@ -79,12 +79,12 @@ store/  The disk: one module for each format. Nothing else knows paths or format
     atomic          replacing a file in one step
     runtimes        which of its runtimes start processes of their own
     config          openclaw.json, with its includes
-    kept            equal values stay the same object
+    interning       equal values stay the same object
     place/          Where a state directory is and what it is: layout, generation, databases, copies, mounts,
                     environment
     config_part     warnings about the configuration, as a part of snapshots
     locks/          lockfile, openclaw (its protocol), reader, owners; processes, procfs, command_line, life and
-                    standpoint: who lives, as seen from this process; descent and stack: what is below a process
+                    standpoint: who lives, as seen from this process; descendants and stack: what is below a process
     provider/       What a call to a provider needs: credentials, secrets, model_config, builtin (known addresses),
                     network_config; keys: which need no auth profile
     gateway/        reader (the gateway and every lock, in each read), from liveness, kernel_lock, usage (memory, CPU),
@@ -136,7 +136,7 @@ view/  What is shown, as lines: pure functions of a snapshot and the time. No te
     fleet_rows         the fleet
     row_plans          what a command on a row does; row_sessions; plan_lines, drain_lines, recovery_lines, run_lines,
                        run_log, error_lines
-    explain            explain_error_lines, explain_profile_lines, provider_times, named
+    explain            explain_error_lines, explain_profile_lines, provider_times, aligned
     overview           where the overview's parts stand, and its first frame
     plain, report      the state as text and as JSON; check: why --check exits as it does
 

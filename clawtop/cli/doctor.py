@@ -83,7 +83,7 @@ def _environment(reader: SnapshotReader, snapshot: Snapshot) -> tuple[Problem, .
         *environment_problems(reader.layout, snapshot, len(reader.watch_directories())),
         *foreign_commands(os.environ.get("PATH", "")),
     )
-    if process_title.works():
+    if process_title.can_look_like_openclaw():
         return problems
     where = "process title"
     text = "cannot be changed here: OpenClaw 2026.5.18 and later removes the session locks of this process"

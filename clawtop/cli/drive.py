@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clawtop.core.session.turn_request import TurnRequest
     from clawtop.engine.drive.driver import Driver
 
-DEFAULT_PATIENCE_S = 6 * 3600.0
+DEFAULT_ACCOUNT_WAIT_S = 6 * 3600.0
 EXIT_CODES = """\
 exit codes:
   0  the reply was written to the session
@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--wait-for-account",
         nargs="?",
         type=_seconds,
-        const=DEFAULT_PATIENCE_S,
+        const=DEFAULT_ACCOUNT_WAIT_S,
         metavar="S",
         help="when every account is cooling: wait for the first one to return, at most S seconds (default: 6 hours)",
     )

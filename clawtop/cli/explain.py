@@ -123,7 +123,7 @@ def _error_report(found: Explained, version: str | None, chosen: Chosen, timeout
         "coordination": theirs.found.coordination,
         "timeout": theirs.found.timeout,
         "marked": theirs.found.marked,
-        "asked_again": {"requests": theirs.patience.retries, "waits_ms": theirs.patience.waits_ms},
+        "asked_again": {"requests": theirs.retries.count, "waits_ms": theirs.retries.waits_ms},
         "replayable": theirs.replayable,
         "moves_on": theirs.moves_on,
         "follows": [_side_report(side) for side in theirs.follows],

@@ -39,10 +39,10 @@ from clawtop.store import door
 from clawtop.store.gateway.log import LogTail
 from clawtop.store.gateway.log_lines import Names, Ours, hashed_profile, remember
 from clawtop.store.gateway.log_place import SHARED, LogPlace, log_place
+from clawtop.store.interning import Interned
 from clawtop.store.json_text import Stamp, stamp_of
-from clawtop.store.kept import Kept
-from clawtop.store.patience import ANSWER_S, NoAnswerError, SourcePatience
 from clawtop.store.place.layout import Layout
+from clawtop.store.timed_reads import ANSWER_S, NoAnswerError, TimedReads
 
 if TYPE_CHECKING:
     from clawtop.store.own.accounts import AccountNotes
@@ -56,8 +56,8 @@ JOURNAL_EVENTS = 500
 class IncidentPart:
     """Adds holders, lanes and events. Mutable state: the log's position, the journal's stamp, the timeline so far."""
 
-    def __init__(self, patience: SourcePatience | None = None) -> None:
-        self._patience = patience or SourcePatience(SystemClock(), ANSWER_S)
+    def __init__(self, reads: TimedReads | None = None) -> None:
+        self._reads = reads or TimedReads(SystemClock(), ANSWER_S)
         self._has_own = False
         self._held: tuple[PromptHolder, ...] = ()
         self._place = LogPlace((), "")
@@ -66,14 +66,14 @@ class IncidentPart:
         self._log_runs = LogRuns()
         self._traces: dict[str, str] = {}
         self._runs: dict[str, str] = {}
-        self._told: Kept[tuple[str, str, str | None], Session] = Kept()
+        self._told: Interned[tuple[str, str, str | None], Session] = Interned()
         self._journal_stamp: Stamp | None = None
         self._journal_problem: str | None = None
         self._journal_until: int | None = None
         self._timeline = Timeline()
         self._before: Snapshot | None = None
         self._notes: AccountNotes | None = None
-        self._agents: Kept[str, AgentInfo] = Kept()
+        self._agents: Interned[str, AgentInfo] = Interned()
         self._directories: tuple[Path, ...] = ()
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
@@ -138,7 +138,7 @@ class IncidentPart:
         fresh: list[Event] = []
         for path, tail in self._tails.items():
             try:
-                fresh += self._patience.ask(f"log {path}", str(path), partial(tail.read, path, names))
+                fresh += self._reads.ask(f"log {path}", str(path), partial(tail.read, path, names))
             except NoAnswerError as silent:
                 warnings.append(silent.problem)
                 continue
@@ -152,7 +152,7 @@ class IncidentPart:
         """The content of clawtop's own directory; `else_` if reading it takes too long."""
         told: list[Problem] = []
         try:
-            return self._patience.ask(source, str(_own_directory(layout)), lambda: read(told))
+            return self._reads.ask(source, str(_own_directory(layout)), lambda: read(told))
         except NoAnswerError as silent:
             told = [silent.problem]
             return else_
@@ -171,7 +171,7 @@ class IncidentPart:
         if not told and not turns:
             return snapshot
         sessions = heard_sessions(snapshot, told, turns)
-        kept = self._told.kept(((row.agent, row.key, row.file), row) for row in sessions)
+        kept = self._told.interned(((row.agent, row.key, row.file), row) for row in sessions)
         return replace(snapshot, sessions=kept)
 
     def _log_lanes_of(self, gateway: Gateway) -> tuple[LaneStats, ...]:
@@ -215,7 +215,7 @@ class IncidentPart:
             return snapshot
         now = snapshot.taken_at if snapshot.judged_at is None else snapshot.judged_at
         agents = tuple(with_provider_times(agent, times, now) for agent in snapshot.agents)
-        return replace(snapshot, agents=self._agents.kept((agent.id, agent) for agent in agents))
+        return replace(snapshot, agents=self._agents.interned((agent.id, agent) for agent in agents))
 
     @staticmethod
     def _holders(

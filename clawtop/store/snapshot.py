@@ -40,18 +40,18 @@ from clawtop.store.config import ConfigRead, summarise
 from clawtop.store.gateway.backends import BackendWatch
 from clawtop.store.gateway.liveness import PortProbe, ask_healthz, ask_patiently
 from clawtop.store.gateway.reader import GatewayReader, Site
+from clawtop.store.interning import Interned
 from clawtop.store.json_text import Stamp
-from clawtop.store.kept import Kept
 from clawtop.store.locks.command_line import CommandLineWatch
 from clawtop.store.locks.processes import Census, ProcessTable
 from clawtop.store.locks.reader import LockJudge
-from clawtop.store.patience import ANSWER_ONCE_S, ANSWER_S, LastAnswers, NoAnswerError, SourcePatience
 from clawtop.store.place.environment import other_owners
 from clawtop.store.place.layout import AgentPaths, Layout, expanded, layout_stamps, locate
 from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.sessions.backends import session_backend
 from clawtop.store.sessions.port import SessionBackend
 from clawtop.store.sqlite.pool import Databases
+from clawtop.store.timed_reads import ANSWER_ONCE_S, ANSWER_S, LastAnswers, NoAnswerError, TimedReads
 from clawtop.text import safe
 
 T = TypeVar("T")
@@ -118,8 +118,8 @@ class SnapshotReader:
         self._stamps: Mapping[Path | str, Stamp | None] = {}
         self._obstacles: tuple[str, ...] = ()
         self._uid: int | None = None
-        self._patience = SourcePatience(clock, ANSWER_S if progressive else ANSWER_ONCE_S)
-        self._last = LastAnswers(self._patience)
+        self._reads = TimedReads(clock, ANSWER_S if progressive else ANSWER_ONCE_S)
+        self._last = LastAnswers(self._reads)
         self._databases = Databases(clock)
         self._versions: tuple[Hashable, ...] = ()
         self._auth: AuthReader | None = None
@@ -127,7 +127,7 @@ class SnapshotReader:
         self._gateway = GatewayReader(
             processes,
             clock,
-            self._patience,
+            self._reads,
             self._last,
             now=at is None,
             port_probe=port_probe if at is None else None,
@@ -137,7 +137,7 @@ class SnapshotReader:
         self._command_lines = CommandLineWatch(processes, clock)
         self._backends = BackendWatch(processes, clock)
         self._keys: tuple[ConfigRead, tuple[int | None, int | None] | None, ProviderKeys] | None = None
-        self._worked: Kept[tuple[str, str, str | None], Session] = Kept()
+        self._worked: Interned[tuple[str, str, str | None], Session] = Interned()
         self._others: tuple[ProcessEvidence, ...] | None = None  # if this read had to look for them
 
     @property
@@ -256,7 +256,7 @@ class SnapshotReader:
     def _where(self, warnings: list[Problem]) -> Layout:
         """Where everything is, or was when last known. Raises StateUnreadableError."""
         try:
-            return self._patience.ask("layout", str(self._state_dir or "the state directory"), self._located)
+            return self._reads.ask("layout", str(self._state_dir or "the state directory"), self._located)
         except NoAnswerError as silent:
             if self._layout is None:
                 raise StateUnreadableError(f"{silent.problem.where} {silent.problem.text}") from None
@@ -322,12 +322,12 @@ class SnapshotReader:
 
     def _auth_reader(self, layout: Layout) -> AuthReader:
         if self._auth is None:
-            self._auth = AuthReader(layout, self._clock, self._databases, self._patience)
+            self._auth = AuthReader(layout, self._clock, self._databases, self._reads)
         return self._auth
 
     def _session_backend(self, layout: Layout) -> SessionBackend:
         if self._sessions is None:
-            self._sessions = session_backend(layout, self._databases, self._patience, progressive=self._progressive)
+            self._sessions = session_backend(layout, self._databases, self._reads, progressive=self._progressive)
         return self._sessions
 
     def _agent_info(
@@ -374,7 +374,7 @@ class SnapshotReader:
         path = layout.state_dir / ".env"
         written = self._last("env", str(path), partial(dotenv, path), {}, warnings)
         keys = provider_keys(layout.config.raw or {}, config.backends, {**written, **seen}, complete=bool(seen))
-        if not self._patience.is_silent("env"):
+        if not self._reads.is_silent("env"):
             self._keys = (layout.config, process, keys)
         return keys
 
@@ -410,7 +410,7 @@ class SnapshotReader:
             return snapshot
         complete = len(snapshot.agents) == len(layout.agents)
         sessions = heard_sessions(snapshot, process_witnesses(found, snapshot.sessions, complete=complete))
-        kept = self._worked.kept(((row.agent, row.key, row.file), row) for row in sessions)
+        kept = self._worked.interned(((row.agent, row.key, row.file), row) for row in sessions)
         return replace(snapshot, sessions=kept)
 
 

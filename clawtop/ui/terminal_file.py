@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO, cast
 
-PATIENCE_S = 1.0
+STALL_S = 1.0
 """How long one piece of text waits for a terminal that does not read; later pieces do not wait."""
 
 BUFFER_BYTES = 32_768
@@ -111,7 +111,7 @@ class TerminalOutput:
                 rest = rest[os.write(self._descriptor, rest) :]
                 waited = False
             except BlockingIOError:
-                if self._stalled or waited or not _writable(self._descriptor, PATIENCE_S):
+                if self._stalled or waited or not _writable(self._descriptor, STALL_S):
                     return False
                 waited = True
             except OSError:

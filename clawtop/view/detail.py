@@ -119,7 +119,7 @@ def _expires(expires: int | None, env: Env) -> Line:
 
 
 def _owner(entry: ProfileFacts, env: Env) -> Line:
-    owner = env.facts.agent_called(entry.profile.owner_agent)
+    owner = env.facts.agent_name(entry.profile.owner_agent)
     if entry.profile.owner_agent in entry.agents:
         return piece(f"agent {owner}")
     return piece(f"inherited from agent {owner}; changes are made in its store", Tone.INFO)
@@ -140,7 +140,7 @@ def _provider(target: Target, env: Env) -> list[Fact] | None:
         ("", piece(safe(view.provider), Tone.STRONG)),
         ("usable", piece(f"{view.usable} of {len(view.profiles)}", Tone.OK if view.usable else Tone.BAD)),
         ("order", piece(_ORDER_SOURCES[view.order_source])),
-        ("agents", piece(", ".join(map(env.facts.agent_called, view.agents)))),
+        ("agents", piece(", ".join(map(env.facts.agent_name, view.agents)))),
     ]
     if view.next is not None:
         facts.append(("next", piece(safe(view.next.profile.id), Tone.STRONG)))
@@ -221,7 +221,7 @@ def _retries(session: Session, env: Env) -> Line:
 
 
 def _agent(session: Session, env: Env) -> Line:
-    agent, name = safe(session.agent), env.facts.agent_called(session.agent)
+    agent, name = safe(session.agent), env.facts.agent_name(session.agent)
     return piece(name if agent in name else f"{name} ({agent})")
 
 

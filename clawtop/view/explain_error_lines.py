@@ -8,9 +8,9 @@ from clawtop.core.failover.consequences import Consequence
 from clawtop.core.failover.explained import ByEngine, ByOpenClaw, Explained
 from clawtop.core.generations import Chosen
 from clawtop.text import safe, shown
+from clawtop.view.aligned import aligned
 from clawtop.view.humanize import duration
-from clawtop.view.named import columns
-from clawtop.view.words import silence_words
+from clawtop.view.words import retry_words
 
 _TEXT_CELLS = 400
 
@@ -27,13 +27,13 @@ def error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts:
     """The error, what OpenClaw does with it, what clawtop's engine does, and where they differ on purpose."""
 
     theirs, ours = found.openclaw, found.engine
-    yield from columns([("error", shown(ours.follows.failure.detail, _TEXT_CELLS))])
+    yield from aligned([("error", shown(ours.follows.failure.detail, _TEXT_CELLS))])
     yield ""
     yield f"OpenClaw {safe(version or chosen.row.name, 40)}:"
     told = theirs.found
     matched = f", matched “{shown(told.matched, 60)}”" if told.matched else ""
     status = f", HTTP {told.status:g}" if told.status is not None else ""
-    yield from columns(
+    yield from aligned(
         [
             *([("note", chosen.note)] if chosen.note else []),
             ("class", safe(told.reason or _CLASSES[told.kind]) + status),
@@ -41,7 +41,7 @@ def error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts:
             ("timeout", "yes" if told.timeout or told.reason == "timeout" else "no"),
             ("local fault", "yes: the run ends with this error" if told.coordination else "no"),
             ("mark", _openclaw_mark(theirs)),
-            ("retries", silence_words(theirs.patience) if told.failure else "no"),
+            ("retries", retry_words(theirs.retries) if told.failure else "no"),
             *([("words", "say that the same request may succeed on retry")] if theirs.replayable else []),
             ("chain", "goes on to the next model" if theirs.moves_on else "ends with this error"),
         ],
@@ -49,10 +49,10 @@ def error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts:
     )
     if theirs.follows:
         yield "  What follows an attempt:"
-    yield from columns([_side_facts(side) for side in theirs.follows], indent="    ")
+    yield from aligned([_side_facts(side) for side in theirs.follows], indent="    ")
     yield ""
     yield "clawtop's engine:"
-    yield from columns(
+    yield from aligned(
         [
             ("class", _own_class(ours)),
             ("local fault", "yes: the run ends with the true error" if ours.local else "no"),
@@ -70,11 +70,11 @@ def error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts:
         yield f"  What follows an attempt (timeouts = {timeouts}):"
     else:
         yield "  The run ends with exactly this error: no other profile, no other model, nothing recorded."
-    yield from columns([_side_facts(side) for side in ours.follows.sides], indent="    ")
+    yield from aligned([_side_facts(side) for side in ours.follows.sides], indent="    ")
     if found.differences:
         yield ""
         yield "Where clawtop differs on purpose:"
-        yield from columns([(each.id, each.text) for each in found.differences], indent="  ")
+        yield from aligned([(each.id, each.text) for each in found.differences], indent="  ")
 
 
 _CLASSES = {

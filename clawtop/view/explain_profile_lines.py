@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from datetime import tzinfo
 
 from clawtop.core.cooldown.stats import Window
-from clawtop.core.failover.same_account import silences_of
+from clawtop.core.failover.same_account import retries_by_reason
 from clawtop.core.model import counted
 from clawtop.core.operations.target import store_name
 from clawtop.core.rotation.explanation import ProfileExplanation
 from clawtop.core.rules import SameAccountRetries
 from clawtop.text import safe, shown
+from clawtop.view.aligned import aligned
 from clawtop.view.fact_lines import Fact
 from clawtop.view.humanize import ago, countdown, duration, problem_text, time_near
 from clawtop.view.line import Tone, piece, text_of
-from clawtop.view.named import columns
 from clawtop.view.provider_times import models_words, provider_time_words
-from clawtop.view.words import StateWords, profile_state_words, silence_words
+from clawtop.view.words import StateWords, profile_state_words, retry_words
 
 
 def profile_lines(found: ProfileExplanation, retries: SameAccountRetries, now: int) -> Iterator[str]:
@@ -30,7 +30,7 @@ def profile_lines(found: ProfileExplanation, retries: SameAccountRetries, now: i
     profile = found.profile
     owner = "" if profile.owner_agent == found.agent else f" (from {store_name(profile.owner_agent)})"
     until = f" until {_when(found.until, now)}" if found.until is not None else ""
-    yield from columns(
+    yield from aligned(
         [
             ("profile", safe(profile.id)),
             ("provider", safe(profile.provider)),
@@ -78,8 +78,8 @@ def cost_facts(found: ProfileExplanation, retries: SameAccountRetries, now: int,
     if new:
         facts.append(("would cost", piece(", ".join(new))))
     alike: dict[str, list[str]] = {}
-    for reason, silence in silences_of(retries).items():
-        alike.setdefault(silence_words(silence), []).append(reason)
+    for reason, spent in retries_by_reason(retries).items():
+        alike.setdefault(retry_words(spent), []).append(reason)
     facts += [("retries", piece(f"after {', '.join(reasons)}: {words}", Tone.DIM)) for words, reasons in alike.items()]
     at = found.counters_reset_at
     if at is not None:

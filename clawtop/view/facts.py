@@ -262,7 +262,7 @@ class Facts:
     @cached_property
     def names(self) -> Mapping[str, str]:
         """Session key -> its label or name, for sessions that have one."""
-        named = {s.key: called(s, self.labels) for s in self.snapshot.sessions if s.name or s.key in self.labels}
+        named = {s.key: display_name(s, self.labels) for s in self.snapshot.sessions if s.name or s.key in self.labels}
         return {**named, **{key: label for key, label in self.labels.items() if label}}
 
     @cached_property
@@ -271,17 +271,17 @@ class Facts:
         others = Counter((*named.values(), *(a.id for a in self.snapshot.agents)))
         return {agent: f"{name} ({safe(agent)})" if others[name] > 1 else name for agent, name in named.items()}
 
-    def called(self, name: Named) -> str:
+    def display_name(self, name: Named) -> str:
         """The display name of the agent or the session that a sentence names."""
-        return self.session_called(name.id) if name.what is Naming.SESSION else self.agent_called(name.id)
+        return self.session_name(name.id) if name.what is Naming.SESSION else self.agent_name(name.id)
 
-    def agent_called(self, agent: str) -> str:
+    def agent_name(self, agent: str) -> str:
         """What the configuration calls the agent, else its id, safe to show; with the id where the name is not
         another's alone.
         """
         return self._agent_names.get(agent) or safe(agent)
 
-    def session_called(self, key: str) -> str:
+    def session_name(self, key: str) -> str:
         """What people call the session with this key, safe to show: its label or name, else the key without what
         goes without saying; where there are several agents, whose it is.
         """
@@ -366,7 +366,7 @@ def short_key(session: Session) -> str:
     return session.key.removeprefix(f"agent:{session.agent}:")
 
 
-def called(session: Session, labels: Mapping[str, str]) -> str:
+def display_name(session: Session, labels: Mapping[str, str]) -> str:
     """A session's display name: the operator's label, else OpenClaw's own name for it, else its key."""
     label = labels.get(session.key) or session.name
     return label or short_key(session)

@@ -135,7 +135,7 @@ def forecast_table(env: Env) -> Table[LinkRow]:
 
 def _agent_band(row: LinkRow, env: Env) -> Line:
     chain = row.chain
-    name: Piece = (env.facts.agent_called(chain.agent), Tone.BAND)
+    name: Piece = (env.facts.agent_name(chain.agent), Tone.BAND)
     gateway = env.facts.snapshot.gateway
     gone = _GONE.get(gateway.state)
     if gone is None:
@@ -169,7 +169,7 @@ def _answers(chain: ChainRecovery, env: Env, name: Piece) -> Line:
 
 
 def _session(row: Stranded, env: Env) -> Line:
-    return piece(env.facts.session_called(row.session.key))
+    return piece(env.facts.session_name(row.session.key))
 
 
 def _pin(row: Stranded, _env: Env) -> Line:
@@ -193,7 +193,7 @@ STRANDED_COLUMNS: tuple[Column[Stranded], ...] = (
         "SESSION",
         30,
         _session,
-        lambda row, env: env.facts.session_called(row.session.key).casefold(),
+        lambda row, env: env.facts.session_name(row.session.key).casefold(),
         grow=20,
         middle=True,
     ),

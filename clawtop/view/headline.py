@@ -250,7 +250,7 @@ def _out(facts: Facts) -> list[_Outage]:
 
 def _provider_out(outage: _Outage, env: Env) -> Line:
     everyone = len(outage.agents) == len(env.facts.agents)
-    who = "" if everyone else f" for {safe(', '.join(map(env.facts.agent_called, outage.agents)), 24)}"
+    who = "" if everyone else f" for {safe(', '.join(map(env.facts.agent_name, outage.agents)), 24)}"
     name = f"{safe(outage.provider, 24)} out{who}, "
     if outage.back_at is None:
         return ((f"{name}not back by itself", Tone.WARN),)

@@ -38,7 +38,7 @@ def _run(target: Target, env: Env) -> list[Fact] | None:
         (
             ("", piece(name, Tone.STRONG)),
             ("session", piece(safe(holder.session_key or "not in sessions.json"))),
-            ("agent", piece(env.facts.agent_called(holder.agent)) if holder.agent else EMPTY),
+            ("agent", piece(env.facts.agent_name(holder.agent)) if holder.agent else EMPTY),
             *holder_facts(holder, env),
             *_told(holder, env),
             *section("Transcript"),

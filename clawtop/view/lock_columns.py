@@ -8,7 +8,7 @@ from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Lock, LockKind, Snapshot
 from clawtop.text import masked, safe, shown
 from clawtop.view.columns import Column, Env
-from clawtop.view.facts import Facts, base_name, called, lock_age
+from clawtop.view.facts import Facts, base_name, display_name, lock_age
 from clawtop.view.humanize import bar, duration, span
 from clawtop.view.line import EMPTY, Line, Tone, piece
 from clawtop.view.words import VERDICTS, openclaw_words, said
@@ -36,9 +36,9 @@ def lock_name(lock: Lock, env: Env) -> str:
     """What the lock is for, in plain words."""
     session = env.facts.session_of(lock)
     if session is not None:
-        return safe(called(session, env.facts.labels))
+        return safe(display_name(session, env.facts.labels))
     if lock.file.kind in (LockKind.AUTH, LockKind.SESSIONS_STORE) and lock.file.agent:
-        return f"{env.facts.agent_called(lock.file.agent)}: {lock.file.kind.said}"
+        return f"{env.facts.agent_name(lock.file.agent)}: {lock.file.kind.said}"
     return safe(base_name(lock.file.path))
 
 
@@ -47,7 +47,7 @@ def _name(lock: Lock, env: Env) -> Line:
 
 
 def _agent(lock: Lock, env: Env) -> Line:
-    return piece(env.facts.agent_called(lock.file.agent), Tone.DIM) if lock.file.agent else EMPTY
+    return piece(env.facts.agent_name(lock.file.agent), Tone.DIM) if lock.file.agent else EMPTY
 
 
 def _kind(lock: Lock, _env: Env) -> Line:

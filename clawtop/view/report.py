@@ -12,7 +12,7 @@ from typing import Any
 from clawtop.core.cooldown.noted import open_provider_time
 from clawtop.core.cooldown.profile_state import configured_models, state_for_models
 from clawtop.core.cooldown.stats import Schedules, active_windows, stat_problems
-from clawtop.core.failover.same_account import silences_of
+from clawtop.core.failover.same_account import retries_by_reason
 from clawtop.core.health.judgement import Health, Next, TurnCounts, judge
 from clawtop.core.model import (
     AgentInfo,
@@ -66,8 +66,8 @@ def report(
         "openclaw_version": snapshot.openclaw_version,
         "behaves_as": {"rules": snapshot.semantics.name, "note": snapshot.semantics_note},
         "asks_again": {
-            reason: {"requests": silence.retries, "waits_ms": silence.waits_ms}
-            for reason, silence in silences_of(snapshot.semantics.retries).items()
+            reason: {"requests": retries.count, "waits_ms": retries.waits_ms}
+            for reason, retries in retries_by_reason(snapshot.semantics.retries).items()
         },
         "gateway": {
             "state": snapshot.gateway.state,

@@ -94,7 +94,7 @@ def _provider_band(item: ProfileRow, env: Env) -> Line:
     if item.order_source is not None:
         parts.append(((f"order from {item.order_source}", Tone.DIM),))
     if not item.everyone or len(env.facts.agents) > 1:
-        agents = "all agents" if item.everyone else ", ".join(map(env.facts.agent_called, item.agents))
+        agents = "all agents" if item.everyone else ", ".join(map(env.facts.agent_name, item.agents))
         parts.append(((agents, Tone.DIM),))
     return join(parts, _DOT)
 

@@ -56,9 +56,9 @@ def _text(event: Event, _env: Env) -> Line:
 
 def _about(event: Event, env: Env) -> Line:
     if event.profile is None and event.session_key:
-        return piece(env.facts.session_called(event.session_key), Tone.DIM)
+        return piece(env.facts.session_name(event.session_key), Tone.DIM)
     file = base_name(event.session_file) if event.session_file else None
-    agent = env.facts.agent_called(event.agent) if event.agent else ""
+    agent = env.facts.agent_name(event.agent) if event.agent else ""
     return piece(safe(event.profile or event.lane or file) if event.profile or event.lane or file else agent, Tone.DIM)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clawtop.core.cooldown.stats import ProfileState
-from clawtop.core.failover.same_account import Patience
+from clawtop.core.failover.same_account import Retries
 from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.model import Gateway, GatewayState, Lock, Session, VerdictKind, counted
 from clawtop.text import safe
@@ -137,13 +137,13 @@ def openclaw_words(lock: Lock) -> Line:
     return (OPENCLAW_SHORT[lock.openclaw.would_remove],)
 
 
-def silence_words(silence: Patience) -> str:
+def retry_words(retries: Retries) -> str:
     """How long OpenClaw keeps retrying one failing account."""
-    if silence.retries == 0:
+    if retries.count == 0:
         return "no: it rotates at once"
     return (
-        f"the same account up to {counted(silence.retries, 'more time', 'more times')} before it rotates;"
-        f" {silence.waits_ms / 1000:.0f} s of waiting in which nothing is written"
+        f"the same account up to {counted(retries.count, 'more time', 'more times')} before it rotates;"
+        f" {retries.waits_ms / 1000:.0f} s of waiting in which nothing is written"
     )
 
 

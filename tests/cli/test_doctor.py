@@ -104,9 +104,9 @@ def test_a_directory_that_is_not_there_cannot_be_read(tmp_path: Path, capsys: py
 def test_without_a_process_title_locks_would_be_lost(
     state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert process_title.works()
+    assert process_title.can_look_like_openclaw()
     monkeypatch.setattr(setproctitle, "setproctitle", lambda _title: None)
-    assert not process_title.works()
+    assert not process_title.can_look_like_openclaw()
     code, out = doctor(state, capsys)
     assert code == 1
     assert "no-process-title" in out

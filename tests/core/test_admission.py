@@ -11,7 +11,6 @@ from clawtop.core.session.admission import (
     AdmissionEffect,
     AdmissionRequest,
     Ask,
-    Bury,
     Claimant,
     ClaimQueued,
     ClaimRefused,
@@ -23,6 +22,7 @@ from clawtop.core.session.admission import (
     Leave,
     Left,
     OnContention,
+    Reap,
     Released,
     Reopen,
     Reopened,
@@ -119,7 +119,7 @@ def test_only_the_holder_releases_and_describes() -> None:
 def test_the_dead_hold_await_and_close_nothing() -> None:
     closing = Closing("d1", "p3", pid=3, since=0, expires_at=10_000)
     state, _ = play(Ask(A), Ask(B), Ask(claimant("d", "p1")), Close(closing))
-    state, effects = play(Bury(frozenset({"p1", "p3"})), state=state)
+    state, effects = play(Reap(frozenset({"p1", "p3"})), state=state)
     assert [type(effect) for effect in effects] == [Released, Left, Reopened, Wake]
     assert state.holder is None
     assert state.closing is None
@@ -169,7 +169,7 @@ _requests = st.one_of(
     st.builds(Ask, st.builds(claimant, st.sampled_from("uvw"), st.just("p2"))),
     st.builds(Leave, st.sampled_from("abcdefuvw")),
     st.builds(Describe, _tokens, st.just("streaming")),
-    st.builds(lambda members: Bury(frozenset(members)), st.sets(_members)),
+    st.builds(lambda members: Reap(frozenset(members)), st.sets(_members)),
     st.builds(Close, st.builds(Closing, st.sampled_from(["d1", "d2"]), _members, st.just(1), st.just(0), st.just(500))),
     st.builds(Reopen, st.sampled_from(["d1", "d2"])),
 )
@@ -192,5 +192,5 @@ def test_whatever_happens_there_is_one_holder_and_everyone_else_waits_once(
             assert before.holder is None or before.holder.who.token == state.holder.who.token
         granted = [effect for effect in effects if isinstance(effect, Granted)]
         assert all(effect.holding == state.holder for effect in granted)
-        if isinstance(request, Bury):
+        if isinstance(request, Reap):
             assert not state.members & request.members

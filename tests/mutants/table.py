@@ -341,13 +341,13 @@ MUTANTS: tuple[Mutant, ...] = (
     # --- what is told of a gateway, of its turns and of its fleet ----------------------------------------------------
     Mutant(
         "a run that keeps retrying a refusing account is reported too late",
-        "if retry.number >= RETRYING_FROM and scene.now - retry.due <= PATIENCE_MS",
-        "if retry.number > RETRYING_FROM and scene.now - retry.due <= PATIENCE_MS",
+        "if retry.number >= RETRYING_FROM and scene.now - retry.due <= UNANSWERED_MS",
+        "if retry.number > RETRYING_FROM and scene.now - retry.due <= UNANSWERED_MS",
         ("tests/core/test_health.py::test_a_run_that_asks_a_refusing_account_again_and_again_is_not_all_well",),
     ),
     Mutant(
         "a run that stopped retrying is still called retrying",
-        "if retry.number >= RETRYING_FROM and scene.now - retry.due <= PATIENCE_MS",
+        "if retry.number >= RETRYING_FROM and scene.now - retry.due <= UNANSWERED_MS",
         "if retry.number >= RETRYING_FROM",
         ("tests/core/test_health.py::test_a_run_that_asks_a_refusing_account_again_and_again_is_not_all_well",),
     ),
@@ -502,13 +502,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "a hung source is asked again at every read",
         "            self._silent[source] = question\n",
         "",
-        ("tests/store/test_patience.py::test_a_source_that_hangs_is_asked_once_and_heard_late",),
+        ("tests/store/test_timed_reads.py::test_a_source_that_hangs_is_asked_once_and_heard_late",),
     ),
     Mutant(
         "each hung source delays a read by its whole deadline",
         "seconds = NEXT_ANSWER_S if self._silent else self._seconds",
         "seconds = self._seconds",
-        ("tests/store/test_patience.py::test_only_the_first_source_that_hangs_takes_its_whole_time",),
+        ("tests/store/test_timed_reads.py::test_only_the_first_source_that_hangs_takes_its_whole_time",),
     ),
     Mutant(
         "a recovery waits by the wall clock",

@@ -21,10 +21,10 @@ from clawtop.core.session.admission import (
     AdmissionRequest,
     AdmissionStep,
     Ask,
-    Bury,
     Granted,
     Holding,
     OnContention,
+    Reap,
     step,
 )
 from clawtop.core.session.recovery import RecoveryMove, RecoveryPlan
@@ -117,7 +117,7 @@ def grants_to_all(state: Admission, request: AdmissionRequest, now: int) -> Admi
 
 def ignores_death(state: Admission, request: AdmissionRequest, now: int) -> AdmissionStep:
     """A registry that leaves a session to its dead holder."""
-    return (state, ()) if isinstance(request, Bury) else step(state, request, now)
+    return (state, ()) if isinstance(request, Reap) else step(state, request, now)
 
 
 def believes_age(file: LockFile, _owner: ProcessEvidence | None, now: int) -> Verdict:

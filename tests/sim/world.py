@@ -22,7 +22,7 @@ from clawtop.core.model import (
     Verdict,
     VerdictKind,
 )
-from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, AdmissionStep, Bury, Wake, step
+from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, AdmissionStep, Reap, Wake, step
 from clawtop.core.session.recovery import RecoveryPlan, plan_recovery
 
 BOOT = 1_700_000_000_000
@@ -171,7 +171,7 @@ class World:
         effects: tuple[AdmissionEffect, ...] = ()
         state = before
         if dead:
-            state, effects = self.rules.step(state, Bury(dead), self.wall(process))
+            state, effects = self.rules.step(state, Reap(dead), self.wall(process))
         state, more = self.rules.step(state, request, self.wall(process))
         self.records[session] = state
         for effect in effects + more:

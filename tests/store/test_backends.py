@@ -24,7 +24,7 @@ from clawtop.engine.drain import processes as stopping
 from clawtop.engine.drain.processes import stop_stack
 from clawtop.store.gateway.backends import BackendWatch
 from clawtop.store.gateway.usage import EVERY_SECONDS
-from clawtop.store.locks.descent import below
+from clawtop.store.locks.descendants import descendants
 from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
 from clawtop.store.locks.stack import stack_below
 from clawtop.store.runtimes import backends
@@ -118,10 +118,10 @@ def test_a_backend_is_known_by_what_the_gateway_gave_it_or_by_its_command(gatewa
 def test_its_memory_is_that_of_its_whole_stack(gateway: FakeGateway) -> None:
     top = gateway.start("hang", LEAVES_A_CHILD, lines=2)
     (one,) = gateway.look(watcher()) or ()
-    stack = [kin for kin in below(gateway.pid, Path("/proc")) if kin.pid in {*gateway.started}]
+    stack = [process for process in descendants(gateway.pid, Path("/proc")) if process.pid in {*gateway.started}]
     assert one.pid == top
-    assert {kin.pid for kin in stack} == {*gateway.started}
-    assert one.memory >= sum(kin.memory for kin in stack)
+    assert {process.pid for process in stack} == {*gateway.started}
+    assert one.memory >= sum(process.memory for process in stack)
 
 
 def test_an_acp_agent_is_tied_to_its_session_by_its_lease(gateway: FakeGateway) -> None:

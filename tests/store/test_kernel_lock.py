@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import Gateway, GatewayState
-from clawtop.store.gateway.kernel_lock import KernelLock, heard, kernel_lock
+from clawtop.store.gateway.kernel_lock import KernelLock, kernel_lock, with_kernel_lock
 from tests.support.databases import Other
 from tests.support.states_made import StateDir
 
@@ -60,7 +60,7 @@ HELD, FREE = KernelLock("/l", held=True, pid=7), KernelLock("/l", held=False)
 def test_what_it_adds_to_the_other_witnesses(
     before: Gateway, lock: KernelLock | None, state: GatewayState, pid: int | None
 ) -> None:
-    after = heard(before, lock)
+    after = with_kernel_lock(before, lock)
     assert (after.state, after.pid) == (state, pid)
 
 

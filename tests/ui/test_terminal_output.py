@@ -46,7 +46,7 @@ class Pair:
 
 @pytest.fixture
 def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
-    monkeypatch.setattr("clawtop.ui.terminal_file.PATIENCE_S", 0.05)
+    monkeypatch.setattr("clawtop.ui.terminal_file.STALL_S", 0.05)
     made = Pair()
     yield made
     made.output.close()

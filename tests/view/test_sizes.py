@@ -142,7 +142,7 @@ def test_an_agent_is_called_what_the_configuration_calls_it(maker: Maker) -> Non
 
 def test_two_agents_of_one_name_keep_their_ids() -> None:
     facts = Facts(replace(TOLD, agents=tuple(replace(agent, name="Bot") for agent in TOLD.agents)), NOW)
-    assert {facts.agent_called(agent.id) for agent in TOLD.agents} == {f"Bot ({agent.id})" for agent in TOLD.agents}
+    assert {facts.agent_name(agent.id) for agent in TOLD.agents} == {f"Bot ({agent.id})" for agent in TOLD.agents}
 
 
 def test_json_tells_names_and_labels() -> None:

@@ -10,7 +10,7 @@ from clawtop.core.failover.candidate import RETHROWN, Failure, FailureKind, fail
 from clawtop.core.failover.consequences import Consequence, Consequences, consequences
 from clawtop.core.failover.decision import Action, AttemptStage, Signals, TimeoutPolicy
 from clawtop.core.failover.openclaw_steps import Answers, Ended, RotationCounts, openclaw_course
-from clawtop.core.failover.same_account import Patience, patience
+from clawtop.core.failover.same_account import Retries, retries_before_rotation
 from clawtop.core.failure.classify import ErrorExplanation, explain_error
 from clawtop.core.failure.dialect import DIALECTS
 from clawtop.core.failure.differences import Difference, Readings, differences
@@ -29,7 +29,7 @@ class ByOpenClaw:
     """What an OpenClaw makes of an error.
 
     Attributes:
-        patience: how often it asks the same account again before it rotates.
+        retries: of the same account, before it rotates.
         replayable: its text is evidence, to this version, that the very same request may pass.
         moves_on: its model chain continues after this error.
         marks_first: it marks the account before it rotates, and waits for the auth store.
@@ -37,7 +37,7 @@ class ByOpenClaw:
     """
 
     found: ErrorExplanation
-    patience: Patience
+    retries: Retries
     replayable: bool
     moves_on: bool
     follows: tuple[Consequence, ...]
@@ -100,7 +100,7 @@ def explained(
     wait = asked_wait_ms(failure.detail, now)
     theirs = ByOpenClaw(
         found,
-        patience(str(found.reason or ""), failure.detail, semantics.retries, wait_ms=wait),
+        retries_before_rotation(str(found.reason or ""), failure.detail, semantics.retries, wait_ms=wait),
         semantics.retries.reads_words and may_be_replayed(failure.detail, found.reason, now, code=failure.code),
         failure.kind not in RETHROWN,
         () if found.coordination else tuple(_openclaw_sides(failure, semantics, marked=found.marked is not None)),

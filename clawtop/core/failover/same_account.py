@@ -108,32 +108,32 @@ def _delay(
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long an OpenClaw is silent on one account that keeps failing alike: more requests, and their waits in ms."""
+class Retries:
+    """What an OpenClaw spends on one account that keeps failing alike: further requests, and their waits in ms."""
 
-    retries: int
+    count: int
     waits_ms: float
 
 
-def patience(
+def retries_before_rotation(
     reason: str,
     message: str,
     rules: SameAccountRetries,
     *,
     wait_ms: float | None = None,
     fallback_configured: bool = True,
-) -> Patience:
+) -> Retries:
     """What follows when an account keeps failing in the same way, immediately each time."""
     state, now = RetryState(), 0.0
     failed = AccountFailure(reason, message, wait_ms)
     while True:
         state, again = after_failure(state, failed, now, rules, fallback_configured=fallback_configured)
         if again is None:
-            return Patience(state.count, now)
+            return Retries(state.count, now)
         now += again.delay_ms
 
 
-def silences_of(rules: SameAccountRetries) -> Mapping[str, Patience]:
-    """How long an OpenClaw is silent over each failure that it retries, where the provider names no wait of its own."""
-    found = {reason: patience(reason, "", rules) for reason in sorted(rules.reasons)}
-    return {reason: silence for reason, silence in found.items() if silence.retries}
+def retries_by_reason(rules: SameAccountRetries) -> Mapping[str, Retries]:
+    """The retries of each failure that an OpenClaw retries at all, where the provider names no wait of its own."""
+    found = {reason: retries_before_rotation(reason, "", rules) for reason in sorted(rules.reasons)}
+    return {reason: retries for reason, retries in found.items() if retries.count}

@@ -34,7 +34,7 @@ COUNTED_MS = 24 * 3_600_000
 FAILING_FROM = 2
 """From this many failures in a row on, they are not considered a coincidence."""
 
-PATIENCE_MS = 60_000
+UNANSWERED_MS = 60_000
 """A message may be unanswered for this long: a run takes a while to start."""
 
 

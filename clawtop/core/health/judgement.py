@@ -14,8 +14,8 @@ from clawtop.core.health.cause import (
     COUNTED_MS,
     JUST_NOW_MS,
     ORDER,
-    PATIENCE_MS,
     RECENT_MS,
+    UNANSWERED_MS,
     Cause,
     Health,
     HealthScene,
@@ -126,7 +126,7 @@ def _changes_at(scene: HealthScene) -> int | None:
     warn_ms = scene.snapshot.config.attention.warn_ms
     moments = [turn.turn.at + JUST_NOW_MS for turn in scene.turns if turn.failed]
     moments += [max(turn.turn.at + RECENT_MS, scene.now + COUNT_OUT_MS) for turn in scene.turns[:1]]  # the oldest
-    moments += [one.since + span for one in scene.waiting.unanswered for span in (PATIENCE_MS, warn_ms)]
+    moments += [one.since + span for one in scene.waiting.unanswered for span in (UNANSWERED_MS, warn_ms)]
     moments += [blockage.until for blockage in scene.blocked.values() if blockage.until is not None]
     moments += turns_at(scene.snapshot.gateway)
     if scene.snapshot.gateway.memory_kill is not None:
@@ -138,5 +138,5 @@ def _changes_at(scene: HealthScene) -> int | None:
         if session.active:
             signs = [w.at for w in session.witnesses if w.running and w.at is not None]
             moments += [sign + warn_ms for sign in signs]
-        moments += [e.asked_at + PATIENCE_MS for e in session.exchanges[-1:] if e.outcome is TurnOutcome.OPEN]
+        moments += [e.asked_at + UNANSWERED_MS for e in session.exchanges[-1:] if e.outcome is TurnOutcome.OPEN]
     return min((moment + 1 for moment in moments if moment + 1 > scene.now), default=None)

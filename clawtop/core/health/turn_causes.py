@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from clawtop.core.health.cause import (
     FAILING_FROM,
     JUST_NOW_MS,
-    PATIENCE_MS,
     RETRYING_FROM,
+    UNANSWERED_MS,
     Cause,
     HealthScene,
     Level,
@@ -98,7 +98,7 @@ def dropped_turns(scene: HealthScene) -> Iterator[Cause]:
 def unanswered_messages(scene: HealthScene) -> Iterator[Cause]:
     warn_ms = scene.snapshot.config.attention.warn_ms
     gone = scene.snapshot.gateway.state in (GatewayState.DEAD, GatewayState.ABSENT)
-    overdue = [one for one in scene.waiting.unanswered if gone or scene.now - one.since > PATIENCE_MS]
+    overdue = [one for one in scene.waiting.unanswered if gone or scene.now - one.since > UNANSWERED_MS]
     left = waits_for_start(scene)
     overdue = [one for one in overdue if one not in left]
     if overdue:
@@ -178,7 +178,9 @@ def retrying_runs(scene: HealthScene) -> Iterator[Cause]:
     """Runs that keep retrying a refusing account while their user waits (2026.9)."""
     running = [(row, retry) for row in scene.snapshot.sessions if row.active is True and (retry := retry_of(row))]
     found = [
-        (row, retry) for row, retry in running if retry.number >= RETRYING_FROM and scene.now - retry.due <= PATIENCE_MS
+        (row, retry)
+        for row, retry in running
+        if retry.number >= RETRYING_FROM and scene.now - retry.due <= UNANSWERED_MS
     ]
     if found:
         began = [since for row, _ in found if (since := running_since(row)) is not None]

@@ -144,7 +144,7 @@ class Describe:
 
 
 @dataclass(frozen=True, slots=True)
-class Bury:
+class Reap:
     """These processes are proven dead: everything that they held, awaited or closed is released."""
 
     members: frozenset[str]
@@ -164,7 +164,7 @@ class Reopen:
     drain_id: str
 
 
-AdmissionRequest = Ask | Leave | Describe | Bury | Close | Reopen
+AdmissionRequest = Ask | Leave | Describe | Reap | Close | Reopen
 
 
 # --- effects -----------------------------------------------------------------------------------------------------
@@ -243,8 +243,8 @@ def _apply(state: Admission, request: AdmissionRequest, now: int) -> AdmissionSt
             return _leave(state, request, now)
         case Describe():
             return _describe(state, request)
-        case Bury():
-            return _bury(state, request, now)
+        case Reap():
+            return _reap(state, request, now)
         case Close():
             return _close(state, request)
         case Reopen():
@@ -317,7 +317,7 @@ def _describe(state: Admission, request: Describe) -> AdmissionStep:
     return replace(state, holder=holding), ()
 
 
-def _bury(state: Admission, request: Bury, now: int) -> AdmissionStep:
+def _reap(state: Admission, request: Reap, now: int) -> AdmissionStep:
     before, effects = state, list[AdmissionEffect]()
     holding, closing = state.holder, state.closing
     if holding is not None and holding.who.member in request.members:

@@ -230,23 +230,23 @@ class Driver:
         """How long a turn may take, in seconds: as asked, else as the configuration says, else the default."""
         return asked or self.resources.turn_limit_s or self._settings.turn_s
 
-    async def _answered(self, turn: DrivenTurn, patience_s: float) -> TurnAnswer:
-        """The turn's answer; if all accounts are cooling, wait up to `patience_s` for the first to return."""
+    async def _answered(self, turn: DrivenTurn, wait_s: float) -> TurnAnswer:
+        """The turn's answer; if all accounts are cooling, wait up to `wait_s` for the first to return."""
         while True:
             try:
                 return await self._in_lane(turn)
             except (AllModelsFailedError, ProviderError) as error:
-                if patience_s <= 0 or (isinstance(error, ProviderError) and error.timed_out):
+                if wait_s <= 0 or (isinstance(error, ProviderError) and error.timed_out):
                     raise
-                waited_s = await self._until_account(turn, patience_s)
+                waited_s = await self._until_account(turn, wait_s)
                 if waited_s is None:
                     raise
-            patience_s -= waited_s
+            wait_s -= waited_s
             turn.limited.clear()
 
-    async def _until_account(self, turn: DrivenTurn, patience_s: float) -> float | None:
+    async def _until_account(self, turn: DrivenTurn, wait_s: float) -> float | None:
         """Wait until one of the cooling accounts is usable again, by time or because it was cleared. Returns the
-        seconds waited; None: none is cooling, or none returns within `patience_s`. The turn's own time limit is
+        seconds waited; None: none is cooling, or none returns within `wait_s`. The turn's own time limit is
         paused.
         """
         cooling = dict(self._returns(turn))
@@ -256,7 +256,7 @@ class Driver:
         while cooling.keys() <= (now := dict(self._returns(turn))).keys():
             profile, until = next(iter(now.items()))
             left_s = max(0.0, (until - self._clock.now_ms()) / 1000)
-            if self._clock.monotonic() - began + left_s + RETURN_MARGIN_S > patience_s:
+            if self._clock.monotonic() - began + left_s + RETURN_MARGIN_S > wait_s:
                 return None
             if not told:
                 told = True

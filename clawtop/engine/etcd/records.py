@@ -25,9 +25,9 @@ from clawtop.core.session.admission import (
     AdmissionEffect,
     AdmissionRequest,
     Ask,
-    Bury,
     Claimant,
     Close,
+    Reap,
     step,
 )
 from clawtop.engine.etcd.client import Created, Delete, Etcd, EtcdUnreachableError, KeyValue, Put, Range, Revision
@@ -200,7 +200,7 @@ class EtcdRecords:
                 raise _out_of_lease()
             before = self._parsed(records, path)
             dead = frozenset(member for member in before.members if self._member_key(member) not in living)
-            state, effects = step(before, Bury(dead), now) if dead else (before, ())
+            state, effects = step(before, Reap(dead), now) if dead else (before, ())
             state, more = step(state, request, now)
             if state != before and not await self._save(key, records, state, dead, begins=begins):
                 return None
@@ -316,7 +316,7 @@ def living_part(state: Admission, members: Iterable[KeyValue], root: bytes) -> A
     """A record without the members whose lease has ended."""
     living = {one.key for one in members}
     dead = frozenset(one for one in state.members if root + b"members/" + one.encode(*_ENCODING) not in living)
-    return step(state, Bury(dead), 0)[0] if dead else state
+    return step(state, Reap(dead), 0)[0] if dead else state
 
 
 def session_key(root: bytes, name: str) -> bytes:

@@ -15,7 +15,7 @@ from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWord
 from clawtop.core.session.gateway_witness import witnesses_of
 from clawtop.core.session.openclaw_runs import heard
 from clawtop.store.gateway.liveness import SilenceWatch, ask_healthz
-from clawtop.store.kept import Kept
+from clawtop.store.interning import Interned
 from clawtop.store.place.layout import Layout
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class GatewayWatch:
         self._busy = False
         self._report: GatewayReport | None = None
         self._heard_at = 0
-        self._sessions: Kept[tuple[str, str, str | None], Session] = Kept()
+        self._sessions: Interned[tuple[str, str, str | None], Session] = Interned()
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the gateway's health, words and lanes, as last reported."""
@@ -81,7 +81,7 @@ class GatewayWatch:
         if report.words is None or not believed:
             return snapshot
         snapshot = with_words(snapshot, report.words, said_at=self._heard_at)
-        kept = self._sessions.kept(((row.agent, row.key, row.file), row) for row in snapshot.sessions)
+        kept = self._sessions.interned(((row.agent, row.key, row.file), row) for row in snapshot.sessions)
         return replace(snapshot, sessions=kept)
 
     def _serving(self, health: GatewayHealth) -> Serving:

@@ -23,8 +23,8 @@ _claims = 0
 _original = ""
 
 
-def claim() -> None:
-    """Look like OpenClaw until `give_back` has been called as often as this."""
+def look_like_openclaw() -> None:
+    """Look like OpenClaw until `restore_title` has been called as often as this."""
     global _claims, _original  # noqa: PLW0603 - the title belongs to the whole process
     with _guard:
         _claims += 1
@@ -33,8 +33,8 @@ def claim() -> None:
             setproctitle.setproctitle(TITLE)
 
 
-def give_back() -> None:
-    """Undo one `claim`; the last one restores the title."""
+def restore_title() -> None:
+    """Undo one `look_like_openclaw`; the last one restores the title."""
     global _claims  # noqa: PLW0603 - as above
     with _guard:
         _claims -= 1
@@ -42,15 +42,15 @@ def give_back() -> None:
             setproctitle.setproctitle(_original)
 
 
-def works() -> bool:
+def can_look_like_openclaw() -> bool:
     """Whether a changed title is what others see: the first word of this process's command line, if the system shows
     it.
     """
-    claim()
+    look_like_openclaw()
     try:
         shown = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode("utf-8", "replace")
     except OSError:
         shown = setproctitle.getproctitle()
     finally:
-        give_back()
+        restore_title()
     return shown == TITLE

@@ -122,7 +122,7 @@ class SessionLockController:
         self._start_ticks = own_start(processes) if start_ticks is None else start_ticks
         self._as_openclaw = storage.session_locks.knows_argv
         if self._as_openclaw:
-            process_title.claim()
+            process_title.look_like_openclaw()
 
     @classmethod
     async def open(
@@ -262,7 +262,7 @@ class SessionLockController:
         self._closed = True
         self._let_go()
         if self._as_openclaw:
-            process_title.give_back()
+            process_title.restore_title()
 
     # --- the fence -----------------------------------------------------------------------------------------------
 

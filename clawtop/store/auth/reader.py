@@ -14,9 +14,9 @@ from clawtop.errors import RefusedError
 from clawtop.store.auth.accounts import same_accounts
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.port import AuthBackend, AuthPlace, OwnAuth, seen_by
-from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sqlite.pool import Databases
+from clawtop.store.timed_reads import NoAnswerError, TimedReads
 from clawtop.text import safe
 
 _SILENT = ("no answer",)
@@ -26,10 +26,10 @@ class AuthReader:
     """Reads the auth stores of one state directory. Used by one thread."""
 
     def __init__(
-        self, layout: Layout, clock: Clock, databases: Databases | None = None, patience: SourcePatience | None = None
+        self, layout: Layout, clock: Clock, databases: Databases | None = None, reads: TimedReads | None = None
     ) -> None:
-        """`databases`: the ones to use; None: the reader opens its own. `patience`: None waits for every answer."""
-        self._patience = patience or SourcePatience(clock, None)
+        """`databases`: the ones to use; None: the reader opens its own. `reads`: None waits for every answer."""
+        self._reads = reads or TimedReads(clock, None)
         self._layout = layout
         self._clock = clock
         self._databases = databases or Databases(clock)
@@ -99,7 +99,7 @@ class AuthReader:
         key = (place.owner, place.file)
         known = self._known.get(key)
         try:
-            fresh = self._patience.ask(f"auth {key}", place.file, lambda: self._read(place, known))
+            fresh = self._reads.ask(f"auth {key}", place.file, lambda: self._read(place, known))
         except NoAnswerError as silent:
             if known is not None and known.problem == silent.problem:
                 return known

@@ -17,7 +17,7 @@ from clawtop.clock import Clock
 from clawtop.core.model import BackendProcess, ConfigSummary, Gateway
 from clawtop.store.gateway.usage import EVERY_SECONDS, MEMORY_STEP
 from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes
-from clawtop.store.locks.descent import Kin, below
+from clawtop.store.locks.descendants import Descendant, descendants
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 from clawtop.store.runtimes import ACP, COMMANDS
 from clawtop.store.wire import mapping, text
@@ -58,23 +58,23 @@ class BackendWatch:
         if self._looked is not None and self._looked[0] == gateway.pid and now - self._looked[1] < EVERY_SECONDS:
             return self._found
         try:
-            kin = below(gateway.pid, self._table.proc)
+            below = descendants(gateway.pid, self._table.proc)
         except OSError:
             self._looked = self._found = None
             return None
-        found = tuple(self._backends(gateway.pid, kin, config.backends, state_dir))
+        found = tuple(self._backends(gateway.pid, below, config.backends, state_dir))
         self._looked, self._found = (gateway.pid, now), _steadied(found, self._found or ())
         return self._found
 
     def _backends(
-        self, gateway: int, kin: Sequence[Kin], known: Mapping[str, str], state_dir: Path
+        self, gateway: int, below: Sequence[Descendant], known: Mapping[str, str], state_dir: Path
     ) -> list[BackendProcess]:
         assert self._table is not None  # noqa: S101 - look has seen it
         found: list[BackendProcess] = []
         roots: dict[int, int] = {}  # pid -> the root of the backend's process tree that it belongs to
-        own = self._table.environment(gateway) if kin else {}
+        own = self._table.environment(gateway) if below else {}
         leases: Mapping[str, str] | None = None
-        for process in kin:
+        for process in below:
             if process.parent in roots:
                 roots[process.pid] = roots[process.parent]
                 continue
@@ -95,7 +95,7 @@ class BackendWatch:
             name = ACP if lease is not None else backend or (os.path.basename(argv[0]) if argv else "")  # noqa: PTH119
             found.append(BackendProcess(process.pid, name, key, seen.started_at, stays=stays))
         sums: dict[int, int] = {}
-        for process in kin:
+        for process in below:
             if process.pid in roots:
                 sums[roots[process.pid]] = sums.get(roots[process.pid], 0) + process.memory
         return [replace(one, memory=sums[one.pid]) for one in found]

@@ -75,7 +75,7 @@ def _places(layout: Layout, uid: int) -> Iterator[Path]:
     yield LIFECYCLE_ROOT / f"openclaw-state-locks-{uid}" / name
 
 
-def heard(gateway: Gateway, lock: KernelLock | None) -> Gateway:
+def with_kernel_lock(gateway: Gateway, lock: KernelLock | None) -> Gateway:
     """The gateway with what the kernel says: held means alive; free means gone, if nothing else could tell."""
     if lock is None:
         return gateway

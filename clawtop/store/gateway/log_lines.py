@@ -18,7 +18,7 @@ from typing import Any
 from clawtop.core.model import GATEWAY_LOG, Event, EventKind
 from clawtop.core.session.lanes import agent_of, base_session_key
 from clawtop.nested import loads
-from clawtop.store.gateway.log_words import TURN_FAILED, LineMeaning, rough, told
+from clawtop.store.gateway.log_words import TURN_FAILED, LineMeaning, meaning_of, rough
 from clawtop.text import shown
 
 TEXT_LIMIT = 300
@@ -117,7 +117,7 @@ def parse_line(line: str, names: Names) -> Event | None:
     structured = _STRUCTURED.get(str(record.facts.get("event")))
     if structured is not None:
         return structured(record, names)
-    found = told(record.text, record.facts)
+    found = meaning_of(record.text, record.facts)
     if found is None or found is TURN_FAILED:
         collision = next((kind for words, kind in _COLLISIONS if words in record.text), None)
         if collision is not None:

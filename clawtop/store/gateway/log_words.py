@@ -31,7 +31,7 @@ class LineMeaning:
     step: str | None = None
 
 
-def told(text: str, facts: LineFacts) -> LineMeaning | None:
+def meaning_of(text: str, facts: LineFacts) -> LineMeaning | None:
     """What a line says, by how it begins; None if it is not about failover, sessions or lanes."""
     for prefix, found in _TOLD:
         if text.startswith(prefix):

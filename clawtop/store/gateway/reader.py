@@ -23,7 +23,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.activity import START_SLACK_MS
 from clawtop.store.gateway.heap_deaths import HeapDeathWatch
-from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, heard
+from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, with_kernel_lock
 from clawtop.store.gateway.liveness import (
     GatewayLocks,
     PortProbe,
@@ -36,12 +36,12 @@ from clawtop.store.gateway.liveness import (
 from clawtop.store.gateway.memory_kills import MemoryKillWatch
 from clawtop.store.gateway.trust import believed, foreign
 from clawtop.store.gateway.usage import UsageWatch
-from clawtop.store.kept import Kept
+from clawtop.store.interning import Interned
 from clawtop.store.locks.life import LifeWatch
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.locks.reader import LockFiles, LockJudge
-from clawtop.store.patience import LastAnswers, SourcePatience
 from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.timed_reads import LastAnswers, TimedReads
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class GatewayReader:
         self,
         processes: ProcessTable,
         clock: Clock,
-        patience: SourcePatience,
+        reads: TimedReads,
         last: LastAnswers,
         *,
         now: bool,
@@ -76,8 +76,8 @@ class GatewayReader:
         self._now = now
         self._probe = None if port_probe is None else ThrottledProbe(port_probe, clock)
         self._live_probe = None if live_probe is None else ThrottledProbe(live_probe, clock)
-        self._locks: Kept[str, Lock] = Kept()
-        self._lock_files = LockFiles(patience)
+        self._locks: Interned[str, Lock] = Interned()
+        self._lock_files = LockFiles(reads)
         self._life = LifeWatch(clock)
         self._usage = UsageWatch(processes, clock)
         self._memory_kills = MemoryKillWatch(processes, clock)
@@ -126,7 +126,7 @@ class GatewayReader:
                     gateway, state=GatewayState.UNKNOWN, how="its files grow, but no process seen here owns it"
                 )
         locks = tuple(with_leak(lock, gateway, config.lock_limits, layout.storage) for lock in locks)
-        return gateway, self._locks.kept((lock.file.path, lock) for lock in locks)
+        return gateway, self._locks.interned((lock.file.path, lock) for lock in locks)
 
     def _proven(
         self,
@@ -148,7 +148,9 @@ class GatewayReader:
         gateway = judge_gateway(own, config.gateway_port, None if doubts else self._probe)
         if self._now and uid is not None and not site.obstacles:
             kernel_lock = partial(gateway_kernel_lock, layout, uid)
-            gateway = heard(gateway, self._last("kernel lock", "the gateway's lock", kernel_lock, None, warnings))
+            gateway = with_kernel_lock(
+                gateway, self._last("kernel lock", "the gateway's lock", kernel_lock, None, warnings)
+            )
         return gateway if uid is None else believed(gateway, own, doubts, uid, judge.owner)
 
     def _served(self, gateway: Gateway) -> Gateway:

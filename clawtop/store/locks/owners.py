@@ -14,7 +14,7 @@ from clawtop.core.model import LockFile, ProcessEvidence, Verdict, VerdictKind
 from clawtop.store.locks.processes import Census, ProcessTable, SystemProcesses
 
 
-class Insides:
+class InnerNamespaces:
     """The processes of the pid namespaces below this one; searched once, on first use."""
 
     def __init__(self, processes: ProcessTable) -> None:
@@ -32,10 +32,16 @@ class Insides:
 def owner_of(file: LockFile, processes: ProcessTable) -> ProcessEvidence | None:
     """What is known about the process that a lock names; None if it names none."""
     pid = owner_pid(file)
-    return None if pid is None else beyond(pid, owner_start_ticks(file), processes.look(pid), Insides(processes))
+    return (
+        None
+        if pid is None
+        else owner_in_container(pid, owner_start_ticks(file), processes.look(pid), InnerNamespaces(processes))
+    )
 
 
-def beyond(pid: int, recorded: int | None, owner: ProcessEvidence, insides: Insides) -> ProcessEvidence:
+def owner_in_container(
+    pid: int, recorded: int | None, owner: ProcessEvidence, insides: InnerNamespaces
+) -> ProcessEvidence:
     """The owner, found in another pid namespace if the local process with this pid is not it.
 
     Equal start ticks make it the owner. Without ticks in the lock, or with ticks of another time namespace, a process

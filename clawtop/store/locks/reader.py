@@ -28,11 +28,11 @@ from clawtop.core.model import (
 )
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.locks.lockfile import read_lock
-from clawtop.store.locks.owners import Insides, beyond, judged_from, seen_from_here
+from clawtop.store.locks.owners import InnerNamespaces, judged_from, owner_in_container, seen_from_here
 from clawtop.store.locks.processes import ProcessTable
-from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.generation import PROFILES_FILE
 from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.timed_reads import NoAnswerError, TimedReads
 
 SESSION_LOCK_SUFFIX = ".jsonl.lock"
 
@@ -40,8 +40,8 @@ SESSION_LOCK_SUFFIX = ".jsonl.lock"
 class LockFiles:
     """Reads lock files; one that looks unchanged (mtime, size, inode) is not read again."""
 
-    def __init__(self, patience: SourcePatience) -> None:
-        self._patience = patience
+    def __init__(self, reads: TimedReads) -> None:
+        self._reads = reads
         self._known: _KnownLocks = {}
         self._last: dict[str, _LocksThere] = {}  # of each directory
 
@@ -68,7 +68,7 @@ class LockFiles:
     def _ask(self, directory: str, read: Callable[[], _LocksThere], warnings: list[Problem]) -> None:
         """The locks in a directory; if it does not answer, those of the last read."""
         try:
-            found = self._patience.ask(f"locks {directory}", directory, read)
+            found = self._reads.ask(f"locks {directory}", directory, read)
         except NoAnswerError as silent:
             found = _LocksThere(self._last.get(directory, _NOTHING).locks, (silent.problem,))
         warnings += found.problems
@@ -162,14 +162,14 @@ class LockJudge:
         self._gateway_uid = gateway_uid
         self._owners: dict[int, ProcessEvidence] = {}
         self._environments: dict[NamespaceEvidence, NamespaceEvidence] = {}
-        self._insides = Insides(processes)
+        self._insides = InnerNamespaces(processes)
 
     def __call__(self, file: LockFile, environment: NamespaceEvidence) -> Lock:
         """The lock with its owner and both verdicts."""
         pid = owner_pid(file)
         owner = self.owner(pid) if pid is not None else None
         if pid is not None and owner is not None:
-            owner = beyond(pid, owner_start_ticks(file), owner, self._insides)
+            owner = owner_in_container(pid, owner_start_ticks(file), owner, self._insides)
         return Lock(
             file=file,
             pid=pid,

@@ -29,9 +29,9 @@ from clawtop.core.session.admission import (
     AdmissionEffect,
     AdmissionRequest,
     Ask,
-    Bury,
     Claimant,
     Holding,
+    Reap,
     step,
 )
 from clawtop.errors import RefusedError
@@ -272,7 +272,7 @@ class HolderRecords:
                 return None
             before = self._load(session_file)
             dead = frozenset(member for member in before.members if not self.presence.alive(member))
-            state, effects = step(before, Bury(dead), now) if dead else (before, ())
+            state, effects = step(before, Reap(dead), now) if dead else (before, ())
             state, more = step(state, request, now)
             if state != before:
                 holder_record.save(path, state, self.presence.member)
@@ -390,7 +390,7 @@ def _living_part(
     for member in state.members - living.keys():
         living[member] = alive(directory, member)
     dead = frozenset(member for member in state.members if not living[member])
-    state, _ = step(state, Bury(dead), 0) if dead else (state, ())
+    state, _ = step(state, Reap(dead), 0) if dead else (state, ())
     return None if state.idle else state
 
 

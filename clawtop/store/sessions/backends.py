@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from clawtop.store.patience import SourcePatience
 from clawtop.store.place.layout import Layout
 from clawtop.store.sessions.port import SessionBackend
 from clawtop.store.sqlite.pool import Databases
+from clawtop.store.timed_reads import TimedReads
 
 
 def session_backend(
-    layout: Layout, databases: Databases, patience: SourcePatience, *, progressive: bool = False
+    layout: Layout, databases: Databases, reads: TimedReads, *, progressive: bool = False
 ) -> SessionBackend:
     """The session storage of a located state directory; its databases are read through `databases`.
 
@@ -18,11 +18,11 @@ def session_backend(
     if not layout.storage.session_files:
         from clawtop.store.sessions.tables import TableSessions  # SQLite takes a while to load
 
-        return TableSessions(databases, patience, progressive=progressive)
+        return TableSessions(databases, reads, progressive=progressive)
     if layout.storage.auth_in_database:
         from clawtop.store.sessions.rows_and_tasks import FileSessionsWithTasks
 
-        return FileSessionsWithTasks(databases, patience)
+        return FileSessionsWithTasks(databases, reads)
     from clawtop.store.sessions.rows import JsonSessions  # with pydantic's core
 
-    return JsonSessions(patience)
+    return JsonSessions(reads)

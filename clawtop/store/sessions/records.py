@@ -22,12 +22,12 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.turns import OUTCOMES, Claim, QueuedTurn, Records
 from clawtop.store.json_text import UnreadableError
-from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.databases import STATE_DATABASE
 from clawtop.store.place.layout import Layout
 from clawtop.store.sqlite.database import Database
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import DatabaseRole
+from clawtop.store.timed_reads import NoAnswerError, TimedReads
 from clawtop.store.wire import milliseconds, text
 from clawtop.text import safe
 
@@ -79,9 +79,9 @@ class StateRecords:
 class StateDatabase:
     """Reads the records again when the database has changed."""
 
-    def __init__(self, databases: Databases, patience: SourcePatience) -> None:
+    def __init__(self, databases: Databases, reads: TimedReads) -> None:
         self._databases = databases
-        self._patience = patience
+        self._reads = reads
         self._version: Hashable = None
         self._sequence: int | None = None
         self._open: dict[str, tuple[int, Key]] = {}
@@ -94,9 +94,7 @@ class StateDatabase:
         database = self._databases.of(layout.state_dir / STATE_DATABASE, DatabaseRole.GLOBAL)
         found: list[Problem] = []
         try:
-            return self._patience.ask(
-                f"records {database.path}", str(database.path), lambda: self._load(database, found)
-            )
+            return self._reads.ask(f"records {database.path}", str(database.path), lambda: self._load(database, found))
         except NoAnswerError as silent:
             found = [silent.problem]
             return False

@@ -22,14 +22,14 @@ from clawtop.core.session.activity import (
     turns_of,
 )
 from clawtop.core.session.turns import RecordedRuns
+from clawtop.store.interning import Interned
 from clawtop.store.json_text import Stamp, stamp_of
-from clawtop.store.kept import Kept
-from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import SessionsRead, read_sessions
 from clawtop.store.sessions.trajectory import trajectory_path, trajectory_runs
 from clawtop.store.sessions.transcript_end import transcript_exchanges, transcript_text
 from clawtop.store.sessions.unlisted import UnlistedTranscripts
+from clawtop.store.timed_reads import NoAnswerError, TimedReads
 
 RECENT_MS = 24 * 3_600_000
 """Sessions changed within a day are examined with every read; the others in turn."""
@@ -49,12 +49,12 @@ class JsonSessions:
 
     counting = 0
 
-    def __init__(self, patience: SourcePatience) -> None:
-        self._patience = patience
+    def __init__(self, reads: TimedReads) -> None:
+        self._reads = reads
         self._silent: set[str] = set()  # agents whose directory does not answer
         self._locked_throughout = False
-        self._reads: dict[str, SessionsRead] = {}
-        self._judged: Kept[tuple[str, str, str | None], Session] = Kept()
+        self._lists: dict[str, SessionsRead] = {}
+        self._judged: Interned[tuple[str, str, str | None], Session] = Interned()
         self._final: dict[int, _Final] = {}  # by the identity of the row, which the value keeps alive
         self._final_under: tuple[Gateway, bool] | None = None
         self._trajectories: dict[str, tuple[Stamp, tuple[TrajectoryRun, ...]]] = {}
@@ -72,14 +72,14 @@ class JsonSessions:
         self._places = {str(agent.sessions_dir): agent.id for agent in reversed(agents)}
         stores = {str(agent.sessions_store): agent for agent in reversed(agents)}
         self._silent = set()
-        self._reads = {store: self._load(store, agent, layout) for store, agent in reversed(stores.items())}
-        for read in self._reads.values():
+        self._lists = {store: self._load(store, agent, layout) for store, agent in reversed(stores.items())}
+        for read in self._lists.values():
             warnings += (problem for problem in (read.problem, read.oddity) if problem is not None)
 
     def _load(self, store: str, agent: AgentPaths, layout: Layout) -> SessionsRead:
-        known = self._reads.get(store)
+        known = self._lists.get(store)
         try:
-            fresh = self._patience.ask(f"sessions {store}", store, lambda: _read(store, agent, layout, known))
+            fresh = self._reads.ask(f"sessions {store}", store, lambda: _read(store, agent, layout, known))
         except NoAnswerError as silent:
             self._silent.add(agent.id)
             return replace(known or SessionsRead(), problem=silent.problem, stamp=None)
@@ -89,7 +89,7 @@ class JsonSessions:
 
     def growing_files(self) -> list[str]:
         """Trajectories of sessions that are stored as running: they grow while their run is active."""
-        rows = (row for read in self._reads.values() for row in read.rows)
+        rows = (row for read in self._lists.values() for row in read.rows)
         running = [row for row in rows if row.status == RUNNING and row.agent not in self._silent]
         return [trajectory_path(row.file) for row in running if row.file is not None]
 
@@ -109,7 +109,7 @@ class JsonSessions:
         """
         by_file = {lock.file.path.removesuffix(".lock"): lock for lock in locks if lock.file.kind is LockKind.SESSION}
         scene = _Beside(gateway, now, self._locked_throughout, command_line)
-        rows = [row for read in self._reads.values() for row in read.rows]
+        rows = [row for read in self._lists.values() for row in read.rows]
         looked = self._looked_at(rows, now)
         under = (gateway, self._locked_throughout)
         before, self._final = self._final if under == self._final_under else {}, {}
@@ -130,7 +130,7 @@ class JsonSessions:
         sessions += self._without_entry(rows, scene, by_file)
         self._exchange(sessions, now)
         sessions += scene.orphans(by_file)
-        return self._judged.kept(((row.agent, row.key, row.file), row) for row in sessions)
+        return self._judged.interned(((row.agent, row.key, row.file), row) for row in sessions)
 
     def _without_entry(self, rows: list[Session], scene: _Beside, by_file: dict[str, Lock]) -> Iterable[Session]:
         """A row for each transcript that was written just now and that no entry names; its lock is taken out."""
@@ -146,7 +146,7 @@ class JsonSessions:
 
     def _named_files(self, rows: list[Session]) -> frozenset[str]:
         """The names of the files of all rows, collected again for a store that was re-read."""
-        reads = tuple(self._reads.values())
+        reads = tuple(self._lists.values())
         if list(map(id, reads)) != list(map(id, self._named[0])):
             self._named = (reads, frozenset(row.file.rpartition("/")[2] for row in rows if row.file is not None))
         return self._named[1]

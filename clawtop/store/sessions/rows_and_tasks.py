@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from clawtop.core.model import Event, Gateway, LaneStats, Lock, Problem, Session
 from clawtop.core.session.activity import NOT_LOOKED, CommandLine
 from clawtop.core.session.turns import RecordedRuns, told_by_tasks
-from clawtop.store.patience import SourcePatience
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.records import StateDatabase
 from clawtop.store.sessions.rows import JsonSessions
 from clawtop.store.sqlite.pool import Databases
+from clawtop.store.timed_reads import TimedReads
 
 
 class FileSessionsWithTasks:
@@ -19,9 +19,9 @@ class FileSessionsWithTasks:
 
     counting = 0
 
-    def __init__(self, databases: Databases, patience: SourcePatience) -> None:
-        self._files = JsonSessions(patience)
-        self._state = StateDatabase(databases, patience)
+    def __init__(self, databases: Databases, reads: TimedReads) -> None:
+        self._files = JsonSessions(reads)
+        self._state = StateDatabase(databases, reads)
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         self._files.load(agents, layout, warnings)

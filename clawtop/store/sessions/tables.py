@@ -29,9 +29,8 @@ from clawtop.core.session.activity import (
 from clawtop.core.session.exchanges import asked_text, exchanges
 from clawtop.core.session.lanes import classify_session_key, session_lane
 from clawtop.core.session.turns import INTERRUPTED, QueuedTurn, Records, told_by_claims
+from clawtop.store.interning import Interned
 from clawtop.store.json_text import UnreadableError
-from clawtop.store.kept import Kept
-from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.databases import AGENT_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.records import StateDatabase
@@ -39,6 +38,7 @@ from clawtop.store.sessions.tail import entry_of
 from clawtop.store.sqlite.database import Database, SqlRow
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import DatabaseRole
+from clawtop.store.timed_reads import NoAnswerError, TimedReads
 from clawtop.store.wire import flag, mapping, milliseconds, session_entry, session_name, suspension, text
 
 FIRST_ROWS = 5_000
@@ -98,16 +98,16 @@ class _AgentTable:
 class TableSessions:
     """`clawtop.store.sessions.port.SessionBackend` of generation D."""
 
-    def __init__(self, databases: Databases, patience: SourcePatience, *, progressive: bool = False) -> None:
+    def __init__(self, databases: Databases, reads: TimedReads, *, progressive: bool = False) -> None:
         """`progressive`: details come with the next reads, so that none takes long; else with the first."""
         self._progressive = progressive
         self._databases = databases
-        self._patience = patience
-        self._state = StateDatabase(databases, patience)
+        self._reads = reads
+        self._state = StateDatabase(databases, reads)
         self._tables: dict[str, _AgentTable] = {}
         self._agents: dict[str, str] = {}
         self._shown: dict[str, list[Session]] = {}
-        self._judged: Kept[tuple[str, str], Session] = Kept()
+        self._judged: Interned[tuple[str, str], Session] = Interned()
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         self._state.load(layout, warnings)
@@ -123,7 +123,7 @@ class TableSessions:
             try:
                 first = FIRST_ROWS if self._progressive else None
                 load = partial(_load, table, database, agent.id, left, first=first)
-                left -= self._patience.ask(f"sessions {path}", path, load)
+                left -= self._reads.ask(f"sessions {path}", path, load)
                 table.problem = None
             except NoAnswerError as silent:
                 table.problem = silent.problem
@@ -150,7 +150,7 @@ class TableSessions:
         began = state.gateway_began(gateway)
         found: list[Session] = []
         for path, agent in self._agents.items():
-            if self._patience.is_silent(f"sessions {path}"):  # it may be read at this moment
+            if self._reads.is_silent(f"sessions {path}"):  # it may be read at this moment
                 found += self._shown.get(path, ())
                 continue
             table = self._tables[path]
@@ -184,7 +184,7 @@ class TableSessions:
                     )
                 )
             self._shown[path] = found[before:]
-        return self._judged.kept(((row.agent, row.key), row) for row in found)
+        return self._judged.interned(((row.agent, row.key), row) for row in found)
 
     def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
         """The lanes of sessions that somebody holds or awaits: one turn at a time each."""
@@ -209,7 +209,7 @@ class TableSessions:
         database = self._databases.of(Path(path), DatabaseRole.AGENT)
         try:
             read = partial(_last_entries, database, session.key, row[1])
-            return asked_text(self._patience.ask(f"sessions {path}", path, read), at)
+            return asked_text(self._reads.ask(f"sessions {path}", path, read), at)
         except (NoAnswerError, UnreadableError):
             return None
 

@@ -43,7 +43,7 @@ DEADLINES: tuple[tuple[float | None, str], ...] = (
 )
 
 
-PATIENCE: tuple[tuple[float | None, str], ...] = (
+ACCOUNT_WAITS: tuple[tuple[float | None, str], ...] = (
     (None, "give up"),
     (600.0, "wait 10 minutes for the first to return"),
     (3600.0, "wait 1 hour for the first to return"),
@@ -74,14 +74,14 @@ class DriveScreen(DialogScreen):
         self._lane = ChoiceLine("lane", LANES)
         self._contention = ChoiceLine("if busy", CONTENTION)
         self._deadline = ChoiceLine("deadline", DEADLINES)
-        self._patience = ChoiceLine("if all cool", PATIENCE)
+        self._account_wait = ChoiceLine("if all cool", ACCOUNT_WAITS)
 
     def extra(self) -> Iterable[Widget]:
         snapshot = shell(self).snapshot
         agents = snapshot.agents if snapshot is not None else ()
         agent = next((agent for agent in agents if agent.id == self._target.agent), None)
         self._model.offer(_models(agent))
-        yield from (self._editor, self._model, self._lane, self._contention, self._deadline, self._patience)
+        yield from (self._editor, self._model, self._lane, self._contention, self._deadline, self._account_wait)
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -149,7 +149,7 @@ class DriveScreen(DialogScreen):
             model=self._model.value,
             on_contention=self._contention.value,
             timeout_s=self._deadline.value,
-            wait_for_account_s=self._patience.value,
+            wait_for_account_s=self._account_wait.value,
         )
 
     async def _send(self, request: TurnRequest) -> None:

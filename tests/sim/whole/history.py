@@ -58,9 +58,9 @@ from clawtop.store.disk import disk
 from clawtop.store.locks import openclaw
 from clawtop.store.own import holders, mark_spool
 from clawtop.store.own.journal import Journal
-from clawtop.store.patience import SourcePatience
 from clawtop.store.place.layout import locate
 from clawtop.store.snapshot import SnapshotReader
+from clawtop.store.timed_reads import TimedReads
 from tests.sim.cluster import Client as EtcdClient
 from tests.sim.cluster import Cluster
 from tests.sim.whole.checks import PLANTED, BrokenError, Checks, RunFacts
@@ -846,7 +846,7 @@ class History:
             enter(mock.patch.object(marks_module, "SpoolWriter", Spool))
             enter(mock.patch.object(driver_module, "JournalWriter", Journals))
             enter(mock.patch.object(openclaw, "_unreleased", Unreleased()))
-            enter(mock.patch.object(SourcePatience, "ask", asked_at_once))
+            enter(mock.patch.object(TimedReads, "ask", asked_at_once))
             enter(mock.patch.object(holders.HolderRecords, "apply", busy))
             enter(mock.patch("clawtop.engine.prompt.records.tell", deaf))
             enter(mock.patch("clawtop.engine.etcd.records.etcd_records", self._etcd_records))

@@ -12,7 +12,7 @@ from clawtop.errors import ClawtopError
 from clawtop.store.locks import openclaw
 from clawtop.store.own.journal import Journal
 from clawtop.store.own.spool_writer import SpooledMark
-from clawtop.store.patience import SourcePatience
+from clawtop.store.timed_reads import TimedReads
 
 T = TypeVar("T")
 
@@ -54,8 +54,8 @@ class Journals:
             self.problem = self.problem or error
 
 
-def asked_at_once(_patience: SourcePatience, _source: str, _where: str, read: Callable[[], T]) -> T:
-    """`SourcePatience.ask` without a thread: the simulated disk is slow in the threads of the loop."""
+def asked_at_once(_reads: TimedReads, _source: str, _where: str, read: Callable[[], T]) -> T:
+    """`TimedReads.ask` without a thread: the simulated disk is slow in the threads of the loop."""
     return read()
 
 

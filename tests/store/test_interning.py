@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clawtop.store.kept import Kept
+from clawtop.store.interning import Interned
 
 
 @dataclass(frozen=True)
@@ -13,9 +13,9 @@ class Value:
 
 
 def test_equal_values_are_the_same_object_and_changed_ones_are_new() -> None:
-    kept: Kept[str, Value] = Kept()
-    one, two = kept.kept([("a", Value("1")), ("b", Value("2"))])
-    again, changed, new = kept.kept([("a", Value("1")), ("b", Value("3")), ("c", Value("4"))])
+    values: Interned[str, Value] = Interned()
+    one, two = values.interned([("a", Value("1")), ("b", Value("2"))])
+    again, changed, new = values.interned([("a", Value("1")), ("b", Value("3")), ("c", Value("4"))])
     assert again is one
     assert changed == Value("3")
     assert new == Value("4")
@@ -23,9 +23,9 @@ def test_equal_values_are_the_same_object_and_changed_ones_are_new() -> None:
 
 
 def test_what_was_gone_for_a_while_is_not_remembered() -> None:
-    kept: Kept[str, Value] = Kept()
-    (one,) = kept.kept([("a", Value("1"))])
-    assert kept.kept([]) == ()
-    (back,) = kept.kept([("a", Value("1"))])
+    values: Interned[str, Value] = Interned()
+    (one,) = values.interned([("a", Value("1"))])
+    assert values.interned([]) == ()
+    (back,) = values.interned([("a", Value("1"))])
     assert back == one
     assert back is not one

@@ -15,10 +15,10 @@ import pytest
 from clawtop.clock import SystemClock
 from clawtop.core.model import Snapshot
 from clawtop.errors import StateUnreadableError
-from clawtop.store import patience
+from clawtop.store import timed_reads
 from clawtop.store.incident import IncidentPart
-from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.snapshot import SnapshotReader
+from clawtop.store.timed_reads import NoAnswerError, TimedReads
 from tests.support.samples import copy, sample, unpacked
 
 PATIENT_S = 30.0
@@ -46,11 +46,11 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def test_what_answers_in_time_is_returned_and_what_it_raises_is_raised() -> None:
-    patient = SourcePatience(SystemClock(), PATIENT_S)
-    assert patient.ask("a", "/a", lambda: 7) == 7
+    reads = TimedReads(SystemClock(), PATIENT_S)
+    assert reads.ask("a", "/a", lambda: 7) == 7
     with pytest.raises(PermissionError):
-        patient.ask("a", "/a", lambda: os.close(_refused()))
-    assert patient.ask("a", "/a", lambda: 8) == 8
+        reads.ask("a", "/a", lambda: os.close(_refused()))
+    assert reads.ask("a", "/a", lambda: 8) == 8
 
 
 def _refused() -> int:
@@ -58,44 +58,44 @@ def _refused() -> int:
 
 
 def test_a_source_that_hangs_is_asked_once_and_heard_late() -> None:
-    patient, hanging = SourcePatience(SystemClock(), 0.05), Hanging()
+    reads, hanging = TimedReads(SystemClock(), 0.05), Hanging()
     for _ in range(5):
         with pytest.raises(NoAnswerError) as caught:
-            patient.ask("slow", "/slow", hanging)
-        assert patient.is_silent("slow")
+            reads.ask("slow", "/slow", hanging)
+        assert reads.is_silent("slow")
     assert caught.value.problem.code == "no-answer"
     assert caught.value.problem.where == "/slow"
     assert "nothing is known about it" in caught.value.problem.text
     assert hanging.asked == 1
     hanging.may_answer.set()
-    until(lambda: answered(patient, hanging) == 1)
-    assert not patient.is_silent("slow")
+    until(lambda: answered(reads, hanging) == 1)
+    assert not reads.is_silent("slow")
     hanging.may_answer.clear()
     with pytest.raises(NoAnswerError) as caught:
-        patient.ask("slow", "/slow", hanging)
+        reads.ask("slow", "/slow", hanging)
     assert "what is shown of it was read at " in caught.value.problem.text
     hanging.may_answer.set()
 
 
-def answered(patient: SourcePatience, hanging: Hanging) -> int | None:
+def answered(reads: TimedReads, hanging: Hanging) -> int | None:
     try:
-        return patient.ask("slow", "/slow", hanging)
+        return reads.ask("slow", "/slow", hanging)
     except NoAnswerError:
         return None
 
 
 def test_others_answer_meanwhile_and_threads_do_not_pile_up() -> None:
-    patient = SourcePatience(SystemClock(), 0.05)
+    reads = TimedReads(SystemClock(), 0.05)
     hung = [Hanging() for _ in range(4)]
     before = threading.active_count()
     for _ in range(20):
         for number, hanging in enumerate(hung):
             with pytest.raises(NoAnswerError):
-                patient.ask(f"slow {number}", "/slow", hanging)
-        patient._seconds = PATIENT_S  # what answers at all is given its time, whatever else this machine does
-        monkey, patience.NEXT_ANSWER_S = patience.NEXT_ANSWER_S, PATIENT_S
-        assert patient.ask("quick", "/quick", lambda: 1) == 1
-        patience.NEXT_ANSWER_S = monkey
+                reads.ask(f"slow {number}", "/slow", hanging)
+        reads._seconds = PATIENT_S  # what answers at all is given its time, whatever else this machine does
+        monkey, timed_reads.NEXT_ANSWER_S = timed_reads.NEXT_ANSWER_S, PATIENT_S
+        assert reads.ask("quick", "/quick", lambda: 1) == 1
+        timed_reads.NEXT_ANSWER_S = monkey
     assert threading.active_count() <= before + len(hung) + 1
     for hanging in hung:
         hanging.may_answer.set()
@@ -109,12 +109,12 @@ def test_only_the_first_source_that_hangs_takes_its_whole_time(monkeypatch: pyte
         waits.append(seconds)
         return False
 
-    monkeypatch.setattr(patience._SourceRead, "answered", hangs)
-    patient = SourcePatience(SystemClock(), patience.ANSWER_S)
+    monkeypatch.setattr(timed_reads._SourceRead, "answered", hangs)
+    reads = TimedReads(SystemClock(), timed_reads.ANSWER_S)
     for source in ("one", "two", "three", "one"):
         with pytest.raises(NoAnswerError):
-            patient.ask(source, f"/{source}", lambda: 1)
-    assert waits == [patience.ANSWER_S, patience.NEXT_ANSWER_S, patience.NEXT_ANSWER_S, 0.0]
+            reads.ask(source, f"/{source}", lambda: 1)
+    assert waits == [timed_reads.ANSWER_S, timed_reads.NEXT_ANSWER_S, timed_reads.NEXT_ANSWER_S, 0.0]
 
 
 # --- the whole reader ---------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def mount(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mount]:
             return _real(path, *args, **options)
 
         monkeypatch.setattr(os, name, call)
-    monkeypatch.setattr(patience, "ANSWER_S", 0.3)
+    monkeypatch.setattr(timed_reads, "ANSWER_S", 0.3)
     monkeypatch.setattr("clawtop.store.snapshot.ANSWER_S", 0.3)
     yield found
     found.hangs = ()
@@ -162,7 +162,7 @@ def reader_of(state_dir: Path) -> SnapshotReader:
         clock=SystemClock(),
         processes=SystemProcesses(),
         port_probe=None,
-        extra_parts=(IncidentPart(SourcePatience(SystemClock(), 0.3)),),
+        extra_parts=(IncidentPart(TimedReads(SystemClock(), 0.3)),),
         progressive=True,
     )
 
@@ -270,9 +270,9 @@ def test_who_works_at_something_large_is_waited_for_further(monkeypatch: pytest.
             hanging.may_answer.set()
         return float(len(looks))
 
-    monkeypatch.setattr(patience._Worker, "worked", worked)
-    patient = SourcePatience(SystemClock(), 0.05)
-    assert patient.ask("large", "/large", hanging) == 1
+    monkeypatch.setattr(timed_reads._Worker, "worked", worked)
+    reads = TimedReads(SystemClock(), 0.05)
+    assert reads.ask("large", "/large", hanging) == 1
     assert len(looks) >= 4
 
 

@@ -9,13 +9,13 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-class Kept(Generic[K, T]):
+class Interned(Generic[K, T]):
     """The values of the last call, by key."""
 
     def __init__(self) -> None:
         self._last: dict[K, T] = {}
 
-    def kept(self, values: Iterable[tuple[K, T]]) -> tuple[T, ...]:
+    def interned(self, values: Iterable[tuple[K, T]]) -> tuple[T, ...]:
         """These values; those that are equal to the last ones are the same objects as before."""
         last = self._last
         now: dict[K, T] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 
-def columns(facts: Iterable[tuple[str, str]], indent: str = "") -> Iterator[str]:
+def aligned(facts: Iterable[tuple[str, str]], indent: str = "") -> Iterator[str]:
     """Names and texts, the texts under one another."""
     rows = list(facts)
     width = max((len(name) for name, _ in rows), default=0)

@@ -42,7 +42,7 @@ class NoAnswerError(Exception):
         self.problem = problem
 
 
-class SourcePatience:
+class TimedReads:
     """Reads the sources of one reader. Used by one thread at a time; `ask` starts the others.
 
     Mutable state: `_silent` (what has not answered yet), `_answered` (when each did last, ms since epoch), `_worker`.
@@ -109,8 +109,8 @@ class LastAnswers:
         reading: where something is being read right now.
     """
 
-    def __init__(self, patience: SourcePatience) -> None:
-        self._patience = patience
+    def __init__(self, reads: TimedReads) -> None:
+        self._reads = reads
         self._kept: dict[str, Any] = {}
         self.reading = ""
 
@@ -118,7 +118,7 @@ class LastAnswers:
         """The result of `read`; if it does not answer in time, the last one or `else_`, with a warning."""
         self.reading = where
         try:
-            found = self._kept[source] = self._patience.ask(source, where, read)
+            found = self._kept[source] = self._reads.ask(source, where, read)
         except NoAnswerError as silent:
             warnings.append(silent.problem)
             found = self._kept.get(source, else_)

@@ -15,7 +15,7 @@ _MOST = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Kin:
+class Descendant:
     """A process below another one. `memory`: resident bytes."""
 
     pid: int
@@ -23,7 +23,7 @@ class Kin:
     memory: int
 
 
-def below(pid: int, proc: Path | None) -> tuple[Kin, ...]:
+def descendants(pid: int, proc: Path | None) -> tuple[Descendant, ...]:
     """Every process below `pid`, each after its parent. `proc`: where procfs is mounted; None: ask psutil.
 
     Raises OSError if the process cannot be seen.
@@ -36,14 +36,14 @@ def below(pid: int, proc: Path | None) -> tuple[Kin, ...]:
         children = _by_lists(pid, proc)
     except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
         children = _by_search(proc)
-    found: list[Kin] = []
+    found: list[Descendant] = []
     waiting = [pid]
     while waiting and len(found) < _MOST:
         parent = waiting.pop(0)
         for child in children.get(parent, ()):
             try:
                 fields = stat_fields(f"{proc}/{child}")
-                found.append(Kin(child, parent, int(fields[RSS_PAGES]) * page))
+                found.append(Descendant(child, parent, int(fields[RSS_PAGES]) * page))
             except (OSError, ValueError, IndexError):
                 continue  # gone
             waiting.append(child)
@@ -90,18 +90,18 @@ def _by_search(proc: Path) -> dict[int, list[int]]:
     return found
 
 
-def _by_psutil(pid: int) -> tuple[Kin, ...]:
+def _by_psutil(pid: int) -> tuple[Descendant, ...]:
     psutil = psutil_module()
     try:
-        return tuple(_kin(psutil.Process(pid)))
+        return tuple(_below(psutil.Process(pid)))
     except psutil.Error as error:
         raise ProcessLookupError(pid) from error
 
 
-def _kin(process: object) -> Iterator[Kin]:
+def _below(process: object) -> Iterator[Descendant]:
     psutil = psutil_module()
     for child in process.children(recursive=True):  # type: ignore[attr-defined]
         try:
-            yield Kin(child.pid, child.ppid(), int(child.memory_info().rss))
+            yield Descendant(child.pid, child.ppid(), int(child.memory_info().rss))
         except psutil.Error:
             continue
