@@ -24,6 +24,9 @@ from clawtop.store.disk import disk
 _serial = itertools.count(1)  # next() is atomic; makes names unique within the process
 _LEFTOVER = re.compile(r"\.clawtop\.(?P<pid>\d+)\.\d+\.tmp\Z")
 _REMOVALS = 3
+MOST_NAMES = 100
+"""How many names are tried for a new file: those of a killed process with this pid may be taken."""
+
 _COPYFILE_ACL_AND_XATTR = 0b101  # copyfile(3) of macOS: COPYFILE_ACL | COPYFILE_XATTR
 
 
@@ -53,11 +56,23 @@ def write_sibling(path: str, content: bytes, mode: int = 0o600, *, durable: bool
 
     Nothing is left behind when it fails (OSError: no space, read-only file system, no permission, no directory).
     """
-    while True:
-        name = sibling(path)
-        with contextlib.suppress(FileExistsError):
+    return write_under_free_name(lambda: sibling(path), content, mode, durable=durable)
+
+
+def write_under_free_name(next_name: Callable[[], str], content: bytes, mode: int, *, durable: bool = True) -> str:
+    """Write `content` to a new file under the first of several names that is free, and return it. Raises as
+    `write_new`: FileExistsError when `MOST_NAMES` are taken, which is what a broken disk says of any name.
+    """
+    for left in reversed(range(MOST_NAMES)):
+        name = next_name()
+        try:
             write_new(name, content, mode, durable=durable)
+        except FileExistsError:
+            if not left:
+                raise
+        else:
             return name
+    raise AssertionError("unreachable")
 
 
 def write_new(path: str, content: bytes, mode: int, *, durable: bool = True) -> None:

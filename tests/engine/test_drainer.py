@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -23,13 +24,13 @@ from clawtop.core.session.admission import OnContention
 from clawtop.core.session.drain import DrainPreview, DrainStage
 from clawtop.core.session.proof import Access
 from clawtop.engine.drain import scene
-from clawtop.engine.drain.drainer import LOOK_S, Drainer, DrainStep, DrainWishes, new_drain_id, resumable
+from clawtop.engine.drain.drainer import BUSY_S, LOOK_S, Drainer, DrainStep, DrainWishes, new_drain_id, resumable
 from clawtop.engine.drain.scene import DrainTarget
 from clawtop.engine.gateway.answers import Abort, AbortSaid
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
 from clawtop.store.locks.processes import SystemProcesses
-from clawtop.store.own.holders import read_admissions
+from clawtop.store.own.holders import SHARDS, Presence, holders_dir, read_admissions
 from clawtop.store.own.journal import Journal
 from clawtop.store.snapshot import SnapshotReader
 from tests.engine.other_process import other_process
@@ -535,3 +536,25 @@ async def test_no_process_of_a_run_is_only_said_where_they_were_looked_for(
 ) -> None:
     found = scene._unseen(replace(INCIDENT, gateway=gateway, config=config))
     assert found is None if why is None else why in (found or "")
+
+
+async def test_a_process_that_is_stopped_while_it_changes_the_record_is_waited_for_no_longer_than_the_limit(
+    state: Path,
+) -> None:
+    """The clock is the test's."""
+    clock = ManualClock()
+    steps = Presence.of(holders_dir(state)).directory / "locks" / "steps"
+    with contextlib.ExitStack() as stopped:
+        for number in range(SHARDS):
+            file = stopped.enter_context((steps / f"{number:02d}.lock").open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        drain = asyncio.create_task(drainer(state, QUICK, clock=clock).drain())
+        began = clock.monotonic()
+        while not drain.done():
+            if clock.sleeping:
+                await clock.advance(0.1)
+            await asyncio.sleep(0.001)
+        with pytest.raises(OperationFailedError, match="has been changing the record"):
+            await drain
+        assert clock.monotonic() - began < BUSY_S + 1
+    assert (await drainer(state, QUICK).drain()).released

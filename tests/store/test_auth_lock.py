@@ -13,6 +13,7 @@ import pytest
 from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import Generation, LockKind, ProcessEvidence
 from clawtop.errors import LockNotObtainedError, OperationFailedError
+from clawtop.store.auth import lock as auth_lock
 from clawtop.store.auth.lock import MAX_HOLD_S, AuthStoreLock, Hold, LockHolder
 from clawtop.store.auth.machine import Machine
 from clawtop.store.locks.lockfile import read_lock
@@ -216,3 +217,19 @@ def test_threads_of_one_process_exclude_each_other(tmp_path: Path) -> None:
         thread.join()
     assert counter.read_text() == "100"
     assert list(directory.iterdir()) == []
+
+
+def test_a_lock_that_others_here_take_again_and_again_is_tried_at_the_end(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest after each of them does not add up to more than the time that was to be waited."""
+
+    class AlwaysResting(dict[str, float]):
+        def get(self, _path: object, _else: object = None) -> Any:
+            return clock.monotonic() + 0.04
+
+    monkeypatch.setattr(auth_lock, "_rest_until", AlwaysResting())
+    began = clock.monotonic()
+    lock = AuthStoreLock(str(tmp_path), Generation.B, machine(clock, Table()))
+    assert lock.run(lambda hold: hold.waited_s, wait=1.0) == pytest.approx(1.0, abs=0.1)
+    assert clock.monotonic() - began < 1.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -363,3 +364,27 @@ def test_a_disk_without_room_for_a_channel_refuses_the_run_in_words(
     with pytest.raises(RefusedError, match="No space left on device") as refused:
         WakeChannel(records.presence)
     assert refused.value.unchanged == "no session was touched"
+
+
+@pytest.mark.parametrize("refusals", [1, 2, 3])
+def test_a_lock_that_the_disk_does_not_release_is_released_again(
+    records: HolderRecords, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    """At once, and before the next step: no process waits for one that has done its work."""
+    real, left = fcntl.flock, [refusals]
+
+    def refusing(descriptor: int, operation: int) -> None:
+        if operation == fcntl.LOCK_UN and left[0]:
+            left[0] -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", refusing)
+    assert records.apply(FILE, Ask(claimant(records, "a")), 2_000)
+    if refusals > 2:
+        with pytest.raises(OSError, match="Input/output"):
+            records.apply(FILE, Leave("a", "completed"), 2_100)
+    assert records.apply(FILE, Leave("a", "completed"), 2_200)
+    (step,) = (records.directory / "locks" / "steps").iterdir()
+    with step.open() as file:
+        real(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from clawtop.core.cooldown.marking import Mark
 from clawtop.core.model import LockFile, LockKind, Verdict, VerdictKind
-from clawtop.store import atomic
+from clawtop.store import atomic, door
 from clawtop.store.disk import disk
 from clawtop.store.locks import openclaw
 from clawtop.store.locks.lockfile import read_lock
@@ -27,6 +28,7 @@ from clawtop.store.locks.openclaw import (
     release,
     still_ours,
 )
+from clawtop.store.own.mark_spool import MarkSpool
 
 PAYLOAD = {"pid": 4242, "createdAt": "2026-05-20T12:00:00.000Z"}
 STALE = Verdict(VerdictKind.STALE, ("pid 4242 is gone",))
@@ -299,3 +301,31 @@ def _failing(code: int) -> Any:
         raise OSError(code, os.strerror(code))
 
     return fail
+
+
+@pytest.mark.parametrize("free", [None, 4])
+def test_of_names_that_are_taken_a_hundred_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int | None
+) -> None:
+    """Those of a killed process with this pid may be there; that none is free is what a broken disk says."""
+    asked: list[str] = []
+    real = door.create
+
+    def create(path: str, mode: int) -> int:
+        asked.append(path)
+        if len(asked) == free:
+            return real(path, mode)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+
+    monkeypatch.setattr(door, "create", create)
+    for write in (
+        lambda: atomic.write_sibling(str(tmp_path / "file"), b"content"),
+        lambda: MarkSpool(tmp_path).put(Mark("main", "p:a", "p", 1, "rate_limit")),
+    ):
+        asked.clear()
+        if free is None:
+            with pytest.raises(FileExistsError):
+                write()
+        else:
+            assert Path(write()).stat().st_size
+        assert len(set(asked)) == len(asked) == (free or atomic.MOST_NAMES)

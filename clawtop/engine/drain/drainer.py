@@ -82,6 +82,9 @@ ASK_EVERY_S = 1.0
 CLOSED_FOR_MS = 30_000
 RENEW_AFTER_S = 5.0
 BUSY_PAUSE_S = 0.002
+BUSY_S = 10.0
+"""A step on a record takes microseconds: who has not finished after this long does not work."""
+
 _JOURNAL_DEPTH = 20_000
 _ENDS = {DrainStage.DRAINED: "drained", DrainStage.NOT_RELEASED: "aborted, NOT released"}
 
@@ -341,8 +344,14 @@ class Drainer:
             self._closed_at = None
 
     async def _apply(self, request: AdmissionRequest) -> tuple[AdmissionEffect, ...]:
+        until = self._clock.monotonic() + BUSY_S
         while True:
             effects = await self._records().step(str(self.target.file), request, self._clock.now_ms())
+            if effects is None and self._clock.monotonic() >= until:
+                raise OperationFailedError(
+                    f"another clawtop process has been changing the record of this session for {BUSY_S:.0f} s",
+                    hint="it is stopped (Ctrl-Z), or its disk hangs: let it go on, or end it",
+                )
             if effects is not None:
                 for effect in effects:
                     if isinstance(effect, Wake):

@@ -228,7 +228,7 @@ class LockWait(Generic[T]):
         now = self._clock.monotonic()
         with _rest_guard:
             rest = _rest_until.get(self._lock.path, now) - now
-        if rest > 0:
+        if rest > 0 and now < self._deadline + _LONGEST_REST_S:  # others here may make it rest again and again
             return rest
         proposal = self._fresh_proposal(now)
         published = None if os.path.lexists(self._lock.path) else proposal.publish(keep=True)

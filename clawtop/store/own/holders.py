@@ -186,6 +186,15 @@ def _file_lock(path: Path) -> filelock.BaseFileLock:
     return filelock.FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
 
 
+def _let_go(lock: filelock.BaseFileLock) -> None:
+    """Release it: the step is done, whatever the disk says to that."""
+    with contextlib.suppress(OSError):
+        lock.release()
+        return
+    with contextlib.suppress(OSError):
+        lock.release(force=True)
+
+
 # --- waking ------------------------------------------------------------------------------------------------------
 
 
@@ -323,6 +332,8 @@ class HolderRecords:
         if lock is None:
             lock = self._locks[name] = _file_lock(_steps(self.directory) / name)
         try:
+            if lock.is_locked:  # the disk refused to release it, twice
+                lock.release(force=True)
             lock.acquire(blocking=False)
         except filelock.Timeout:
             yield False
@@ -330,7 +341,7 @@ class HolderRecords:
         try:
             yield True
         finally:
-            lock.release()
+            _let_go(lock)
 
     def _load(self, session_file: str) -> Admission:
         try:

@@ -6,7 +6,6 @@ the first clawtop that renames it. So a mark survives its process and is written
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 from clawtop.core.cooldown.marking import Mark
 from clawtop.nested import loads
 from clawtop.store import door
-from clawtop.store.atomic import remove, write_new
+from clawtop.store.atomic import remove, write_under_free_name
 from clawtop.store.disk import disk
 from clawtop.store.own.holders import Presence, holders_dir, is_alive
 
@@ -53,11 +52,9 @@ class MarkSpool:
         member = Presence.of(self._holders).member
         door.own_directory(self.directory.parent, self.directory)
         facts = {name: value for name, value in asdict(mark).items() if name in _FIELDS and value is not None}
-        while True:
-            path = self.directory / f"{mark.at}.{member}.{next(_serial)}.json"
-            with contextlib.suppress(FileExistsError):
-                write_new(str(path), json.dumps(facts).encode() + b"\n", 0o600, durable=False)
-                return path
+        content = json.dumps(facts).encode() + b"\n"
+        names = (str(self.directory / f"{mark.at}.{member}.{number}.json") for number in _serial)
+        return Path(write_under_free_name(names.__next__, content, 0o600, durable=False))
 
     def drop(self, path: Path) -> None:
         """The mark has landed, or its loss has been reported."""
