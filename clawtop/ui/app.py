@@ -187,8 +187,12 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
             return  # the screens are being put up, or taken down
         if self.arming.expire():
             self.tell("disarmed: no key for five minutes", Tone.WARN)
-        if self.flash.expire():
+        if self.screen is not self.view:
+            self.flash.notice.stay()  # a page or a dialog may cover it
+        if self.flash.answer.expire():
             self.view.draw_footer()
+        if self.flash.notice.expire():
+            self.view.draw_tabs()
         if self.paused:
             return
         ends = self.facts.changes_at if self.facts is not None else None
@@ -259,15 +263,15 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         """Answer a key: the text replaces the footer for a few seconds."""
-        self.flash.answer(text, tone)
+        self.flash.answer.show(text, tone)
         if self._has_view:
             self.view.draw_footer()
 
     def tell(self, text: str, tone: Tone = Tone.ACCENT) -> None:
-        """Announce an event in the same place; an answer that is shown there is never replaced by it."""
-        self.flash.notice(text, tone)
+        """Announce an event: the text stands in the place of the other screens' names for a few seconds."""
+        self.flash.notice.show(text, tone)
         if self._has_view:
-            self.view.draw_footer()
+            self.view.draw_tabs()
 
     def tell_terminal(self, text: str) -> None:
         """Send a notice to the terminal itself (OSC 9), as Textual sends the clipboard's OSC 52."""

@@ -142,7 +142,7 @@ class FleetScreen(TableControl):
         self._first_line.show(fleet_rows.first_line(hosts, now, width, zone))
         self._tell_chosen(now)
         self._lower.show(self._below.lines(self._pane, hosts, now, zone))
-        said = self.fleet_app.flash.line
+        said = self.fleet_app.flash.answer.line
         self.foot.show(said if said is not None else fleet_rows.hints([command(name) for name in HINTS], width))
 
     def _tell_chosen(self, now: int) -> None:
@@ -265,13 +265,13 @@ class FleetApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[str | No
 
     def redraw(self) -> None:
         """Draw the hosts in their latest state."""
-        self.flash.expire()
+        self.flash.answer.expire()
         if self._screen.is_mounted:
             self._screen.show_hosts(self._hosts(), self.clock.now_ms())
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         """Answer a key in the footer's place."""
-        self.flash.answer(text, tone)
+        self.flash.answer.show(text, tone)
         self.redraw()
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> None:

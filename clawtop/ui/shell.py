@@ -53,7 +53,7 @@ class ScreenView(Protocol):
         """Draw ages and countdowns."""
 
     def draw_footer(self) -> None:
-        """Draw the footer, or the message that replaces it for now."""
+        """Draw the footer, or the answer that replaces it for now."""
 
 
 class Shell(Protocol):
@@ -112,7 +112,7 @@ class Shell(Protocol):
         """Answer a key: the text replaces the footer for a few seconds."""
 
     def tell(self, text: str, tone: Tone = Tone.ACCENT) -> None:
-        """Announce an event in the same place; an answer that is shown there is never replaced by it."""
+        """Announce an event: the text stands in the place of the other screens' names for a few seconds."""
 
     def tell_terminal(self, text: str) -> None:
         """Send a notice to the terminal itself (OSC 9)."""

@@ -47,7 +47,7 @@ class Column(NamedTuple, Generic[T]):
         grow: extra cells it gets before others get all they need; spare width goes from left to right.
         live: whether its cells can change with time alone.
         middle: long values are elided in the middle: for ids, which differ at the end.
-        words: these are elided between words, and only ids within one: for sentences.
+        words: with `middle`: between words, and only ids within one. Without, values end on a whole word.
         rank: the higher, the sooner it is dropped when space is short, with those of the same rank; 0 stays. A column
             that is empty in every row is dropped before all others.
         sort: the value rows sort by; None values come last.
@@ -267,8 +267,11 @@ def _taken(columns: Sequence[Column[T]], needs: Mapping[str, int]) -> int:
 _GAP: Piece = (" " * GAP, Tone.PLAIN)
 
 
-def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line) -> Line:
-    """The line of column titles; the first column, and those without a title next to it, carry the table's own."""
+def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line, *, filtered: bool = False) -> Line:
+    """The line of column titles; the first column, and those without a title next to it, carry the table's own.
+
+    One that ends on what the operator typed as a filter keeps as much of that as fits.
+    """
     out: list[Piece] = []
     untitled = next((n for n, (column, _) in enumerate(columns) if n and column.title), len(columns))
     if untitled > 1:
@@ -281,7 +284,7 @@ def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line) 
         if sorting is not None and sorting.column == column.id:
             arrow: Piece = ("▼" if sorting.descending else "▲", Tone.ACCENT)
             line = (*cut(line, width - 1), arrow)
-        out.extend(fitted(line, width, right=column.right))
+        out.extend(fitted(cut(line, width) if filtered else line, width, right=column.right))
     return tuple(out)
 
 

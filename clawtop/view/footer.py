@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from clawtop.commands import COMMANDS, Command, Context, Section, key_label, why_not
 from clawtop.text import cells
-from clawtop.view.line import Line, Piece, Tone, cut, fitted, piece, width_of, wrapped
+from clawtop.view.line import Line, Piece, Tone, cut, cut_at_words, fitted, piece, width_of, wrapped
 from clawtop.view.words import LEGEND
 
 _CHANGING = frozenset({Section.OPERATE, Section.DRIVE})
@@ -46,7 +46,7 @@ def _footer(context: Context, width: int, said: Line | None = None) -> tuple[Lin
     if said is not None:
         others = []
         if width_of(said) + 2 > room:
-            return cut((*line, *said), width), places
+            return cut_at_words((*line, *said), width), places
         line += [*fitted(said, room - 2), _GAP]
         column += room
     for item in others:

@@ -6,6 +6,7 @@ carried by a tone alone: a word or a glyph always says the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import TypeVar, overload
@@ -174,7 +175,8 @@ def fitted(line: Line, width: int, *, right: bool = False, middle: bool = False,
     if used < width:
         pad: Piece = (" " * (width - used), Tone.PLAIN)
         return (pad, *line) if right else (*line, pad)
-    return fitted(cut_middle(line, width, words=words), width, right=right) if middle else cut(line, width)
+    short = cut_middle(line, width, words=words) if middle else cut_at_words(line, width)
+    return fitted(short, width, right=right)
 
 
 _THUMB: Piece = ("┃", Tone.DIM)
@@ -239,9 +241,14 @@ _LONG_WORD = 16
 
 
 def cut_at_words(line: Line, width: int) -> Line:
-    """The line in at most `width` cells: whole words and an ellipsis; an id that does not fit keeps both its ends."""
+    """The line in at most `width` cells: whole words and an ellipsis; an id that does not fit keeps both its ends.
+
+    What remains does not end on a word that says nothing without the next one, if another word is left.
+    """
     if width_of(line) <= width:
         return line
+    if width < 1:
+        return EMPTY
     out: list[Piece] = []
     room = width
     for text, tone in line:
@@ -251,7 +258,53 @@ def cut_at_words(line: Line, width: int) -> Line:
             break
         out.append((text, tone))
         room -= need
-    return tuple(out)
+    return _without_loose_end(tuple(out))
+
+
+_LOOSE_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "a an the this that these those its their his her every each no not one two three four five six seven eight "
+        "of in on at to for from by with without within into onto over under above below through during before after "
+        "back never only nine ten since until till than per via between beside besides about against among as like "
+        "and or but nor if when while where which who whom whose because so "
+        "is are was were be been being has have had does did do will would can could may might must shall should",
+    )
+)
+"""Words that say nothing without what follows."""
+_LOOSE = re.compile(r"[(\[{<\"'“‘]*[\d.,:+~≈%-]*")
+"""A number without what it counts, or an open bracket."""
+_CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
+_FACT_ENDS = ("·", ";", ".", ",")
+
+
+def _is_loose(word: str) -> bool:
+    """Whether a word at the end of a cut text would say nothing, or something else."""
+    if word in _FACT_ENDS or _CLOCK.fullmatch(word):
+        return False
+    bare = word.lstrip("([{")
+    return bare in _LOOSE_WORDS or _LOOSE.fullmatch(word) is not None or not any(map(str.isalnum, word))
+
+
+def _without_loose_end(line: Line) -> Line:
+    """A line that ends on an ellipsis, without the loose words before it; unchanged if nothing else is left."""
+    if not text_of(line).endswith(ELLIPSIS):
+        return line
+    kept = text_of(line).removesuffix(ELLIPSIS).rstrip(" ")
+    while kept and _is_loose(kept.rpartition(" ")[2]):
+        kept = kept.rpartition(" ")[0].rstrip(" ")
+    if not any(map(str.isalnum, kept)):
+        return line
+    out: list[Piece] = []
+    room = len(kept)
+    for text, tone in line:
+        out.append((text[:room], tone))
+        room -= len(text)
+        if room <= 0:
+            break
+    text, tone = out[-1]
+    gap = " " if text.endswith("·") and len(kept) + 2 <= len(text_of(line)) else ""
+    return (*out[:-1], (text.rstrip(",;") + gap + ELLIPSIS, tone))
 
 
 def _whole_words(text: str, room: int) -> str:
@@ -291,6 +344,8 @@ def _words_around(text: str, room: int) -> str:
     start = head[: head.rfind(" ") + 1]
     if len(text[len(start) :].partition(" ")[0]) <= _LONG_WORD:
         head = start
+    while _is_loose(head.rstrip(" ").rpartition(" ")[2]) and head.strip(" "):
+        head = head.rstrip(" ").rpartition(" ")[0]
     tail = tailed(text, room - cells(head + ELLIPSIS))
     _, blank, end = tail.partition(" ")
     if blank and len(text[: len(text) - len(end)].split(" ")[-2]) <= _LONG_WORD:

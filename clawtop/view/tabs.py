@@ -9,7 +9,7 @@ from clawtop.text import cells
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import clock_time, sparkline
-from clawtop.view.line import Line, Piece, Tone, cut, fitted, width_of
+from clawtop.view.line import Line, Piece, Tone, cut, cut_at_words, fitted, width_of
 
 MINUTES = 20
 _MINUTE_MS = 60_000
@@ -22,17 +22,25 @@ def tabs_line(view: str, env: Env | None, width: int) -> Line:
     tabs: list[Piece] = [(" ", Tone.PLAIN)]
     gap: Piece = (_gap(view, width), Tone.PLAIN)
     for name in VIEWS:
-        item = command(name)
-        here = name == view
-        tabs += [
-            (f"{key_label(item.keys[0])} ", Tone.KEY if here else Tone.DIM),
-            (f"▸{item.title}" if here else item.title, Tone.STRONG if here else Tone.DIM),
-            gap,
-        ]
+        tabs += [*_tab(name, here=name == view), gap]
     line = tuple(tabs[:-1])
     rate = failure_rate(env) if env is not None else ()
     room = width - width_of(rate)
     return (*fitted(line, room), *rate) if width_of(line) + 2 <= room else cut(line, width)
+
+
+def notice_line(view: str, notice: Line, width: int) -> Line:
+    """The current screen's name and a notice."""
+    here = _tab(view, here=True) if view in VIEWS else ()
+    return cut_at_words(((" ", Tone.PLAIN), *here, (_GAP if here else "", Tone.PLAIN), *notice), width)
+
+
+def _tab(view: str, *, here: bool) -> Line:
+    item = command(view)
+    return (
+        (f"{key_label(item.keys[0])} ", Tone.KEY if here else Tone.DIM),
+        (f"▸{item.title}" if here else item.title, Tone.STRONG if here else Tone.DIM),
+    )
 
 
 def tab_at(view: str, column: int, width: int) -> str | None:

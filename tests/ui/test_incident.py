@@ -277,7 +277,7 @@ async def test_a_notice_is_said_rung_and_sent(monkeypatch: pytest.MonkeyPatch) -
         source.tell(replace(OUT, number=8, gateway=CALM.gateway))
         await pilot.pause()
         app._tick()
-        assert screen_lines(app)[-1].startswith(" nothing is usable for any agent  ")
+        assert screen_lines(app)[3].startswith(" 1 ▸Overview  nothing is usable for any agent")
     assert rung == ["bell"]
     assert "\x1b]9;clawtop: nothing is usable for any agent\x07" in written
 
@@ -291,8 +291,46 @@ async def test_a_session_that_stays_blocked_is_noticed_without_any_news() -> Non
         app._tick()
         app._tick()
         await pilot.pause()
-        assert "without a sign of life" in screen_lines(app)[-1]
-        assert "blocked for 15" in screen_lines(app)[-1]
+        assert "without a sign of life" in screen_lines(app)[3]
+
+
+async def test_a_notice_covers_neither_the_footer_nor_an_answer_and_waits_under_a_dialog() -> None:
+    clock = ManualClock(NOW)
+    app, _, _ = make_app(CALM, clock=clock)
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.pause()
+        tabs, foot = screen_lines(app)[3], screen_lines(app)[-1]
+        app.tell("the gateway is silent")
+        await pilot.pause()
+        assert "1 ▸Overview  the gateway is silent" in screen_lines(app)[3]
+        assert screen_lines(app)[-1] == foot
+        app.say("copied")
+        await pilot.pause()
+        assert "the gateway is silent" in screen_lines(app)[3]
+        assert "copied" in screen_lines(app)[-1]
+        await pilot.press("?")
+        await clock.advance(9)
+        app._tick()
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "the gateway is silent" in screen_lines(app)[3], "nobody has seen it"
+        await clock.advance(9)
+        app._tick()
+        await pilot.pause()
+        assert screen_lines(app)[3] == tabs
+        assert screen_lines(app)[-1] == foot
+
+
+async def test_a_click_beside_a_notice_opens_no_screen() -> None:
+    app, _, _ = make_app(INCIDENT)
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.pause()
+        place = screen_lines(app)[3].index("Tree")
+        app.tell("the gateway is silent, and this is long enough")
+        await pilot.pause()
+        await pilot.click("#tabs", offset=(place, 0))
+        await pilot.pause()
+        assert app.view.view_id == "overview"
 
 
 # --- incident file and recording ---------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ async def test_screens_open_and_close_in_the_order_of_their_keys() -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.pause()
         at_once(app, "?q2q4\x1b?q\tac")
-        await until(pilot, lambda: bool(app.flash.line))
+        await until(pilot, lambda: bool(app.flash.answer.line))
         await pilot.pause()
         assert isinstance(app.screen, OverviewScreen)
         assert app.return_code is None

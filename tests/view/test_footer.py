@@ -34,7 +34,7 @@ def test_a_message_leaves_the_keys_that_always_stand(width: int) -> None:
 
 
 def test_a_long_answer_is_read_in_the_place_of_the_keys() -> None:
-    said = piece("the store was not written: " + "because " * 10)
+    said = piece("the store was not written: " + "reasons " * 10)
     assert text_of(footer_line(ARMED, 60, said)) == f" {text_of(said)[:58]}…"
     assert footer_command_at(ARMED, 60, 50, said) is None
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from clawtop.core.model import Lock, LockFile, LockKind, Problem, Snapshot, VerdictKind
 from clawtop.core.settings import VIEWS
 from clawtop.text import ELLIPSIS
-from clawtop.view.columns import Env, Table, heading, placed, plain_row
+from clawtop.view.columns import Env, Table, heading, placed, plain_row, render_cells
 from clawtop.view.facts import Facts
 from clawtop.view.forecast_rows import forecast_table, stranded_table
 from clawtop.view.headline import headline
@@ -178,3 +179,52 @@ def test_a_narrow_warning_still_names_its_agent(where: str) -> None:
     columns = placed(table.columns, 79, table.needs)
     assert "coder:" in plain_row(table.rows[0], table, columns, table.env)
     assert where in table.texts[0]
+
+
+LOOSE = frozenset(
+    re.findall(
+        r"\w+",
+        "a an the of in on at to for from by with without or and but as is are was its their his that which while "
+        "after before during since until than per via into over back",
+    )
+)
+CUT = re.compile(r"(\S+?) ?(?:…|(?<=[\w ])\+)(?= |$)", re.MULTILINE)
+"""The word before an ellipsis at the end of a text; in ASCII the ellipsis is a plus."""
+GOLDEN = sorted(
+    path for part in ("view", "ui") for path in (Path(__file__).parents[1] / part / "golden").rglob("*.txt")
+)
+
+
+def says_something(word: str) -> bool:
+    """Whether a text may be cut after this word."""
+    bare = word.lstrip("([{")
+    return bare not in LOOSE and re.fullmatch(r"[\d.,+~%]*", bare) is None
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name)
+def test_no_text_on_a_golden_screen_is_cut_where_it_says_nothing(path: Path) -> None:
+    """Not on a number without what it counts, nor on an open bracket or a preposition."""
+    text = path.read_text("utf-8")
+    ends = CUT.findall(text.replace("+", " ") if "ascii" not in path.name else text)
+    assert [word for word in ends if not says_something(word)] == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
+def test_a_cell_is_cut_between_words_or_within_an_id(maker: Maker, world: str, width: int) -> None:
+    table = maker(env_of(WORLDS[world]))
+    for row in table.rows:
+        if row.band:
+            continue
+        for column, room in placed(table.columns, width, table.needs):
+            whole = text_of(column.render(row.item, table.env))
+            short = text_of(render_cells(row, table, ((column, room),), table.env)[0]).strip()
+            head, mark, tail = short.partition(ELLIPSIS)
+            if not mark or ELLIPSIS in whole:
+                continue
+            assert whole.startswith(head.rstrip(" ")), (whole, short)
+            if tail.strip():
+                continue  # an id, or the end of a sentence
+            assert not whole[len(head) : len(head) + 1].strip(" ,;"), (whole, short)
+            assert says_something(head.split()[-1]), (whole, short)

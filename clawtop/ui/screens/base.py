@@ -19,7 +19,7 @@ from clawtop.view.footer import footer_command_at, footer_line
 from clawtop.view.headline import first_line, headline, unread_first_line, unread_lines
 from clawtop.view.line import Line, Tone
 from clawtop.view.overview import BAR_LINES
-from clawtop.view.tabs import tab_at, tabs_line
+from clawtop.view.tabs import notice_line, tab_at, tabs_line
 from clawtop.view.tour import TOUR_LINES
 
 
@@ -124,7 +124,7 @@ class DashboardScreen(Surviving, Screen[None]):
         else:
             first = first_line(env, width, app.arming.state, app.arming.left_ms, app.mood)
         self._first_line.show(first)
-        self._tabs.show(tabs_line(self.view_id, env, width))
+        self.draw_tabs()
         lines: tuple[Line, ...] = ()
         if failure is not None:
             lines = unread_lines(failure, app.clock.now_ms(), anything_shown=env is not None)
@@ -135,12 +135,20 @@ class DashboardScreen(Surviving, Screen[None]):
             self._tour.show(*app.options.tour.lines(width))
         self.draw_footer()
 
+    def draw_tabs(self) -> None:
+        """Draw the names of the screens, or the notice that replaces all but this one's for now."""
+        app, width = shell(self), self.app.size.width
+        notice = app.flash.notice.line
+        self._tabs.show(
+            tabs_line(self.view_id, app.env, width) if notice is None else notice_line(self.view_id, notice, width)
+        )
+
     def draw_footer(self) -> None:
-        """Draw the footer, or the message that replaces it for now."""
+        """Draw the footer, or the answer that replaces it for now."""
         self.foot.show(self._footer())
 
     def _footer(self) -> Line:
-        return footer_line(shell(self).context(), self.app.size.width, shell(self).flash.line)
+        return footer_line(shell(self).context(), self.app.size.width, shell(self).flash.answer.line)
 
     def on_mount(self) -> None:
         self.refresh_soon()
@@ -154,8 +162,10 @@ class DashboardScreen(Surviving, Screen[None]):
     def on_click(self, event: events.Click) -> None:
         command_id: str | None = None
         if event.widget is self._tabs:
-            command_id = tab_at(self.view_id, event.x, self.size.width)
+            noticed = shell(self).flash.notice.line is not None
+            command_id = None if noticed else tab_at(self.view_id, event.x, self.size.width)
         elif event.widget is self.foot:
-            command_id = footer_command_at(shell(self).context(), self.size.width, event.x, shell(self).flash.line)
+            said = shell(self).flash.answer.line
+            command_id = footer_command_at(shell(self).context(), self.size.width, event.x, said)
         if command_id is not None:
             self.post_message(CommandRequested(command_id))

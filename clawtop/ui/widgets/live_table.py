@@ -190,7 +190,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
             if self.filter_text:
                 shown = f"{table.count(self._rows)} of {table.count()} /{self.filter_text}"
                 title = ((f"{table.title} ", tone), (shown, Tone.WARN))
-            return (MARGIN, *heading(self._columns, self.sorting, title))
+            return (MARGIN, *heading(self._columns, self.sorting, title, filtered=bool(self.filter_text)))
         index = round(self.scroll_y) + y - 1
         if index < len(self._rows):
             return self._row_line(table, index)
