@@ -165,6 +165,87 @@ REPLIES |= {
     "Gemini's document": answer({"candidates": [{"content": {"parts": [{"text": "pong"}]}, "finishReason": "STOP"}]}),
 }
 
+P, S = json.dumps(PONG), json.dumps(STOP)
+
+
+def delta(value: object) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": value}]}
+
+
+def ended(reason: object) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+
+
+REPLIES |= {
+    "comments in a document": answer(
+        b'{ // the reply\n "choices": [{"message": {"content": "pong"}, "finish_reason": "stop"}], /* end */\n}\n'
+    ),
+    "comments in events": answer(
+        b'data: {"choices": [{"delta": {"content": "pong"}, /* 1 */}], "see": "http://x/*y*/"}\n\n' + sse(STOP)
+    ),
+    "choices as an object": answer(
+        sse({"choices": {"delta": {"content": "pong"}}}, {"choices": {"delta": {}, "finish_reason": "stop"}})
+    ),
+    "choices by number": answer({"choices": {"0": {"message": {"content": "pong"}, "finish_reason": "stop"}}}),
+    "one choice": answer({"choice": {"message": {"content": "pong"}, "finish_reason": "stop"}}),
+    "choices in a list": answer(sse({"choices": [[{"delta": {"content": "pong"}}]]}, STOP)),
+    "deltas in a list": answer(sse(delta([{"content": "po"}, {"content": "ng"}]), STOP)),
+    "parts in a delta": answer(sse(delta([{"type": "text", "text": "pong"}]), STOP)),
+    "messages": answer({"choices": [{"messages": [{"sender_type": "BOT", "text": "pong"}], "finish_reason": "stop"}]}),
+    "Gemini's parts in a message": answer(
+        {"choices": [{"message": {"content": {"parts": ["pong"]}}, "finish_reason": "stop"}]}
+    ),
+    "a number as an index": answer(sse({"choices": [{"index": "0", "delta": {"content": "pong"}}]}, STOP)),
+    "no index": answer(sse({"choices": [{"index": None, "delta": {"content": "pong"}}]}, STOP)),
+    "a number as a reason": answer(sse(PONG, ended(1))),
+    "yes as a reason": answer(sse(PONG, ended(True))),
+    "an object as a reason": answer(sse(PONG, ended({"type": "stop"}))),
+    "a reason twice": answer(sse(PONG, STOP, STOP, "[DONE]")),
+    "a reason with each piece": answer(sse(chunk("po", "stop"), chunk("ng", "stop"), "[DONE]")),
+    "text behind the reason": answer(sse(chunk("po"), STOP, chunk("ng"), "[DONE]")),
+    "usage behind the reason": answer(sse(PONG, STOP, {"choices": [], "usage": {"prompt_tokens": 1}}, "[DONE]")),
+    "a role alone": answer(
+        sse(delta({"role": "assistant"}), delta({"role": "assistant", "content": None}), PONG, STOP)
+    ),
+    "no tools": answer(sse(delta({"content": "pong", "tool_calls": [None], "function_call": None}), STOP)),
+    "a tool without an index": answer(
+        sse(PONG, delta({"tool_calls": [{"index": None, "function": {"name": "f"}}]}), STOP)
+    ),
+    "errors that are none": answer(
+        sse({**PONG, "error": None, "errors": []}, {**STOP, "error": {}, "code": 0}, {**STOP, "error": ""})
+    ),
+    "a success in words": answer(sse({**PONG, "code": "success", "message": "ok"}, STOP)),
+    "events in one line": answer(f"data: {P}data: {S}data: [DONE]\n\n".encode()),
+    "values in one event": answer(f"data: {P}{S}\n\n".encode()),
+    "done behind the last value": answer(f"data: {P}\n\ndata: {S}[DONE]\n\n".encode()),
+    "line ends that were escaped": answer(f"data: {P}\\n\\ndata: {S}\\n\\n".encode()),
+    "an answer of a cloud function": answer({"statusCode": 200, "headers": {}, "body": TEXT}),
+    "gzip without a label": answer(gzip.compress(OK)),
+    "x-gzip": answer(gzip.compress(OK), content_encoding="x-gzip"),
+    "gzip in members": answer(gzip.compress(sse(PONG)) + gzip.compress(sse(STOP)), content_encoding="gzip"),
+    "gzip twice": answer(gzip.compress(gzip.compress(OK)), content_encoding="gzip, gzip"),
+    "a label of gzip alone": answer(OK, content_encoding="gzip"),
+    "zlib as deflate": answer(zlib.compress(OK), content_encoding="deflate"),
+    "complete in a chunk without an end": CHUNKED + b"%x\r\n%s\r\n" % (len(sse(PONG, STOP)), sse(PONG, STOP)),
+    "Cohere, first version": answer(
+        lines(
+            {"event_type": "text-generation", "text": "pong"}, {"event_type": "stream-end", "finish_reason": "COMPLETE"}
+        )
+    ),
+    "Cohere, second version": answer(
+        sse(
+            {"type": "message-start", "delta": {"message": {"role": "assistant"}}},
+            {"type": "content-delta", "delta": {"message": {"content": {"text": "pong"}}}},
+            {"type": "message-end", "delta": {"finish_reason": "COMPLETE"}},
+        )
+    ),
+    "Cohere's document": answer(
+        {"message": {"content": [{"type": "text", "text": "pong"}]}, "finish_reason": "COMPLETE"}
+    ),
+    "watsonx": answer({"results": [{"generated_text": "pong", "stop_reason": "eos_token"}]}),
+    "Qianfan": answer(sse({"result": "po", "is_end": False}, {"result": "ng", "is_end": True})),
+}
+
 FAILURES: dict[str, tuple[bytes, str, str]] = {
     "101": (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n", "network", "UPGRADE"),
     "HTTP/2 at once": (b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64\0\x04\0\0\xff\xff", "network", "ProtocolError"),
@@ -176,7 +257,8 @@ FAILURES: dict[str, tuple[bytes, str, str]] = {
     "204": (b"HTTP/1.1 204 No Content\r\n\r\n", "network", "ended early"),
     "an empty body": (answer(b""), "network", "ended early"),
     "blank lines": (answer(b"\n\n\n"), "network", "ended early"),
-    "gzip that is none": (answer(OK, content_encoding="gzip"), "network", "Decoding"),
+    "gzip with a fault": (answer(gzip.compress(OK)[:10] + b"\xff" * 40), "network", "decompressed"),
+    "brotli": (answer(b"\x0b\x02\x80pong\x03", content_encoding="br"), "server_error", "compressed as br"),
     "429 in gzip": (
         answer(gzip.compress(b'{"error":{"message":"Rate limit reached"}}'), "429 x", content_encoding="gzip"),
         "rate_limit",
@@ -250,6 +332,95 @@ FAILURES: dict[str, tuple[bytes, str, str]] = {
     "426": (answer({"error": "use h2"}, "426 x"), "server_error", "h2"),
     "444": (answer(b"", "444 x"), "server_error", "444"),
 }
+
+
+def said(words: str, status: int = 400, **headers: str) -> bytes:
+    return answer({"error": {"message": words}}, f"{status} x", **headers)
+
+
+FAILURES |= {
+    "a number as an error": (answer(sse({"error": 503})), "server_error", "503"),
+    "errors in a list": (answer(sse({"error": [{"message": "slow down", "code": 429}]})), "rate_limit", "429 slow"),
+    "an error that is true": (answer(sse({"error": True, "message": "quota exceeded"})), "rate_limit", "quota"),
+    "an error between the events": (
+        answer(f'data: {P}\n\n{{"error": {{"message": "no", "code": 429}}}}\n'.encode()),
+        "rate_limit",
+        "429 no",
+    ),
+    "an error inside of an event": (
+        answer(sse(PONG) + b'data: {"choices":[{"del\n' + sse({"error": {"message": "no", "type": "upstream_error"}})),
+        "server_error",
+        "upstream_error",
+    ),
+    "words between the events": (answer(sse(PONG) + b"Internal Server Error"), "network", "early: Internal Server"),
+    "a page between the events": (answer(sse(PONG) + b"<h1>504 Gateway Time-out</h1>"), "network", "504 Gateway"),
+    "a limit of a cloud function": (
+        answer({"statusCode": 429, "body": '{"error": {"message": "slow"}}'}),
+        "rate_limit",
+        "429 slow",
+    ),
+    "an error in details": (
+        answer({"detail": {"error": {"message": "Out of credits"}}}, "402 x"),
+        "billing",
+        "402 Out",
+    ),
+    "a limit of Spark": (answer({"code": 11202, "message": "AppIdQpsOverFlow"}), "rate_limit", "AppIdQps"),
+    "a filter of MiniMax": (
+        answer({"base_resp": {"status_code": 1027, "status_msg": "output sensitive"}}),
+        "moderation",
+        "sensitive",
+    ),
+    "a login of MiniMax": (
+        answer({"base_resp": {"status_code": 1004, "status_msg": "login fail: carry the key"}}),
+        "auth",
+        "login",
+    ),
+    "Zhipu's limit": (said("您的账户已达到速率限制，请您控制请求频率", 429), "rate_limit", "速率限制"),
+    "Zhipu's balance": (said("余额不足或无可用资源包,请充值。", 429), "billing", "余额不足"),
+    "Zhipu's filter": (said("系统检测到输入或生成内容可能包含不安全或敏感内容"), "moderation", "敏感内容"),
+    "a free tier": (said("The free tier of the model has been exhausted.", 403), "billing", "free tier"),
+    "Moonshot's balance": (
+        answer(
+            {
+                "error": {
+                    "type": "exceeded_current_quota_error",
+                    "message": "Your account is suspended, check your plan",
+                }
+            },
+            "429 x",
+        ),
+        "billing",
+        "suspended",
+    ),
+    "a country": (said("Country, region, or territory not supported", 403), "network", "Country"),
+    "a location": (said("User location is not supported for the API use."), "network", "location"),
+    "an unknown model of Bedrock": (said("The provided model identifier is invalid."), "model_not_found", "identifier"),
+    "a model that the account may not use": (
+        said("You don't have access to the model with the specified model ID.", 403),
+        "model_not_found",
+        "access",
+    ),
+    "a refresh that was refused": (said("invalid_grant"), "auth", "invalid_grant"),
+}
+TOO_LONG = (
+    "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+    "Input is too long for requested model.",
+    "Please reduce the length of the messages or completion.",
+    "This model's maximum prompt length is 131072 but the request contains 200000 tokens.",
+    "Range of input length should be [1, 30720]",
+    "Prompt exceeds max length",
+    "context window exceeds limit (2013)",
+    "too many tokens: total number of tokens in the prompt cannot exceed 4081",
+    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8193. Given: 9000",
+    "the request exceeds the available context size, try increasing it",
+    "Trying to keep the first 5000 tokens when context the overflows.",
+    "prompt token count of 130000 exceeds the limit of 128000",
+    "输入内容超过模型最大长度限制",
+)
+"""A conversation that is too long, in the words of Google, Bedrock, Groq, xAI, Qwen, Zhipu, MiniMax, Cohere, TGI,
+llama.cpp, LM Studio, Copilot and a Chinese gateway.
+"""
+FAILURES |= {f"too long: {words[:30]}": (said(words), "context_overflow", "400") for words in TOO_LONG}
 
 
 async def asked(sent: bytes) -> str:

@@ -21,8 +21,10 @@ CODES: Mapping[str, FailureReason] = MappingProxyType(
             (FailureReason.MODEL_NOT_FOUND, "model_not_found model_not_available model_decommissioned"),
             (FailureReason.MODEL_NOT_FOUND, "unsupported_model resourcenotfoundexception"),
             (FailureReason.BILLING, "insufficient_quota billing_hard_limit_reached billing_not_active budget_exceeded"),
+            (FailureReason.BILLING, "exceeded_current_quota_error allocationquota.freetieronly"),
             (FailureReason.BILLING, "usage_not_included insufficient_balance arrearage credits_exhausted"),
             (FailureReason.RATE_LIMIT, "usage_limit_reached rate_limit_exceeded freeusagelimiterror"),
+            (FailureReason.RATE_LIMIT, "throttling.ratequota throttling.burstrate appidqpsoverflow"),
             (FailureReason.RATE_LIMIT, "throttlingexception toomanyrequestsexception"),
             (FailureReason.AUTH, "invalid_api_key api_key_invalid unauthenticated unrecognizedclientexception"),
             (FailureReason.AUTH_PERMANENT, "account_deactivated account_suspended organization_restricted"),
@@ -43,12 +45,25 @@ WORDS: tuple[tuple[FailureReason, re.Pattern[str]], ...] = tuple(
         (
             FailureReason.NETWORK,
             r"attention required! \| cloudflare|sorry, you have been blocked|<title>just a moment|cf-chl|cf_chl"
-            r"|enable javascript and cookies to continue|proxy authentication required",
+            r"|enable javascript and cookies to continue|proxy authentication required"
+            r"|(?:country|region|territory|location)[^.\n]{0,40} not supported|unsupported_country_region"
+            r"|unsupported countries|not available in your (?:country|region)",
         ),
         (
             FailureReason.MODERATION,
             r"input was flagged|flagged (?:as|for|by)|content (?:management )?policy|usage policies|safety system"
-            r"|prohibited content|content[_ ]filter|inappropriate content|blocked by (?:content|safety|guardrail)",
+            r"|prohibited content|content[_ ]filter|inappropriate content|blocked by (?:content|safety|guardrail)"
+            r"|(?:input|output) (?:new_)?sensitive|敏感内容|不安全|违规内容",
+        ),
+        (
+            FailureReason.CONTEXT_OVERFLOW,
+            r"input token count[^\n]{0,40}exceeds|(?:input|prompt) is too long"
+            r"|reduce the length of the (?:messages|prompt)|maximum prompt length"
+            r"|range of input length should be|prompt exceeds max(?:imum)? length|context window exceeds"
+            r"|exceeds? the (?:model'?s? )?(?:available |maximum )?context (?:window|size|length)"
+            r"|exceeds the model context|tokens in the prompt cannot exceed|max_new_tokens`? must be <="
+            r"|trying to keep the first \d{1,9} tokens|prompt token count of \d{1,9} exceeds|must be at least 1, got -"
+            r"|超长|(?:输入|上下文)[^。\n]{0,20}(?:超过|超出|过长)",
         ),
         (
             FailureReason.AUTH_PERMANENT,
@@ -63,22 +78,29 @@ WORDS: tuple[tuple[FailureReason, re.Pattern[str]], ...] = tuple(
             r"|insufficient[_ ](?:quota|balance|funds|credits?)|(?:out of|not enough) (?:credits?|funds)\b"
             r"|account is not active|prepa(?:id|yment)[^.\n]{0,40}(?:depleted|exhausted)"
             r"|credits?[^.\n]{0,30}(?:depleted|exhausted)"
-            r"|spend(?:ing)?[ _-](?:limit|block)|(?:plan|subscription) (?:does not|doesn't) include|arrears",
+            r"|spend(?:ing)?[ _-](?:limit|block)|(?:plan|subscription) (?:does not|doesn't) include|arrears"
+            r"|free tier[^.\n]{0,40}exhausted|余额不足|欠费",
         ),
-        (FailureReason.AUTH, r"api key not valid|api_key_invalid|(?:invalid|incorrect|missing) api[_ -]?key"),
+        (
+            FailureReason.AUTH,
+            r"api key not valid|api_key_invalid|(?:invalid|incorrect|missing) api[_ -]?key|login fail"
+            r"|\binvalid_grant\b",
+        ),
         (
             FailureReason.RATE_LIMIT,
             r"hit your (?:\w+ ){0,2}limit|(?<!\d)\d{1,9}[- ]hour limit reached|(?:usage|session|weekly) limit reached"
             r"|limit reached[^\n]{0,40}resets|freeusagelimiterror|usage_limit_reached"
             r"|rate[- ]limit(?:ed|s)? (?:is |was |has been )?(?:exceeded|reached|hit)|too many requests"
-            r"|<code>slowdown</code>|quota exceeded for (?:quota )?metric",
+            r"|<code>slowdown</code>|quota exceeded for (?:quota )?metric"
+            r"|速率限制|请求(?:频率|过于频繁)|频率(?:限制|过高)|限流|qps ?overflow",
         ),
         (
             FailureReason.MODEL_NOT_FOUND,
             _MODEL + r"(?:not found|not exist|not supported|is not available|retired|decommissioned|deprecated)"
-            r"|(?:unknown|unsupported|invalid) model\b|no such model|unexpected endpoint or method",
+            r"|(?:unknown|unsupported|invalid) model\b|no such model|unexpected endpoint or method"
+            r"|model identifier is invalid|access to the model\b|on-demand throughput isn.t supported",
         ),
-        (FailureReason.FORMAT, r"extra_forbidden|extra inputs are not permitted"),
+        (FailureReason.FORMAT, r"extra_forbidden|extra inputs are not permitted|\binvalid params\b"),
         (
             FailureReason.SERVER_ERROR,
             r"\bmodel has crashed|\b(?:cuda|gpu|device) (?:ran )?out of memory|runner (?:process )?has terminated"

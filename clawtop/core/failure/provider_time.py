@@ -1,8 +1,8 @@
 """When a provider says that an account is usable again, in all the ways they say it.
 
 `retry-after` in seconds, as a duration, a date or an epoch; the reset headers of the big providers; fields of the error
-body; words such as "try again in 6m0s" or "resets 3pm (Europe/Berlin)". Everything becomes a wait in milliseconds from
-now. A time in the past means no wait; one more than `LONGEST_MS` ahead is ignored.
+body; words such as "try again in 6m0s" or "resets 3pm (Europe/Berlin)", in several languages. Everything becomes a wait
+in milliseconds from now. A time in the past means no wait; one more than `LONGEST_MS` ahead is ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from clawtop.core.javascript import is_finite
@@ -31,9 +31,23 @@ RESET_HEADERS = (
     "x-ratelimit-reset-tokens",
     "x-ratelimit-reset-after",
     "x-ratelimit-reset",
+    "x-rate-limit-reset",
     "ratelimit-reset",
 )
 """Headers with a limit's end; the latest counts, but only for limits whose `remaining` is 0, if given."""
+
+USED_UP_ONLY = (
+    "x-ratelimit-reset-requests-minute",
+    "x-ratelimit-reset-requests-hour",
+    "x-ratelimit-reset-requests-day",
+    "x-ratelimit-reset-tokens-minute",
+    "x-ratelimit-reset-tokens-hour",
+    "x-ratelimit-reset-tokens-day",
+)
+"""The same, of limits that are told with every answer: they count only where their `remaining` is 0."""
+
+WAIT_HEADERS = (("retry-after-ms", 1), ("x-ms-retry-after-ms", 1), ("retry-after", 1000), ("x-retry-after", 1000))
+"""Headers with a wait, and how many ms their figures count."""
 
 BODY_FIELDS = (
     "retry_after",
@@ -66,7 +80,7 @@ _CLOCK_WORDS = re.compile(
     re.IGNORECASE,
 )
 _STAMP = re.compile(
-    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?\s?(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})", re.IGNORECASE
+    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?\s?(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})", re.IGNORECASE
 )
 _UTC = re.compile(r"\s?(?:Z|UTC|GMT)\Z", re.IGNORECASE)
 _ISO_DURATION = re.compile(
@@ -76,7 +90,39 @@ _ISO_UNITS_MS = (86_400_000, 3_600_000, 60_000, 1000)
 _LIMIT_RESET = re.compile(r"\b(?:t|reset)=(\d{1,9})\b", re.IGNORECASE)
 _LIMIT_LEFT = re.compile(r"\b(?:r|remaining)=(\d{1,9})\b", re.IGNORECASE)
 """What the `ratelimit` header says, in both drafts of its standard."""
-_STAMP_WORDS = re.compile(rf"(?:resets?|try again|available|after|until)[^\d]{{0,24}}({_STAMP.pattern})", re.IGNORECASE)
+_STAMP_WORDS = re.compile(
+    rf"(?:resets?|try again|available|after|until|[于在至])[^\d]{{0,24}}"
+    rf"({_STAMP.pattern}|\d{{4}}-\d{{2}}-\d{{2}}[T ]\d{{2}}:\d{{2}}(?::\d{{2}})?(?![\d:.]))",
+    re.IGNORECASE,
+)
+_EPOCH_WORDS = re.compile(
+    r"(?:resets?|try again|available|retry)(?: (?:at|after))?[\s:]{1,2}(\d{10}|\d{13})(?!\d)", re.IGNORECASE
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DATE_WORDS = re.compile(
+    rf"(?:resets?|try again|available(?: again)?|until)(?: on)? ({'|'.join(_MONTHS)})[a-z]{{0,6}}\.? (\d{{1,2}})"
+    r"(?:, (\d{4}))?(?:,? at|,)? (\d{1,2})(?::(\d{2}))?\s?(am|pm)?"
+    r"(?:\s{0,2}\(?((?:[A-Za-z]{2,20}/[A-Za-z_]{2,30}(?:/[A-Za-z_]{2,30})?)|UTC|GMT)\)?)?(?![\d.:a-z])",
+    re.IGNORECASE,
+)
+_AGAIN = re.compile(
+    r"重试|重試|再试|再試|重置|恢复|恢復|稍后|erneut|wieder|versuch|wart|zurück|réessay|patient|intent|espere|aguard"
+    r"|tente|riprova|повтор|попроб|подожд"
+)
+"""Words of a text in another language that a wait can be meant for: retry, again, wait, reset."""
+_FOREIGN_WAIT = re.compile(
+    r"(?:(?:\bin|\bnach|\bdans|\baprès|\ben|\bem|\bdentro de|\btra|\bfra|через)\s{1,2})?(\d{1,9})\s{0,2}"
+    r"(毫秒|秒|分|小时|小時|時間|天|日|sek|min|stunde|tag|seg|sec|heure|jour|hora|d[ií]a|giorn|ore|сек|мин|час|дн)[钟鐘]?"
+)
+_FOREIGN_UNITS_MS: Mapping[str, float] = {
+    "毫": 1,
+    **dict.fromkeys("秒sс", 1000),
+    **dict.fromkeys("分mм", 60_000),
+    **dict.fromkeys("小時hoч", 3_600_000),
+    **dict.fromkeys("天日tjdgд", 86_400_000),
+}
+"""By the first letter of the unit, but for German's `Stunde`, which begins like the second."""
+_FOREIGN_CLOCK = re.compile(r"\bum (\d{1,2})[:.](\d{2}) uhr")
 TEXT_LIMIT = 4096
 
 
@@ -96,8 +142,7 @@ def provider_wait_ms(
         zone: the host's time zone, for clock times that name none; None: UTC.
     """
     waits = (
-        _of_value(headers.get("retry-after-ms"), now_ms, scale=1),
-        _of_value(headers.get("retry-after"), now_ms),
+        *(_of_value(headers.get(name), now_ms, scale=scale) for name, scale in WAIT_HEADERS),
         _of_body(body, now_ms),
         _of_words(message[:TEXT_LIMIT], now_ms, zone or UTC),
         _of_resets(headers, now_ms),
@@ -153,11 +198,13 @@ def _figures(text: str) -> list[float]:
     return numbers if all(is_finite(number) and 0 <= number < EPOCH_S for number in numbers) else []
 
 
-def _until(stamp: str, now_ms: int) -> float | None:
+def _until(stamp: str, now_ms: int, zone: tzinfo = UTC) -> float | None:
+    """`zone`: of a stamp that names none."""
     try:
         at = datetime.fromisoformat(_UTC.sub("+00:00", stamp.upper()))
     except ValueError:
         return None
+    at = at if at.tzinfo is not None else at.replace(tzinfo=zone)
     return max(0.0, at.timestamp() * 1000 - now_ms)
 
 
@@ -190,7 +237,7 @@ def _of_body(body: Mapping[str, Any] | None, now_ms: int, depth: int = 0) -> flo
 
 def _of_headers(headers: Mapping[str, Any], now_ms: int) -> float | None:
     told = {name: str(value) for name, value in headers.items() if isinstance(value, str | int | float)}
-    first = (_of_value(told.get("retry-after-ms"), now_ms, scale=1), _of_value(told.get("retry-after"), now_ms))
+    first = (_of_value(told.get(name), now_ms, scale=scale) for name, scale in WAIT_HEADERS)
     return next((wait for wait in first if wait is not None), None) or _of_resets(told, now_ms)
 
 
@@ -202,34 +249,81 @@ def _objects(*values: object) -> Iterator[Mapping[str, Any]]:
 
 def _of_words(message: str, now_ms: int, zone: tzinfo) -> float | None:
     if (found := _STAMP_WORDS.search(message)) is not None:
-        return _until(found[1], now_ms)
+        return _until(found[1], now_ms, zone)
+    if (date := _DATE_WORDS.search(message)) is not None:
+        return _of_date(date, now_ms, zone)
+    if (epoch := _EPOCH_WORDS.search(message)) is not None:
+        return _of_value(int(epoch[1]), now_ms)
     for match in _WAIT_WORDS.finditer(message):
         parts = "".join(part.group() for part in _PART.finditer(match[1]))
         if parts and (wait := _duration(parts)) is not None:
             return wait
     if (clock := _CLOCK_WORDS.search(message)) is not None and (clock[2] or clock[3]):
-        return _of_clock(clock, now_ms, zone)
-    return None
+        return _of_clock(_TimeOfDay(clock[1], clock[2], clock[3], clock[4]), now_ms, zone)
+    return _of_foreign_words(message.lower(), now_ms, zone)
 
 
-def _of_clock(match: re.Match[str], now_ms: int, zone: tzinfo) -> float | None:
-    """The next time that a clock shows this, in the zone that the words name or the host's."""
-    hour, minute = int(match[1]), int(match[2] or 0)
-    half = (match[3] or "").lower()
-    if half:
-        hour = hour % 12 + (12 if half == "pm" else 0)
-    if hour > 23 or minute > 59:
+def _of_foreign_words(message: str, now_ms: int, zone: tzinfo) -> float | None:
+    """A wait in Chinese, Japanese, German, French, Spanish, Portuguese, Italian or Russian; lower case."""
+    if _AGAIN.search(message) is None:
         return None
-    if match[4]:
-        try:
-            zone = ZoneInfo("UTC" if match[4].upper() in {"UTC", "GMT"} else match[4])
-        except (ZoneInfoNotFoundError, ValueError):
+    for match in _FOREIGN_WAIT.finditer(message):
+        if match[0][0].isdigit() and not message[match.end() :].lstrip("内之以 ").startswith(("后", "後")):
+            continue  # neither "in 30 Sekunden" nor "30秒后": how many in that time, perhaps
+        unit = "o" if match[2] == "stunde" else match[2][0]
+        return int(match[1]) * _FOREIGN_UNITS_MS[unit]
+    clock = _FOREIGN_CLOCK.search(message)
+    return _of_clock(_TimeOfDay(clock[1], clock[2], None, None), now_ms, zone) if clock is not None else None
+
+
+class _TimeOfDay(NamedTuple):
+    """A time of day in words: hour, minute, am or pm, and the zone, where it is named."""
+
+    hour: str
+    minute: str | None
+    half: str | None
+    zone: str | None
+
+    def today(self, now_ms: int, zone: tzinfo) -> tuple[datetime, datetime] | None:
+        """(now, today at that time) in the zone that the words name or the host's; None where there is no such time."""
+        hour, minute = int(self.hour), int(self.minute or 0)
+        if self.half:
+            hour = hour % 12 + (12 if self.half.lower() == "pm" else 0)
+        if hour > 23 or minute > 59:
             return None
-    now = datetime.fromtimestamp(now_ms / 1000, zone)
-    at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        if self.zone:
+            try:
+                zone = ZoneInfo("UTC" if self.zone.upper() in {"UTC", "GMT"} else self.zone)
+            except (ZoneInfoNotFoundError, ValueError):
+                return None
+        now = datetime.fromtimestamp(now_ms / 1000, zone)
+        return now, now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+
+
+def _of_clock(clock: _TimeOfDay, now_ms: int, zone: tzinfo) -> float | None:
+    """The next time that a clock shows this."""
+    found = clock.today(now_ms, zone)
+    if found is None:
+        return None
+    now, at = found
     if at <= now:
         at += timedelta(days=1)
     return at.timestamp() * 1000 - now_ms
+
+
+def _of_date(match: re.Match[str], now_ms: int, zone: tzinfo) -> float | None:
+    """That time on that day, of the year that is named or the next one that has it ahead."""
+    found = _TimeOfDay(match[4], match[5], match[6], match[7]).today(now_ms, zone)
+    if found is None:
+        return None
+    now, at = found
+    try:
+        at = at.replace(month=_MONTHS.index(match[1].lower()) + 1, day=int(match[2]), year=int(match[3] or now.year))
+        if match[3] is None and at < now - timedelta(days=1):
+            at = at.replace(year=at.year + 1)
+    except ValueError:
+        return None
+    return max(0.0, at.timestamp() * 1000 - now_ms)
 
 
 def _of_resets(headers: Mapping[str, str], now_ms: int) -> float | None:
@@ -242,6 +336,10 @@ def _of_resets(headers: Mapping[str, str], now_ms: int) -> float | None:
             continue
         left = headers.get(name.replace("-reset", "-remaining"))
         (used_up if left is not None and left.strip() in {"0", "0.0"} else others).append(wait)
+    for name in USED_UP_ONLY:
+        wait = _of_value(headers.get(name), now_ms)
+        if wait is not None and headers.get(name.replace("-reset", "-remaining"), "").strip() in {"0", "0.0"}:
+            used_up.append(wait)
     told = headers.get("ratelimit", "")[:400]
     for limit in (told,) if "reset=" in told.lower() else told.split(","):
         if (reset := _LIMIT_RESET.search(limit)) is not None:

@@ -1,11 +1,13 @@
 """The bytes of a body as UTF-8, which JSON and event streams are by their standards.
 
-Servers that write UTF-16 or UTF-32 are recognised by their bytes, with a byte order mark or without one.
+Servers that write UTF-16 or UTF-32, or that compress without being asked, are recognised by their bytes.
 """
 
 from __future__ import annotations
 
 import codecs
+import zlib
+from collections.abc import AsyncIterator
 
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -55,3 +57,23 @@ def _encoding_of(first: bytes) -> str | None:
 def as_utf8(body: bytes) -> bytes:
     """All of a body at once, without a byte order mark."""
     return Utf8().feed(body, last=True).removeprefix(codecs.BOM_UTF8)
+
+
+GZIP = b"\x1f\x8b"
+
+
+async def unpacked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A body without its gzip, whatever it is labelled, over several members; any other as it is. Raises zlib.error."""
+    gzip: zlib._Decompress | None = None
+    begun = False
+    async for chunk in chunks:
+        if not begun and chunk:
+            begun = True
+            gzip = zlib.decompressobj(zlib.MAX_WBITS | 16) if chunk.startswith(GZIP) else None
+        if gzip is None:
+            yield chunk
+            continue
+        yield gzip.decompress(chunk)
+        while gzip.unused_data.startswith(GZIP):
+            rest, gzip = gzip.unused_data, zlib.decompressobj(zlib.MAX_WBITS | 16)
+            yield gzip.decompress(rest)

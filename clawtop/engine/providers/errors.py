@@ -214,9 +214,10 @@ def from_event(
     )
 
 
-def broke_off(provider: str) -> ProviderError:
-    """The reply ended early."""
-    return ProviderError(ErrorKind.TRANSPORT, "the reply ended early", provider=provider, code="ECONNRESET")
+def broke_off(provider: str, words: str = "") -> ProviderError:
+    """The reply ended early. `words`: what stood there instead of an event."""
+    what = f"the reply ended early: {words}" if words else "the reply ended early"
+    return ProviderError(ErrorKind.TRANSPORT, what, provider=provider, code="ECONNRESET", body=words)
 
 
 def not_the_protocol(provider: str, what: str, body: str = "") -> ProviderError:

@@ -46,21 +46,6 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _one_after_another(content: str) -> list[str]:
-    """The JSON values of a text that holds several with nothing between them; empty if the text contains anything
-    else.
-    """
-    decoder, found, at = json.JSONDecoder(), list[str](), 0
-    while at < len(content):
-        try:
-            _, end = decoder.raw_decode(content, at)
-        except (ValueError, RecursionError):
-            return []
-        found.append(content[at:end])
-        at = end + len(content[end:]) - len(content[end:].lstrip(" \t\r\n\x1e\0,"))
-    return found
-
-
 class Frames:
     """Splits one body into events. `feed` gives what became complete, `rest` what the end of the body completes.
 
@@ -188,7 +173,7 @@ class Frames:
         try:
             value = mending.loads(content)
         except ValueError:
-            yield from (("", one) for one in _one_after_another(content) or [content])
+            yield from (("", one) for one in mending.in_a_row(content) or [content])
             return
         members = value if isinstance(value, list) else (value,)
         self._values += len(members)

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import lru_cache
@@ -36,7 +37,7 @@ from clawtop.engine.providers.base import (
     Timeouts,
 )
 from clawtop.engine.providers.bedrock import BedrockConverse, EventStreamFrames
-from clawtop.engine.providers.encoding import as_utf8
+from clawtop.engine.providers.encoding import as_utf8, unpacked
 from clawtop.engine.providers.errors import (
     ErrorKind,
     ProviderError,
@@ -213,7 +214,9 @@ class ProviderClient:
         if content_type in {"text/html", "application/xhtml+xml"}:
             raise _not_a_stream(provider, content_type, await _excerpt(response, limits))
         said_something, end = False, None
-        async with aclosing(_events(_bytes(response), endpoint, limits, decoder)) as events:
+        frames = FRAMINGS.get(endpoint.api, Frames)()
+        packing = response.headers.get("content-encoding", "").strip()
+        async with aclosing(_events(_bytes(response), frames, endpoint, limits, decoder, packing)) as events:
             async for event, data in events:
                 for part in _decoded(decoder, event, data, limits, self._clock):
                     said_something = said_something or (isinstance(part, TextDelta) and not part.text.isspace())
@@ -223,7 +226,7 @@ class ProviderClient:
                     break
             end = decoder.finish()
             if end is None:
-                raise broke_off(provider)
+                raise broke_off(provider, frames.stray)
             if decoder.done:
                 await limits.drain(events)
             _judge(provider, end, said_something=said_something)
@@ -241,9 +244,10 @@ def decoder_of(api: Api, endpoint: Endpoint) -> Decoder:
 def _bytes(response: httpx.Response) -> AsyncIterator[bytes]:
     """The body as it comes; taken out of its encoding where it has one, although none was asked for."""
     stream = response.stream
-    if "content-encoding" in response.headers or not isinstance(stream, httpx.AsyncByteStream):
-        return response.aiter_bytes()
-    return aiter(stream)
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in {"", "gzip", "x-gzip"} or not isinstance(stream, httpx.AsyncByteStream):
+        return unpacked(response.aiter_bytes())
+    return unpacked(aiter(stream))
 
 
 def _own_way(headers: dict[str, str], endpoint: Endpoint) -> dict[str, str]:
@@ -254,14 +258,14 @@ def _own_way(headers: dict[str, str], endpoint: Endpoint) -> dict[str, str]:
     return {**kept, endpoint.auth[0].lower(): endpoint.auth[1]}
 
 
-async def _events(
-    chunks: AsyncIterator[bytes], endpoint: Endpoint, limits: _Limits, decoder: Decoder
+async def _events(  # noqa: PLR0917 - one call, from the reading of a reply
+    chunks: AsyncIterator[bytes], frames: Frames, endpoint: Endpoint, limits: _Limits, decoder: Decoder, packing: str
 ) -> AsyncGenerator[tuple[str, str], None]:
-    """The events of a body, each wait for the next bytes within its limit.
+    """The events of a body, each wait for the next bytes within its limit. `packing`: how the body is compressed.
 
     A reply that has its end is complete, whether the connection then ends, breaks or stays open.
     """
-    frames, nothing = FRAMINGS.get(endpoint.api, Frames)(), True
+    nothing = True
     try:
         while True:
             try:
@@ -282,7 +286,13 @@ async def _events(
         if frames.was_one_document:
             yield DOCUMENT, ""
         if nothing and frames.stray:
-            raise not_the_protocol(endpoint.provider, f"the answer is no event stream: {frames.stray}", frames.stray)
+            how = f" (compressed as {packing}, which was not asked for)" if packing else ""
+            what = f"the answer is no event stream{how}: {frames.stray}"
+            raise not_the_protocol(endpoint.provider, what, frames.stray)
+    except zlib.error as error:
+        raise ProviderError(
+            ErrorKind.TRANSPORT, f"the reply cannot be decompressed: {error}", provider=endpoint.provider, code="EPROTO"
+        ) from None
     except FrameTooLargeError as error:
         raise not_the_protocol(endpoint.provider, str(error)) from None
 
@@ -484,7 +494,7 @@ async def _excerpt(response: httpx.Response, limits: _Limits) -> str:
     """The start of a body that is not a reply. Errors while reading it matter less than the status."""
     body = bytearray()
     chunks = _bytes(response)
-    with suppress(httpx.HTTPError, ProviderError):
+    with suppress(httpx.HTTPError, ProviderError, zlib.error):
         while len(body) < ERROR_BODY_LIMIT:
             async with limits.until_bytes(closing=True):
                 chunk = await anext(chunks, None)

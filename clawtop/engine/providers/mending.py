@@ -1,11 +1,13 @@
 """JSON as servers write it that build it by hand: what a strict parser refuses, and everybody understands.
 
-Trailing commas, control characters inside of strings, and the words that Python prints for a dict.
+Comments, trailing commas, control characters inside of strings, the words that Python prints for a dict, and several
+values in a row.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import warnings
 from typing import Any
@@ -15,8 +17,12 @@ from clawtop import nested
 LIMIT = 256 * 1024
 """Longer texts are not mended: a text is looked through again for each kind of fault."""
 
-_COMMA_OR_STRING = re.compile(r'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)|,(?=\s*[}\]])', re.DOTALL)
+_STRING = r'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)'
 """A string that has no end goes to the end of the text, so that no character is looked at twice."""
+_COMMA_OR_STRING = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
+_COMMENT_OR_STRING = re.compile(rf"{_STRING}|//[^\r\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)", re.DOTALL)
+_BETWEEN = re.compile(r"(?:[\s\x1e\0,]|\\[nr]|data:|\[DONE\])*", re.IGNORECASE)
+"""What stands between values that a server does not divide as it should."""
 _PYTHON = re.compile(r"\s*(?:\[\s*)?\{\s*'")
 
 
@@ -33,8 +39,24 @@ def loads(text: str) -> Any:
 
 
 def _mended(text: str) -> Any:
+    if "/" in text:
+        text = _COMMENT_OR_STRING.sub(lambda found: found[0] if found[0][0] == '"' else " ", text)
     without = _COMMA_OR_STRING.sub(lambda found: "" if found[0] == "," else found[0], text)
     return nested.loads(without, strict=False)
+
+
+def in_a_row(text: str) -> list[str]:
+    """The JSON values of a text that holds several, each as it is written; empty if it contains anything else."""
+    decoder, found, at = json.JSONDecoder(), list[str](), 0
+    while at < len(text):
+        try:
+            _, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return []
+        found.append(text[at:end])
+        between = _BETWEEN.match(text, end)
+        at = between.end() if between is not None else end
+    return found
 
 
 def _python(text: str) -> Any:

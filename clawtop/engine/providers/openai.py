@@ -179,7 +179,7 @@ class OpenAiDecoder(ReplyDecoder):
         if usage := reading.obj(value.get("usage") or reading.obj(value.get("x_groq")).get("usage")):
             self.usage = _usage(usage)
         parts: list[ReplyPart] = []
-        for choice in reading.items(value.get("choices") or reading.obj(value.get("output")).get("choices")):
+        for choice in reading.items(_choices(value)):
             if reading.count(choice.get("index")):
                 continue
             if (error := reading.error_of({"error": choice.get("error")})) is not None:
@@ -188,8 +188,8 @@ class OpenAiDecoder(ReplyDecoder):
         return parts
 
     def _choice(self, choice: Mapping[str, Any]) -> list[ReplyPart]:
-        said = choice.get("delta") or choice.get("message")
-        delta = {"content": said} if isinstance(said, str) else reading.obj(said)
+        said = next((choice[name] for name in ("delta", "message", "messages") if choice.get(name)), None)
+        delta = {"content": said} if isinstance(said, str | list) else reading.obj(said)
         thinking = next((delta[name] for name in THINKING_FIELDS if delta.get(name)), None)
         content = delta.get("content") or choice.get("text")
         parts = self.parts(content, thinking)
@@ -200,13 +200,19 @@ class OpenAiDecoder(ReplyDecoder):
             parts.append(self.tool(reading.obj(call.get("function")).get("name") or call.get("name")))
         names = ("finish_reason", "finishReason", "native_finish_reason")
         reason = next((choice[name] for name in names if choice.get(name)), None)
-        if isinstance(reason, str) and reason.lower() not in NOT_YET:
+        if reason is not None and not isinstance(reason, str):
+            reason = next((word for word in map(reading.text, reading.obj(reason).values()) if word), "stop")
+        if reason is not None and reason.lower() not in NOT_YET:
             self.stop = STOP_REASONS.get(reason.lower(), "stop")
             if self.stop == "filter":
                 self.filtered = _filter(choice) or self.filtered or reason
             elif self.filtered == "refusal":
                 self.stop = "refusal"
         return parts
+
+
+def _choices(value: Mapping[str, Any]) -> object:
+    return value.get("choices") or value.get("choice") or reading.obj(value.get("output")).get("choices")
 
 
 def _filter(choice: Mapping[str, Any]) -> str | None:

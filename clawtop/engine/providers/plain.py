@@ -1,7 +1,8 @@
 """Replies without `choices`: the plain completions of local servers and of gateways that answer an OpenAI request so.
 
 Ollama's generate and Cloudflare's Workers AI (`response`), TGI (`token`, `generated_text`), llama.cpp (`content` with
-`stop`), KoboldAI and text-generation-webui (`results`, `token`), DashScope (`output.text`), FastChat (`text`).
+`stop`), KoboldAI and text-generation-webui (`results`, `token`), watsonx (`results`), DashScope (`output.text`),
+FastChat (`text`), Qianfan (`result`), Cohere (`text` or `delta.message`, named events).
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from clawtop.engine.providers.errors import from_event
 from clawtop.engine.providers.reply import NOT_YET, ReplyDecoder
 
 LENGTH = frozenset({"length", "max_tokens", "limit", "max_length"})
+COHERE = frozenset({"message-start", "content-start", "content-delta", "content-end", "message-end"})
+"""Events of Cohere's own API, second version; they have a `type`. Those of the first have an `event_type`."""
+_COHERE_TEXT, _COHERE_END = "text-generation", "stream-end"
 
 
 def is_plain(value: Mapping[str, Any]) -> bool:
     """Whether an event is a piece of such a reply."""
     if "type" in value or "choices" in value:
         return False
+    if "event_type" in value or (isinstance(value.get("result"), str) and "is_end" in value):
+        return True
     token, output = value.get("token"), reading.obj(value.get("output"))
     return (
         isinstance(value.get("response"), str)
@@ -28,6 +34,7 @@ def is_plain(value: Mapping[str, Any]) -> bool:
         or "text" in reading.obj(token)
         or isinstance(value.get("generated_text"), str)
         or isinstance(value.get("results"), list)
+        or ("content" in reading.obj(value.get("message")) and isinstance(value.get("finish_reason"), str))
         or isinstance(output.get("text"), str)
         or (isinstance(value.get("output_text"), str) and "output" not in value)
         or (isinstance(value.get("content"), str) and isinstance(value.get("stop"), bool))
@@ -63,13 +70,19 @@ class PlainDecoder(ReplyDecoder):
             piece = {"text": token} if isinstance(token, str) else reading.obj(token)
             return [] if piece.get("special") is True else self.parts(piece.get("text")), whole
         if results is not None:
-            return [part for item in reading.items(results) for part in self.parts(item.get("text"))], True
+            texts = (item.get("text", item.get("generated_text")) for item in reading.items(results))
+            return [part for text in texts for part in self.parts(text)], True
+        if "event_type" in value:
+            return self.parts(value.get("text") if value["event_type"] == _COHERE_TEXT else None), False
+        message = reading.obj(value.get("delta")).get("message", value.get("message"))
+        if isinstance(message, Mapping):
+            return self.parts(message.get("content")), False
         if whole or isinstance(value.get("output_text"), str):
             return self.parts(value.get("generated_text") or value.get("output_text")), True
         grown = reading.obj(value.get("output")).get("text", value.get("text"))
         if isinstance(grown, str):
             return self._grown(grown), False
-        return self.parts(value.get("response") or value.get("content")), False
+        return self.parts(value.get("response") or value.get("result") or value.get("content")), False
 
     def _grown(self, text: str) -> list[ReplyPart]:
         new = text.removeprefix(self._so_far)
@@ -77,11 +90,13 @@ class PlainDecoder(ReplyDecoder):
         return self.parts(new)
 
     def _end(self, value: Mapping[str, Any], *, whole: bool) -> None:
-        places = [value, *(reading.obj(value.get(name)) for name in ("output", "details"))]
+        places = [value, *(reading.obj(value.get(name)) for name in ("output", "details", "delta"))]
         places += list(reading.items(value.get("results")))[:1]
-        named = [reading.text(place.get(name)) for place in places for name in ("finish_reason", "done_reason")]
+        names = ("finish_reason", "done_reason", "stop_reason")
+        named = [reading.text(place.get(name)) for place in places for name in names]
         reason = next((word.lower() for word in named if word.lower() not in NOT_YET), "")
-        over = whole or bool(reason) or value.get("done") is True or value.get("stop") is True
+        over = whole or bool(reason) or any(value.get(name) is True for name in ("done", "stop", "is_end"))
+        over = over or value.get("event_type") == _COHERE_END
         if over:
             cut = reason in LENGTH or value.get("stopped_limit") is True or value.get("stop_type") in LENGTH
             self.stop = "length" if cut else "error" if reason in {"error", "abort"} else "stop"

@@ -31,11 +31,18 @@ def obj(value: object) -> Object:
 
 
 def items(value: object) -> Iterator[Object]:
-    """The objects of a list; a single object counts as a list of one."""
+    """The objects of a list, of lists in it, or of an object that numbers them; any other object is a list of one."""
     if isinstance(value, Mapping):
-        yield value
-    elif isinstance(value, list):
-        yield from (item for item in value if isinstance(item, Mapping))
+        if value and all(isinstance(key, str) and key.isdecimal() for key in value):
+            value = list(value.values())
+        else:
+            yield value
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, Mapping):
+                yield item
+            elif isinstance(item, list):
+                yield from (inner for inner in item if isinstance(inner, Mapping))
 
 
 def text(value: object) -> str:
@@ -88,7 +95,8 @@ def said(content: object) -> tuple[str, str]:
         inner = content.get("thinking", content.get("reasoning", content.get("text")))
         return "", "".join(said(inner))
     if kind is None or nested.among(kind, TEXT_PARTS):
-        return said(content.get("text", content.get("refusal", content.get("content"))))
+        named = (content[key] for key in ("text", "refusal", "content", "parts") if key in content)
+        return said(next(named, None))
     return "", ""
 
 
@@ -112,7 +120,16 @@ def unwrapped(value: dict[str, Any]) -> dict[str, Any]:
         inner = value.get(wrapper)
         if isinstance(inner, dict) and (REPLY_FIELDS | PLAIN_FIELDS) & inner.keys():
             return inner
-    return value
+    return _body_of(value) or value
+
+
+def _body_of(value: dict[str, Any]) -> dict[str, Any] | None:
+    """An HTTP answer as a function of a cloud returns it, where its gateway passes it on as it is."""
+    inner = value.get("body")
+    inner = parsed(inner) if isinstance(inner, str) else inner
+    if not isinstance(inner, dict) or "statusCode" not in value:
+        return None
+    return {"status": value["statusCode"], **inner} if count(value["statusCode"]) >= 400 else inner
 
 
 def words_of(event: Object) -> Object | None:
@@ -148,6 +165,8 @@ def error_of(event: Object) -> Object | None:
         error = next((one for one in error if isinstance(one, Mapping | str) and one), None)
     if isinstance(error, Mapping) and error:
         return {**{key: event[key] for key in ("status", "code") if key in event}, **error}
+    if isinstance(error, int | float) and not isinstance(error, bool):
+        return {"code": error, "message": next(filter(None, (text(event.get(key)) for key in WORD_FIELDS)), "")}
     if isinstance(error, str) and error:
         return {"message": error, **{key: event[key] for key in STATUS_FIELDS if key in event}}
     fault = obj(event.get("fault"))  # Apigee
@@ -160,5 +179,7 @@ def error_of(event: Object) -> Object | None:
         found = next(items(detail), None)
         if isinstance(detail, str) and detail:
             return {"message": detail, **{key: event[key] for key in STATUS_FIELDS if key in event}}
+        if found is not None and "error" in found:
+            return error_of({"error": found["error"]}) or found
         return found or {"message": json.dumps(detail)[:400]} if detail else None
     return _enveloped(event)

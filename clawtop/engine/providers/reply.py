@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from clawtop.core.model import FailureReason
-from clawtop.engine.providers import reading
+from clawtop.engine.providers import mending, reading
 from clawtop.engine.providers.base import Finished, ReplyPart, SilentProgress, TextDelta, Usage
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_event, not_the_protocol
 
@@ -48,10 +48,18 @@ class ReplyDecoder:
             value = reading.parsed(value)
         if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
             return [piece for part in value for piece in self._event(event, part)]
+        if value is None and data[:1] == "{" and (found := self._in_a_row(data)):
+            return [piece for part in found for piece in self._event(event, part)]
         if not isinstance(value, dict):
             self._not_an_object(event, data, value)
             return ()
         return self._event(event, value)
+
+    @staticmethod
+    def _in_a_row(data: str) -> list[dict[str, Any]]:
+        """The objects of an event that should have been several; empty if it is anything else."""
+        found = [reading.parsed(one) for one in mending.in_a_row(data)]
+        return [one for one in found if isinstance(one, dict)]
 
     def _event(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:
         value = value if event else reading.unwrapped(value)

@@ -14,7 +14,7 @@ from clawtop.engine.providers.base import Finished, ReplyPart
 from clawtop.engine.providers.google import GoogleDecoder
 from clawtop.engine.providers.ollama import OllamaDecoder
 from clawtop.engine.providers.openai import OpenAiDecoder
-from clawtop.engine.providers.plain import PlainDecoder, is_plain
+from clawtop.engine.providers.plain import COHERE, PlainDecoder, is_plain
 from clawtop.engine.providers.reply import ReplyDecoder
 from clawtop.engine.providers.responses import ResponsesDecoder
 
@@ -32,7 +32,7 @@ _ANTHROPIC = frozenset({"message_start", "content_block_start", "content_block_d
 def decoder_for(event: str, value: Mapping[str, Any]) -> Callable[[str], ReplyDecoder] | None:
     """Whose event this is; None where it tells nothing: an error, a ping, something unknown."""
     kind = reading.text(value.get("type")) or event
-    if "choices" in value or "choices" in reading.obj(value.get("output")):
+    if "choices" in value or "choices" in reading.obj(value.get("output")) or reading.obj(value.get("choice")):
         return OpenAiDecoder
     if kind in _ANTHROPIC or (kind == "message" and isinstance(value.get("content"), list)):
         return AnthropicDecoder
@@ -42,7 +42,7 @@ def decoder_for(event: str, value: Mapping[str, Any]) -> Callable[[str], ReplyDe
         return GoogleDecoder
     if isinstance(value.get("message"), Mapping) and isinstance(value.get("done"), bool):
         return OllamaDecoder
-    return PlainDecoder if is_plain(value) else None
+    return PlainDecoder if is_plain(value) or kind in COHERE else None
 
 
 class SpokenDecoder:
