@@ -45,11 +45,12 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
     locks/          staleness (what OpenClaw will do with a lock, and what clawtop may do), session_rules and limits (by
                     version and configuration), leaks (locks that a restarted gateway forgot), removal (why a lock
                     stays)
-    session/        Who may prompt a session: admission (the registry of prompt holders as a state machine), fence (did
-                    anybody else write?), lanes, lane_queue; turn_request: what is asked of an engine. Whether OpenClaw
-                    runs in it: activity weighs the witnesses log_runs, gateway_witness, backend_runs and turns;
-                    openclaw_runs are the runs it finds. How it is freed: attention (is it stuck?), drain, proof (is it
-                    free?), remedies (what can end its run), recovery, unpinning. exchanges: what followed each message
+    session/        key: the one parser of session keys. Who may prompt a session: admission (the registry of prompt
+                    holders as a state machine), fence (did anybody else write?), lanes, lane_queue; turn_request: what
+                    is asked of an engine. Whether OpenClaw runs in it: activity weighs the witnesses log_runs,
+                    gateway_witness, backend_runs and turns; openclaw_runs are the runs it finds. How it is freed:
+                    attention (is it stuck?), drain, proof (is it free?), remedies (what can end its run), recovery,
+                    unpinning. exchanges: what followed each message
     failover/       What follows a failed attempt: decision, its steps as effects, compaction; candidate and fallback
                     (the chain of models), probing (a provider whose profiles all cool), same_account (retries before a
                     rotation). openclaw_decision, openclaw_steps: the same as OpenClaw does it; consequences and

@@ -107,13 +107,15 @@ def _limit_s(reader: SnapshotReader) -> float:
 
 def session_key(reader: SnapshotReader, snapshot: Snapshot, name: str, agent: str | None) -> str:
     """The session key that a name means: as listed, or the short form of `agent:<agent>:<name>`."""
-    if name.startswith("agent:"):
+    from clawtop.core.session.key import agent_of, key_of
+
+    if agent_of(name) is not None:
         return name
     listed = next((row for row in snapshot.sessions if name in {row.key, row.session_id, row.file}), None)
     if listed is not None:
         return listed.key
     default = next((item.id for item in reader.layout.agents if item.is_default), "main")
-    return f"agent:{agent or default}:{name}"
+    return key_of(agent or default, name)
 
 
 class _GatewayOutput:

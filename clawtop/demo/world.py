@@ -16,6 +16,7 @@ from typing import Any
 
 from clawtop.clock import Clock
 from clawtop.core.model import ModelRef
+from clawtop.core.session.key import key_of
 from clawtop.store.sessions.conversation import Conversation
 from clawtop.store.sessions.entry import entry_for
 from clawtop.store.sessions.transcript_write import EntryChain, TranscriptReply, encoded, header
@@ -46,7 +47,7 @@ class Character:
 
     @property
     def key(self) -> str:
-        return f"agent:{self.agent}:{self.rest}"
+        return key_of(self.agent, self.rest)
 
 
 CAST: tuple[Character, ...] = (

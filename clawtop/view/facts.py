@@ -36,6 +36,7 @@ from clawtop.core.model import (
 from clawtop.core.rotation.explanation import ProfileExplanation, explain_profile
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import AttentionReport, attention_of
+from clawtop.core.session.key import split
 from clawtop.text import safe
 from clawtop.view.provider_facts import ProfileFacts, ProviderFacts, ProviderGroup, ProviderMemory, changes_at
 
@@ -287,8 +288,8 @@ class Facts:
         """
         if (name := self.names.get(key)) is not None:
             return safe(name)
-        first, agent, rest = (*key.split(":", 2), "", "")[:3]
-        if first != "agent" or not rest:
+        agent, rest = split(key)
+        if agent is None or not rest:
             return safe(key)
         if (called := self._agent_names.get(agent)) is not None:
             return f"{called}: {safe(rest)}"
@@ -361,15 +362,12 @@ def lock_age(lock: Lock, now: int) -> int:
     return max(0, now - since)
 
 
-def short_key(session: Session) -> str:
-    """The session key without the agent, which has its own column."""
-    return session.key.removeprefix(f"agent:{session.agent}:")
-
-
 def display_name(session: Session, labels: Mapping[str, str]) -> str:
-    """A session's display name: the operator's label, else OpenClaw's own name for it, else its key."""
-    label = labels.get(session.key) or session.name
-    return label or short_key(session)
+    """A session's display name: the operator's label, else OpenClaw's own name for it, else its key without the agent,
+    which has its own column.
+    """
+    agent, rest = split(session.key)
+    return labels.get(session.key) or session.name or (rest if agent == session.agent else session.key)
 
 
 def base_name(path: str) -> str:

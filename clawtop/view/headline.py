@@ -12,8 +12,9 @@ from typing import NamedTuple
 from clawtop.commands import Arming
 from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.health.judgement import Cause, Health, Level
-from clawtop.core.health.wording import GATEWAY_NOT_SEEN, short_key
+from clawtop.core.health.wording import GATEWAY_NOT_SEEN
 from clawtop.core.model import GatewayState, LockKind, ProcessUsage, VerdictKind, counted
+from clawtop.core.session.key import short_key
 from clawtop.text import cells, elided_middle, safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts

@@ -8,8 +8,8 @@ from typing import Any
 
 from clawtop.commands import Arming
 from clawtop.core.health.judgement import Health
-from clawtop.core.health.wording import short_key
 from clawtop.core.model import Snapshot
+from clawtop.core.session.key import short_key
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env, Table, full, heading, placed, render_row
 from clawtop.view.facts import NO_LABELS, Facts

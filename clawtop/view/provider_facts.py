@@ -21,6 +21,7 @@ from clawtop.core.cooldown.stats import (
     windows,
 )
 from clawtop.core.model import AgentInfo, AuthConfig, AuthStore, Problem, Profile, Snapshot
+from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import resolve_order
 
 
@@ -111,7 +112,7 @@ def judged_provider(
     """
     ids = tuple(agent.id for agent in agents)
     schedule = judge.schedules[provider]
-    order = resolve_order(provider, serving, _store(agents[0]).order, auth, judge.now, schedule)
+    order = resolve_order(order_query(provider, serving, _store(agents[0]).order, auth, judge.now, schedule))
     places: dict[str, Place] = {ranked.id: (ranked.rank, ranked.why) for ranked in order.ranks}
     places |= {rejected.id: (None, rejected.why) for rejected in order.rejected}
     mine = sorted(

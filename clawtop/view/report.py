@@ -28,6 +28,7 @@ from clawtop.core.model import (
     Witness,
     WitnessKind,
 )
+from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import resolve_order
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
@@ -269,12 +270,14 @@ def profile_ranks(agent: AgentInfo, snapshot: Snapshot, now: int, schedules: Sch
     ranks: dict[str, int] = {}
     for provider in dict.fromkeys(profile.provider for profile in agent.store.profiles):
         order = resolve_order(
-            provider,
-            agent.store.profiles,
-            agent.store.order,
-            snapshot.config.auth,
-            now,
-            schedules[provider],
+            order_query(
+                provider,
+                agent.store.profiles,
+                agent.store.order,
+                snapshot.config.auth,
+                now,
+                schedules[provider],
+            )
         )
         ranks.update({profile_id: rank for rank, profile_id in enumerate(order.ids)})
     return ranks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clawtop.core.model import Problem, Session
+from clawtop.core.session.key import split
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import Facts
@@ -77,11 +78,11 @@ def _where(problem: Problem, env: Env) -> Line:
     directory = f"{env.facts.snapshot.state_dir.rstrip('/')}/agents/"
     parts: list[Line] = []
     for where in problem.where.split(", "):
+        agent, rest = split(where)
         if where.startswith(directory) and "/" in where.removeprefix(directory):
             agent, _, rest = where.removeprefix(directory).partition("/")
             parts.append(((f"{safe(agent)}: ", Tone.DIM), (safe(rest), Tone.DIM)))
-        elif where.startswith("agent:") and where.count(":") > 1:
-            agent, _, rest = where.removeprefix("agent:").partition(":")
+        elif agent is not None:
             parts.append(((f"{safe(agent)}:", Tone.DIM), (safe(rest), Tone.DIM)))
         else:
             parts.append(piece(safe(where), Tone.DIM))

@@ -15,6 +15,7 @@ from clawtop.core.failover.steps import MarkFailure, Rotate, RunEffect, RunState
 from clawtop.core.failure.classify import classify_failure
 from clawtop.core.failure.record import ErrorRecord
 from clawtop.core.model import AuthConfig, Credential, FailureReason, Profile, UsageStats
+from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import order_ids
 from tests.bench.harness import Bench, Figure, Limit, Row
 from tests.support.rules import B
@@ -64,7 +65,7 @@ def decide_one(number: int, profiles: tuple[Profile, ...], config: AuthConfig) -
     reason = classify_failure(ERRORS[number % len(ERRORS)], "alpha").reason
     stats = on_failure(failed.stats, str(reason), now, B, model="m1")
     pending = {failed.id: stats.disabled_until or stats.cooldown_until or now}
-    order = order_ids("alpha", profiles, {}, config, now, B, pending=pending)
+    order = order_ids(order_query("alpha", profiles, {}, config, now, B, pending=pending))
     signals = Signals(
         reason=FailureReason(reason) if reason else None, failover_failure=reason is not None, fallback_configured=True
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clawtop.core.cooldown.stats import expired, schedule_for
+from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import order_ids, resolve_order
 from tests.conformance.harness import Row, replay
 from tests.support.openclaw_json import auth_config_from, order_from, profiles_from, stats_from, stats_to
@@ -16,27 +17,31 @@ def test_same_order(row: Row) -> None:
     profiles, stored = profiles_from(given["store"]), order_from(given["store"])
     config = auth_config_from(given["cfg"])
     order = resolve_order(
-        given["provider"],
-        profiles,
-        stored,
-        config,
-        given["now"],
-        schedule,
-        preferred=given["preferredProfile"],
-        for_model=given["forModel"],
+        order_query(
+            given["provider"],
+            profiles,
+            stored,
+            config,
+            given["now"],
+            schedule,
+            preferred=given["preferredProfile"],
+            for_model=given["forModel"],
+        )
     )
     assert list(order.ids) == row.expected["order"]
     assert [ranked.id for ranked in order.ranks] == list(order.ids)
     assert not {rejected.id for rejected in order.rejected} & set(order.ids)
     assert order.ids == order_ids(
-        given["provider"],
-        profiles,
-        stored,
-        config,
-        given["now"],
-        schedule,
-        preferred=given["preferredProfile"],
-        for_model=given["forModel"],
+        order_query(
+            given["provider"],
+            profiles,
+            stored,
+            config,
+            given["now"],
+            schedule,
+            preferred=given["preferredProfile"],
+            for_model=given["forModel"],
+        )
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from clawtop.core.cooldown.stats import schedule_for
 from clawtop.core.model import AuthConfig, Credential, Profile, UsageStats
+from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import NO_MODEL, cooling_check, is_ordered, order_ids
 from clawtop.core.rotation.pins import Pin, recovered_check, resolve_override
 from tests.conformance.harness import Row, replay
@@ -26,7 +27,7 @@ def test_same_pin(row: Row) -> None:
     in_config = given.get("orderIn") == "cfg"
     orders = given["order"] or {}
     config = AuthConfig(order={name: tuple(ids) for name, ids in orders.items()} if in_config else {})
-    order = order_ids(PROVIDER, profiles, {} if in_config else orders, config, NOW, schedule)
+    order = order_ids(order_query(PROVIDER, profiles, {} if in_config else orders, config, NOW, schedule))
     resolved = resolve_override(
         Pin(
             entry.get("authProfileOverride"),

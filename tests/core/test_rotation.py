@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clawtop.core.cooldown.profile_state import credential_fault
 from clawtop.core.cooldown.stats import Schedule, is_cooling
 from clawtop.core.model import AuthConfig, ConfigProfile, Credential, Profile, UsageStats
-from clawtop.core.rotation.eligibility import REJECTIONS
+from clawtop.core.rotation.eligibility import REJECTIONS, order_query
 from clawtop.core.rotation.order import (
     Order,
     cooling_check,
@@ -41,7 +41,7 @@ def cooling(until: int) -> UsageStats:
 def resolved(profiles: list[Profile], schedule: Schedule = B, **given: object) -> Order:
     stored = given.pop("stored", {})
     config = given.pop("config", NO_CONFIG)
-    return resolve_order("anthropic", profiles, stored, config, NOW, schedule, **given)  # type: ignore[arg-type]
+    return resolve_order(order_query("anthropic", profiles, stored, config, NOW, schedule, **given))  # type: ignore[arg-type]
 
 
 # --- the order ---------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def test_codex_borrows_the_api_keys_of_openai_in_2026_5() -> None:
     profiles += [key("x", NOTHING, "oauth", "openai-codex")]
 
     def order(schedule: Schedule, stored: dict[str, list[str]]) -> tuple[str, ...]:
-        return order_ids("openai-codex", profiles, stored, NO_CONFIG, NOW, schedule)
+        return order_ids(order_query("openai-codex", profiles, stored, NO_CONFIG, NOW, schedule))
 
     assert order(B, {}) == ("x", "o:key")
     assert order(C, {}) == ("x",)
@@ -176,11 +176,11 @@ def test_codex_borrows_the_api_keys_of_openai_in_2026_5() -> None:
     ],
 )
 def test_a_provider_has_many_names(stored: str, asked: str, schedule: Schedule) -> None:
-    assert order_ids(asked, [key("a", provider=stored)], {}, NO_CONFIG, NOW, schedule) == ("a",)
+    assert order_ids(order_query(asked, [key("a", provider=stored)], {}, NO_CONFIG, NOW, schedule)) == ("a",)
 
 
 def test_2026_6_knows_no_spellings() -> None:
-    assert order_ids("zai", [key("a", provider="z.ai")], {}, NO_CONFIG, NOW, C) == ()
+    assert order_ids(order_query("zai", [key("a", provider="z.ai")], {}, NO_CONFIG, NOW, C)) == ()
 
 
 def test_a_pending_mark_counts_at_once() -> None:
@@ -196,11 +196,11 @@ def test_a_pending_mark_counts_at_once() -> None:
 def test_the_order_is_a_permutation_of_the_eligible(
     profiles: tuple[Profile, ...], schedule: Schedule, model: str | None
 ) -> None:
-    order = resolve_order("anthropic", profiles, {}, NO_CONFIG, NOW, schedule, for_model=model)
+    order = resolve_order(order_query("anthropic", profiles, {}, NO_CONFIG, NOW, schedule, for_model=model))
     eligible = {p.id for p in profiles if p.provider == "anthropic" and credential_fault(p.credential, NOW) is None}
     assert len(set(order.ids)) == len(order.ids)
     assert set(order.ids) == eligible
-    assert order.ids == order_ids("anthropic", profiles, {}, NO_CONFIG, NOW, schedule, for_model=model)
+    assert order.ids == order_ids(order_query("anthropic", profiles, {}, NO_CONFIG, NOW, schedule, for_model=model))
 
 
 @given(profile_lists(), schedules, st.data())
@@ -209,7 +209,7 @@ def test_no_profile_is_both_listed_and_rejected(
 ) -> None:
     names = st.lists(st.sampled_from(["p0", "p1", "p2", "p3", "gone"]), max_size=6)
     stored = data.draw(st.dictionaries(st.just("anthropic"), names))
-    order = resolve_order("anthropic", profiles, stored, NO_CONFIG, NOW, schedule)
+    order = resolve_order(order_query("anthropic", profiles, stored, NO_CONFIG, NOW, schedule))
     rejected = [entry.id for entry in order.rejected]
     assert not set(order.ids) & set(rejected)
     assert len(set(rejected)) == len(rejected)
@@ -221,7 +221,7 @@ def test_a_cooling_profile_is_never_chosen_while_a_usable_one_exists(
     profiles: tuple[Profile, ...], schedule: Schedule, model: str | None, pending: dict[str, int]
 ) -> None:
     check = cooling_check(profiles, NOW, schedule, for_model=model, pending=pending)
-    ids = order_ids("anthropic", profiles, {}, NO_CONFIG, NOW, schedule, for_model=model, pending=pending)
+    ids = order_ids(order_query("anthropic", profiles, {}, NO_CONFIG, NOW, schedule, for_model=model, pending=pending))
     assume(ids)
     chosen = first_profile(ids, check, may_probe=True)
     assert chosen is not None
@@ -235,7 +235,7 @@ def test_a_cooling_profile_is_never_chosen_while_a_usable_one_exists(
 @given(profile_lists(), schedules)
 def test_cooling_profiles_follow_the_usable_ones(profiles: tuple[Profile, ...], schedule: Schedule) -> None:
     by_id = {p.id: p for p in profiles}
-    ids = order_ids("anthropic", profiles, {}, NO_CONFIG, NOW, schedule)
+    ids = order_ids(order_query("anthropic", profiles, {}, NO_CONFIG, NOW, schedule))
     cool = [is_cooling(by_id[id_], None, NOW, schedule) for id_ in ids]
     assert cool == sorted(cool)
 

@@ -19,6 +19,7 @@ from clawtop.core.operations.order import reset_order, rotate
 from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.core.operations.undo import undo
+from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import resolve_order
 from clawtop.engine.operations.execute import OperationRequest, Operations
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
@@ -269,7 +270,9 @@ async def test_a_key_of_the_configuration_is_shown_and_cleared_like_a_profile_an
     assert seen is not None
     row = next(profile for profile in seen.profiles if profile.id == name)
     assert (row.provider, row.owner_agent, row.stats.disabled_reason) == ("fakeai", SHARED, "billing")
-    order = resolve_order("fakeai", seen.profiles, {}, AuthConfig(), snapshot.taken_at, snapshot.semantics.cooling)
+    order = resolve_order(
+        order_query("fakeai", seen.profiles, {}, AuthConfig(), snapshot.taken_at, snapshot.semantics.cooling)
+    )
     assert name not in order.ids
     await newest.execute(clear_profile(snapshot, name))
     assert newest.state()["usageStats"][name] == {"errorCount": 0}

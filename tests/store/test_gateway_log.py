@@ -14,13 +14,22 @@ from hypothesis import strategies as st
 
 from clawtop.core.incident.lane_stats import contention, lanes_of
 from clawtop.core.incident.timeline import is_background
-from clawtop.core.model import AccountRetry, AgentInfo, AuthStore, Event, EventKind, Generation, Problem, Snapshot
+from clawtop.core.model import (
+    AccountRetry,
+    AgentInfo,
+    AuthStore,
+    Event,
+    EventKind,
+    Generation,
+    Problem,
+    Snapshot,
+    delay,
+)
 from clawtop.core.session.log_runs import LogRuns
 from clawtop.store import incident
 from clawtop.store.gateway import log as gateway_log
 from clawtop.store.gateway.log import LINE_BYTES, LogTail
 from clawtop.store.gateway.log_lines import BadLineError, Names, Ours, hashed_profile, parse_line
-from clawtop.store.gateway.log_words import rough
 from tests.support.samples import ROOT
 
 START = 1_795_214_000_000
@@ -492,8 +501,8 @@ def test_real_logs_are_understood_line_by_line(version: str) -> None:
         (18_000_000, "5 h"),
     ],
 )
-def test_spans_are_rough(ms: int, said: str) -> None:
-    assert rough(ms) == said
+def test_a_delay_is_told_as_exactly_as_it_is_short(ms: int, said: str) -> None:
+    assert delay(ms) == said
 
 
 def test_a_retry_of_the_same_account_is_told_of_the_session_of_its_trace() -> None:

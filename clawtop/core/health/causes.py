@@ -22,7 +22,7 @@ from clawtop.core.health.turn_causes import (
     retrying_runs,
     unanswered_messages,
 )
-from clawtop.core.health.wording import SHOWN, short_key, some_names
+from clawtop.core.health.wording import SHOWN, some_names
 from clawtop.core.model import (
     EMPTY_KEY,
     NOT_IMPORTED,
@@ -33,6 +33,7 @@ from clawtop.core.model import (
     VerdictKind,
     counted,
 )
+from clawtop.core.session.key import short_key
 from clawtop.text import elided_middle, safe, shown
 
 

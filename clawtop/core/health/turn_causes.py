@@ -17,7 +17,7 @@ from clawtop.core.health.cause import (
 from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.health.turns import RecentTurn
 from clawtop.core.health.waiting import Unanswered
-from clawtop.core.health.wording import SHOWN, short_key, some_names
+from clawtop.core.health.wording import SHOWN, some_names
 from clawtop.core.model import (
     GatewayState,
     TurnOutcome,
@@ -26,6 +26,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
+from clawtop.core.session.key import short_key
 from clawtop.text import safe, shown
 
 

@@ -17,12 +17,3 @@ def some_names(names: Iterable[str], room: int = 40) -> str:
     listed = list(dict.fromkeys(names))
     some = ", ".join(elided_middle(safe(name), room) for name in listed[:SHOWN])
     return f"{some} and {len(listed) - SHOWN} more" if len(listed) > SHOWN else some
-
-
-def short_key(key: str) -> str:
-    """A session key without `agent:<id>:`. Every agent has a `main`: there the agent's id stays."""
-    parts = key.split(":", 2)
-    if len(parts) != 3 or parts[0] != "agent":
-        return key
-    _, agent, rest = parts
-    return f"{agent}:{rest}" if rest == "main" and agent != "main" else rest

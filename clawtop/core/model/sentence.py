@@ -73,6 +73,13 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def delay(ms: int) -> str:
+    """A span that may be short: `685 ms`, `2.9 s`, and from 10 seconds on as `span`, rounded."""
+    if ms < 2_000:
+        return f"{max(0, ms)} ms"
+    return f"{ms / 1000:.1f}".removesuffix(".0") + " s" if ms < 9_950 else span(round(ms / 1000) * 1000)
+
+
 def span(ms: int) -> str:
     """`41 s`, `25 min`, `3 h`; nothing below zero."""
     seconds = max(0, ms) // 1000

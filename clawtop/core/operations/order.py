@@ -26,6 +26,7 @@ from clawtop.core.operations.target import (
     same_provider,
     store_name,
 )
+from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import Order, moved_to_end, resolve_order
 from clawtop.errors import RefusedError
 from clawtop.text import safe
@@ -159,7 +160,9 @@ def _ordered(snapshot: Snapshot, provider: str, agent: str | None) -> _ProviderO
         view = _one_view(owned, provider)
         part, stored, parts = part_of(snapshot, view.agent.id), view.store.order, view.store.parts
     schedule = schedule_for(snapshot.semantics, snapshot.config.auth.cooldowns, provider)
-    order = resolve_order(provider, owned.profiles, stored, snapshot.config.auth, snapshot.taken_at, schedule)
+    order = resolve_order(
+        order_query(provider, owned.profiles, stored, snapshot.config.auth, snapshot.taken_at, schedule)
+    )
     stored_in = tuple(place for place in parts if any(same(name) for name in place.order))
     return _ProviderOrder(owned.profiles, order, part, stored, stored_in)
 

@@ -24,8 +24,21 @@ REJECTIONS: Final[Mapping[str, str]] = {
 }
 
 
+NOTHING_PENDING: Final[Mapping[str, int]] = {}
+
+
 class OrderQuery(NamedTuple):
-    """What every step of resolving one order needs."""
+    """What an order follows from; `order_query` makes one.
+
+    Attributes:
+        by_id: every profile the agent sees, in the store's order.
+        stored_order: `order` of the auth store, by provider.
+        preferred: goes first if it is eligible, even while it cools.
+        for_model: versions from 2026.8 on respect model-scoped windows in the order; earlier ones ignore this.
+        pending: marks that have not reached the disk: id -> end of the window; they count immediately.
+        in_flight: turns that are using each profile now. Without a stored or configured order, profiles with fewer of
+            them come first, then the least recently used, so that simultaneous turns spread out.
+    """
 
     provider: str
     auth_key: str
@@ -34,6 +47,31 @@ class OrderQuery(NamedTuple):
     config: AuthConfig
     now: int
     schedule: Schedule
+    preferred: str | None = None
+    for_model: str | None = None
+    pending: Mapping[str, int] = NOTHING_PENDING
+    in_flight: Mapping[str, int] = NOTHING_PENDING
+
+
+def order_query(  # noqa: PLR0917 - the facts of an order, in the order in which OpenClaw takes them
+    provider: str,
+    profiles: Sequence[Profile],
+    stored_order: Mapping[str, Sequence[str]],
+    config: AuthConfig,
+    now: int,
+    schedule: Schedule,
+    *,
+    preferred: str | None = None,
+    for_model: str | None = None,
+    pending: Mapping[str, int] = NOTHING_PENDING,
+    in_flight: Mapping[str, int] = NOTHING_PENDING,
+) -> OrderQuery:
+    """The question for the order of a provider's profiles; the arguments are the fields of `OrderQuery`."""
+    by_id = {profile.id: profile for profile in profiles}
+    auth_key = schedule.names.auth_key(provider)
+    return OrderQuery(
+        provider, auth_key, by_id, stored_order, config, now, schedule, preferred, for_model, pending, in_flight
+    )
 
 
 def written_order(asked: OrderQuery) -> tuple[Sequence[str] | None, str | None]:

@@ -19,8 +19,9 @@ from clawtop.core.cooldown.stats import (
     windows,
 )
 from clawtop.core.model import AgentInfo, Problem, Profile, Session, Snapshot
+from clawtop.core.rotation.eligibility import NOTHING_PENDING
 from clawtop.core.rotation.forecast import Recovery, order_of, pinned_sessions, provider_recovery, schedule_of
-from clawtop.core.rotation.order import NOTHING_PENDING, Ranked, Rejected
+from clawtop.core.rotation.order import Ranked, Rejected
 
 COMMON_REASONS = ("rate_limit", "overloaded", "auth", "billing", "auth_permanent")
 """The reasons for which the next failure's cost is shown."""

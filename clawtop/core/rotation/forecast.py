@@ -11,7 +11,8 @@ from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import schedule_for
 from clawtop.core.cooldown.windows import back_at
 from clawtop.core.model import AgentInfo, ModelRef, Profile, Session, Snapshot
-from clawtop.core.rotation.order import NOTHING_PENDING, Order, resolve_order
+from clawtop.core.rotation.eligibility import NOTHING_PENDING, order_query
+from clawtop.core.rotation.order import Order, resolve_order
 from clawtop.core.rules import Schedule
 
 TOGETHER_MS = 1_000
@@ -100,14 +101,16 @@ def order_of(
     profiles = agent.store.profiles if agent.store is not None else ()
     stored = agent.store.order if agent.store is not None else {}
     return resolve_order(
-        provider,
-        profiles,
-        stored,
-        snapshot.config.auth,
-        now,
-        schedule_of(snapshot, provider),
-        for_model=for_model,
-        pending=pending,
+        order_query(
+            provider,
+            profiles,
+            stored,
+            snapshot.config.auth,
+            now,
+            schedule_of(snapshot, provider),
+            for_model=for_model,
+            pending=pending,
+        )
     )
 
 

@@ -14,6 +14,7 @@ from clawtop.core.cooldown.profile_state import is_past_expiry
 from clawtop.core.cooldown.windows import cooling_until
 from clawtop.core.model import AuthConfig, Profile
 from clawtop.core.rotation.eligibility import (
+    NOTHING_PENDING,
     REJECTIONS,
     OrderQuery,
     configured_ids,
@@ -23,8 +24,6 @@ from clawtop.core.rotation.eligibility import (
     written_order,
 )
 from clawtop.core.rules import Schedule
-
-NOTHING_PENDING: Final[Mapping[str, int]] = {}
 
 _TYPE_RANKS: Final = {"oauth": 0, "token": 1, "api_key": 2}
 _OTHER_TYPE: Final = 3
@@ -70,61 +69,25 @@ class _Resolved(NamedTuple):
     keeps_order: bool
 
 
-def order_ids(  # noqa: PLR0917 - as resolve_order
-    provider: str,
-    profiles: Sequence[Profile],
-    stored_order: Mapping[str, Sequence[str]],
-    config: AuthConfig,
-    now: int,
-    schedule: Schedule,
-    *,
-    preferred: str | None = None,
-    for_model: str | None = None,
-    pending: Mapping[str, int] = NOTHING_PENDING,
-    in_flight: Mapping[str, int] = NOTHING_PENDING,
-) -> tuple[str, ...]:
-    """The ids of `resolve_order`, without the explanations: for the engine's hot path.
-
-    `in_flight`: turns that are using each profile now. Without a stored or configured order, profiles with fewer of
-    them come first, then the least recently used, so that simultaneous turns spread out.
-    """
-    asked = _asked(provider, profiles, stored_order, config, now, schedule)
-    return _resolve(asked, preferred, for_model, pending, in_flight).ids
+def order_ids(query: OrderQuery) -> tuple[str, ...]:
+    """The ids of `resolve_order`, without the explanations: for the engine's hot path."""
+    return _resolve(query).ids
 
 
-def resolve_order(  # noqa: PLR0917 - the facts of an order, in the order in which OpenClaw takes them
-    provider: str,
-    profiles: Sequence[Profile],
-    stored_order: Mapping[str, Sequence[str]],
-    config: AuthConfig,
-    now: int,
-    schedule: Schedule,
-    *,
-    preferred: str | None = None,
-    for_model: str | None = None,
-    pending: Mapping[str, int] = NOTHING_PENDING,
-) -> Order:
+def resolve_order(query: OrderQuery) -> Order:
     """The order in which a provider's profiles would be tried, as OpenClaw resolves it, with all its reasons.
 
     An order in the store beats one in the config, which beats the profiles of the config, which beat all stored ones.
     A stored or configured order is kept; otherwise OAuth logins come first, then tokens, then keys, each with the
     least recently used first. Cooling profiles come last, those usable again soonest first.
-
-    Args:
-        profiles: every profile the agent sees, in the store's order.
-        stored_order: `order` of the auth store, by provider.
-        preferred: goes first if it is eligible, even while it cools.
-        for_model: versions from 2026.8 on respect model-scoped windows in the order; earlier ones ignore this.
-        pending: marks that have not reached the disk: id -> end of the window; they count immediately.
     """
-    asked = _asked(provider, profiles, stored_order, config, now, schedule)
-    found = _resolve(asked, preferred, for_model, pending)
+    found = _resolve(query)
     ranks = tuple(
-        Ranked(id_, rank, found.cooling.get(id_), _why_here(id_, found, asked, preferred, pending))
+        Ranked(id_, rank, found.cooling.get(id_), _why_here(id_, found, query))
         for rank, id_ in enumerate(found.ids, start=1)
     )
     named = {*found.ids, *(id_ for id_, _ in found.rejected)}
-    unlisted = [(id_, "not-listed") for id_ in stored_ids(asked) if id_ not in named]
+    unlisted = [(id_, "not-listed") for id_ in stored_ids(query) if id_ not in named]
     rejected = tuple(Rejected(id_, code, REJECTIONS[code]) for id_, code in (*found.rejected, *unlisted))
     return Order(found.ids, ranks, rejected, found.source)
 
@@ -206,25 +169,7 @@ def moved_to_end(ids: Sequence[str], head: str) -> tuple[str, ...]:
     return (*(id_ for id_ in ids if id_ != head), head)
 
 
-def _asked(  # noqa: PLR0917 - as resolve_order
-    provider: str,
-    profiles: Sequence[Profile],
-    stored_order: Mapping[str, Sequence[str]],
-    config: AuthConfig,
-    now: int,
-    schedule: Schedule,
-) -> OrderQuery:
-    by_id = {profile.id: profile for profile in profiles}
-    return OrderQuery(provider, schedule.names.auth_key(provider), by_id, stored_order, config, now, schedule)
-
-
-def _resolve(
-    asked: OrderQuery,
-    preferred: str | None,
-    for_model: str | None,
-    pending: Mapping[str, int],
-    in_flight: Mapping[str, int] = NOTHING_PENDING,
-) -> _Resolved:
+def _resolve(asked: OrderQuery) -> _Resolved:
     schedule = asked.schedule
     configured = configured_ids(asked)
     listed, source = written_order(asked)
@@ -237,24 +182,23 @@ def _resolve(
         rejected += faulty
         keeps_order = keeps_order and not schedule.repairs_stored_order
         source = None  # an order without any existing id does not count
-    available, cooling = _split(kept, asked, for_model if schedule.order_by_model else None, pending)
+    available, cooling = _split(kept, asked)
     if not keeps_order:
-        available.sort(key=_by_type_and_use(asked.now, schedule, in_flight))
+        available.sort(key=_by_type_and_use(asked))
     ids = [profile.id for profile in available]
     ids += sorted(cooling, key=cooling.__getitem__)
-    if preferred is not None and preferred in ids:
-        ids.remove(preferred)
-        ids.insert(0, preferred)
+    if asked.preferred is not None and asked.preferred in ids:
+        ids.remove(asked.preferred)
+        ids.insert(0, asked.preferred)
     return _Resolved(tuple(ids), cooling, rejected, source, keeps_order)
 
 
-def _split(
-    profiles: Sequence[Profile], asked: OrderQuery, for_model: str | None, pending: Mapping[str, int]
-) -> tuple[list[Profile], dict[str, int]]:
+def _split(profiles: Sequence[Profile], asked: OrderQuery) -> tuple[list[Profile], dict[str, int]]:
     """The profiles that may be used now, and the others: id -> when its last window ends."""
     available: list[Profile] = []
     cooling: dict[str, int] = {}
-    now = asked.now
+    now, pending = asked.now, asked.pending
+    for_model = asked.for_model if asked.schedule.order_by_model else None
     for profile in profiles:
         stats = profile.stats
         if stats.cooldown_until is None and stats.disabled_until is None and stats.blocked_until is None:
@@ -271,10 +215,8 @@ def _split(
     return available, cooling
 
 
-def _by_type_and_use(
-    now: int, schedule: Schedule, in_flight: Mapping[str, int]
-) -> Callable[[Profile], tuple[int, bool, int, int]]:
-    logins_last = schedule.expired_logins_last
+def _by_type_and_use(asked: OrderQuery) -> Callable[[Profile], tuple[int, bool, int, int]]:
+    now, in_flight, logins_last = asked.now, asked.in_flight, asked.schedule.expired_logins_last
 
     def key(profile: Profile) -> tuple[int, bool, int, int]:
         credential = profile.credential
@@ -285,12 +227,12 @@ def _by_type_and_use(
     return key
 
 
-def _why_here(id_: str, found: _Resolved, asked: OrderQuery, preferred: str | None, pending: Mapping[str, int]) -> str:
+def _why_here(id_: str, found: _Resolved, asked: OrderQuery) -> str:
     """Why a profile has its place, in words."""
-    if id_ == preferred:
+    if id_ == asked.preferred:
         return "preferred: it goes first even while cooling"
     if id_ in found.cooling:
-        mark = ", mark pending" if pending.get(id_, 0) > asked.now else ""
+        mark = ", mark pending" if asked.pending.get(id_, 0) > asked.now else ""
         return f"it is cooling{mark}: usable ones go first, then the one that is back first"
     if found.keeps_order and found.source is None:
         return "no profile in the written order exists: the stored ones are tried in their own order"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.model import AgentInfo, Problem, Snapshot
+from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import Order, resolve_order
 from clawtop.text import safe
 
@@ -27,7 +28,7 @@ def _of_agent(agent: AgentInfo, snapshot: Snapshot, now: int) -> Iterator[Proble
         return
     schedule = snapshot.semantics.cooling
     for provider in dict.fromkeys(profile.provider for profile in store.profiles):
-        order = resolve_order(provider, store.profiles, store.order, snapshot.config.auth, now, schedule)
+        order = resolve_order(order_query(provider, store.profiles, store.order, snapshot.config.auth, now, schedule))
         missing = [item.id for item in order.rejected if item.code == "profile-missing"]
         if not missing:
             continue

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from clawtop.core.model import BackendProcess, Session, Witness, WitnessKind
-from clawtop.core.session.lanes import agent_of
+from clawtop.core.session.key import agent_of
 
 TOUCHED_MS = 60_000
 """OpenClaw writes a session's row when it takes a message; its process may follow this much later."""

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
+from clawtop.core.session.key import split
+
 MAIN = "main"
 CRON = "cron"
 CRON_NESTED = "cron-nested"
@@ -132,20 +134,12 @@ def classify_lane(lane: str) -> LaneClass:
     return _GLOBAL_LANES.get(name, LaneClass.OTHER)
 
 
-def agent_of(key: str) -> str | None:
-    """The agent whose session a key names, `agent:<agent id>:<rest>`; None if it names none."""
-    words = key.split(":", 2)
-    return words[1] if words[0] == "agent" and len(words) > 2 else None
-
-
 def classify_session_key(key: str) -> LaneClass:
     """The class of a session by its key, `agent:<agent id>:<rest>`."""
-    words = key.strip().lower().split(":")
-    if words == [MAIN]:
-        return LaneClass.MAIN
-    if words[0] != "agent" or len(words) < 3:
-        return LaneClass.OTHER
-    rest = words[2:]
+    agent, name = split(key.strip().lower())
+    if agent is None:
+        return LaneClass.MAIN if name == MAIN else LaneClass.OTHER
+    rest = name.split(":")
     if len(rest) > 1 and rest[-1] == "heartbeat":
         return LaneClass.HEARTBEAT
     if rest[0] in _BY_FIRST_WORD:

@@ -19,6 +19,7 @@ from clawtop.core.failover.probing import (
     resolve_cooldown_decision,
 )
 from clawtop.core.model import EventKind, FailureReason, ModelRef, Profile
+from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import cooling_check, order_ids
 from clawtop.engine.drive.resources import DriverResources
 from clawtop.engine.drive.turn import DrivenTurn
@@ -141,12 +142,14 @@ class Candidates:
         resources = self.resources
         store = resources.auth(self.turn.asked.agent)
         ids = order_ids(
-            model.provider,
-            store.profiles,
-            store.order,
-            resources.config.auth,
-            resources.clock.now_ms(),
-            resources.schedule_of(model.provider),
+            order_query(
+                model.provider,
+                store.profiles,
+                store.order,
+                resources.config.auth,
+                resources.clock.now_ms(),
+                resources.schedule_of(model.provider),
+            )
         )
         by_id = {profile.id: profile for profile in store.profiles}
         return tuple(by_id[id_] for id_ in ids)

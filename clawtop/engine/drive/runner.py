@@ -31,6 +31,7 @@ from clawtop.core.failover.steps import (
 )
 from clawtop.core.failure.engine_reason import ENDPOINT_REASONS, Reach, engine_mark, reach_of
 from clawtop.core.model import EventKind, FailureReason, ModelRef, Profile
+from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import (
     NO_MODEL,
     cooling_check,
@@ -287,15 +288,17 @@ class ModelRun:
         store = resources.auth(asked.agent)
         now, schedule = resources.clock.now_ms(), resources.schedule_of(provider)
         ids = order_ids(
-            provider,
-            store.profiles,
-            store.order,
-            resources.config.auth,
-            now,
-            schedule,
-            for_model=self._model.model,
-            pending=resources.noted(store.profiles, self._model.model),
-            in_flight=resources.in_flight.counts(),
+            order_query(
+                provider,
+                store.profiles,
+                store.order,
+                resources.config.auth,
+                now,
+                schedule,
+                for_model=self._model.model,
+                pending=resources.noted(store.profiles, self._model.model),
+                in_flight=resources.in_flight.counts(),
+            )
         )
         by_id = {profile.id: profile for profile in store.profiles}
         if asked.pin.profile is None:

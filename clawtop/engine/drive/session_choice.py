@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from clawtop.core.model import Session
+from clawtop.core.session.key import agent_of, key_of, split
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.engine.drive.turn import UnknownSessionError
 from clawtop.errors import RefusedError, UsageError
@@ -75,7 +76,7 @@ def session_keys(layout: Layout, agent: str | None = None) -> tuple[str, ...]:
 def unknown_session(layout: Layout, name: str, agent: str | None) -> UnknownSessionError:
     """The error for a name that no listed session has, with the names that look like it."""
     keys = session_keys(layout, agent)
-    short = {key.split(":", 2)[-1]: key for key in keys}
+    short = {split(key)[1]: key for key in keys}
     near = dict.fromkeys(
         (*get_close_matches(name, keys, 3, 0.6), *(short[key] for key in get_close_matches(name, short, 3, 0.6)))
     )
@@ -113,12 +114,11 @@ def _own(layout: Layout, name: str, agent: str | None) -> SessionChoice:
 
 
 def _owner_and_key(layout: Layout, name: str, agent: str | None) -> tuple[AgentPaths, str]:
-    words = name.split(":")
-    named = words[1] if words[0] == "agent" and len(words) > 2 else None
+    named = agent_of(name)
     if named is not None and agent is not None and named != agent:
         raise UsageError(f"the session key names agent {safe(named, 60)}, --agent {safe(agent, 60)}")
     owner = _agent(layout, named or agent)
-    return owner, name if named else f"agent:{owner.id}:{name}"
+    return owner, name if named else key_of(owner.id, name)
 
 
 def _by_file(layout: Layout, name: str, agent: str | None, lists: Lists) -> SessionChoice:

@@ -14,6 +14,7 @@ from clawtop import nested
 from clawtop.core.incident.lane_sources import WORD_EVENTS, WORDS
 from clawtop.core.javascript import whole
 from clawtop.core.model import LaneStats, RunSight, TaskSight
+from clawtop.core.session.key import key_of
 from clawtop.core.session.lanes import classify_lane
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.wire import part, text
@@ -85,7 +86,7 @@ def _task_key(row: Mapping[str, Any], runtime: str) -> str | None:
     if key is not None:
         return key.partition(":run:")[0]
     job = text(row.get("sourceId"), LONGEST_ID)
-    return None if job is None else f"agent:{text(row.get('agentId'), 100) or '*'}:cron:{job}"
+    return None if job is None else key_of(text(row.get("agentId"), 100) or "*", f"cron:{job}")
 
 
 def lanes_said(payload: Any) -> tuple[LaneStats, ...]:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from clawtop.core.model import GATEWAY_LOG, Event, EventKind
-from clawtop.core.session.lanes import agent_of, base_session_key
+from clawtop.core.model import GATEWAY_LOG, Event, EventKind, delay
+from clawtop.core.session.key import agent_of
+from clawtop.core.session.lanes import base_session_key
 from clawtop.nested import loads
-from clawtop.store.gateway.log_words import TURN_FAILED, LineMeaning, meaning_of, rough
+from clawtop.store.gateway.log_words import TURN_FAILED, LineMeaning, meaning_of
 from clawtop.text import shown
 
 TEXT_LIMIT = 300
@@ -291,7 +292,7 @@ def _mark(record: _Record, names: Names) -> Event:
     window = _string(facts.get("windowType")) or "cooldown"
     until = _number(facts.get("disabledUntil" if window == "disabled" else "cooldownUntil"))
     reason = _string(facts.get("reason")) or "unknown"
-    for_long = f" for {rough(max(0, until - record.at))}" if until is not None else ""
+    for_long = f" for {delay(max(0, until - record.at))}" if until is not None else ""
     reused = ", window already open" if facts.get("windowReused") is True else ""
     return _event(
         record,
@@ -313,15 +314,15 @@ def _retry(record: _Record, names: Names) -> Event | None:
     match = _RETRY.match(record.text)
     if match is None:
         return None
-    number, most, delay = int(match["number"]), int(match["most"]), int(match["delay"])
+    number, most, wait_ms = int(match["number"]), int(match["most"]), int(match["delay"])
     reason = match["reason"] or "rate_limit"
     asked = {"provider": match["provider"], "model": match["model"], "reason": reason}
     return _event(
         replace(record, facts=asked),
         names,
         EventKind.ATTEMPT,
-        f"asks the same account again in {rough(delay)}, {number} of {most}: {reason}",
-        {"step": "retry", "number": number, "most": most, "due": record.at + delay},
+        f"asks the same account again in {delay(wait_ms)}, {number} of {most}: {reason}",
+        {"step": "retry", "number": number, "most": most, "due": record.at + wait_ms},
     )
 
 

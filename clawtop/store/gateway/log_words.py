@@ -41,16 +41,6 @@ def meaning_of(text: str, facts: LineFacts) -> LineMeaning | None:
     return None
 
 
-def rough(ms: int) -> str:
-    """A span for people: `685 ms`, `2.9 s`, `30 s`, `5 min`, `5 h`."""
-    unit, name = next(((unit, name) for unit, name in _UNITS if ms >= 2 * unit), (1, "ms"))
-    amount = f"{ms / unit:.1f}" if ms < 10 * unit else f"{round(ms / unit)}"
-    return f"{amount.removesuffix('.0')} {name}"
-
-
-_UNITS = ((3_600_000, "h"), (60_000, "min"), (1_000, "s"))
-
-
 def _enqueue(facts: LineFacts, _text: str) -> str:
     return f"queued in lane {facts.get('lane')}, {facts.get('queueSize', '?')} waiting"
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from clawtop.core.model import Problem, Session
 from clawtop.core.session.activity import KNOWN_STATUSES, SETTLED, settled_witness, stored_as
+from clawtop.core.session.key import agent_of
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, open_problem, parse, read_bytes
@@ -68,8 +69,7 @@ def read_sessions(agent: AgentPaths, layout: Layout) -> SessionsRead:
         return SessionsRead(problem=_beside_transcripts(error.problem, agent))
     files = _TranscriptFiles(agent, layout)
     sharing = {other.id for other in layout.agents if other.sessions_store == agent.sessions_store}
-    owners = {f"agent:{name}": name for name in sharing}
-    rows = tuple(_row(key, entry, _owner(key, owners, agent.id), files) for key, entry in entries.items())
+    rows = tuple(_row(key, entry, _owner(key, sharing, agent.id), files) for key, entry in entries.items())
     return SessionsRead(rows, None, stamp, _large(where, size))
 
 
@@ -104,9 +104,10 @@ def _essence(key: str, entry: Any) -> Any:
         return entry if isinstance(entry, dict) else None
 
 
-def _owner(key: str, owners: Mapping[str, str], default: str) -> str:
-    """The agent of a key `agent:<id>:...`, for a store that several agents share."""
-    return owners.get(key[: key.find(":", 6)], default) if len(owners) > 1 else default
+def _owner(key: str, sharing: Set[str], default: str) -> str:
+    """The agent of a key, for a store that several agents share."""
+    owner = agent_of(key) if len(sharing) > 1 else None
+    return owner if owner in sharing and owner is not None else default
 
 
 def _entries(content: bytes, where: str) -> Mapping[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from clawtop.core.model import (
     EndedTurn,
@@ -20,6 +19,7 @@ from clawtop.core.model import (
     Session,
     TurnOutcome,
 )
+from clawtop.core.session.key import agent_of
 from clawtop.core.session.turns import OUTCOMES, Claim, QueuedTurn, Records
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.place.databases import STATE_DATABASE
@@ -146,7 +146,7 @@ class StateDatabase:
             run_id, session_key, owner, moment = text(run), text(key), text(agent), milliseconds(at)
             if run_id is None or session_key is None or moment is None:
                 continue
-            place = (owner or agent_of(session_key), session_key)
+            place = (owner or agent_of(session_key) or "", session_key)
             if action == STARTED:
                 self._open[run_id] = (moment, place)
             else:
@@ -217,7 +217,7 @@ def _tasks(database: Database) -> dict[Key, tuple[QueuedTurn, ...]]:
     for owner, key, run, at in reversed(rows):
         session_key, run_id, created = text(key), text(run), milliseconds(at)
         if session_key is not None and run_id is not None and created is not None:
-            found[text(owner) or agent_of(session_key), session_key].append(QueuedTurn(run_id, created))
+            found[text(owner) or agent_of(session_key) or "", session_key].append(QueuedTurn(run_id, created))
     return {place: tuple(items) for place, items in found.items()}
 
 
@@ -236,7 +236,7 @@ def _ended(database: Database) -> dict[Key, tuple[int, str | None]]:
     for owner, key, at, run in rows:
         session_key, ended = text(key), milliseconds(at)
         if session_key is not None and ended is not None:
-            found.setdefault((text(owner) or agent_of(session_key), session_key), (ended, text(run)))
+            found.setdefault((text(owner) or agent_of(session_key) or "", session_key), (ended, text(run)))
     return found
 
 
@@ -250,9 +250,3 @@ def _boots(database: Database) -> dict[int, int]:
         if isinstance(pid, int) and began is not None:
             found.setdefault(pid, began)
     return found
-
-
-def agent_of(session_key: str) -> str:
-    """The agent that a key `agent:<id>:...` names; empty for another key."""
-    words: list[Any] = session_key.split(":")
-    return str(words[1]) if words[0] == "agent" and len(words) > 2 else ""
