@@ -8,11 +8,11 @@ at a time.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from clawtop.clock import Clock
 from clawtop.core.generations import is_version, semantics_of
@@ -41,7 +41,7 @@ from clawtop.store.gateway.backends import BackendWatch
 from clawtop.store.gateway.liveness import PortProbe, ask_healthz, ask_patiently
 from clawtop.store.gateway.reader import GatewayReader, Site
 from clawtop.store.interning import Interned
-from clawtop.store.json_text import Stamp
+from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.locks.command_line import CommandLineWatch
 from clawtop.store.locks.processes import Census, ProcessTable
 from clawtop.store.locks.reader import LockJudge
@@ -66,6 +66,21 @@ class WatchingPart(Protocol):
 
     def watch_directories(self) -> tuple[Path, ...]:
         """Those whose changes matter to it and that exist, as of the last snapshot."""
+
+
+class _Keys(NamedTuple):
+    """Providers' own keys as they were read last, and what they were read from.
+
+    Attributes:
+        process: the gateway's state, and its pid and start if it lives.
+        written: the stamps of the files with its environment; `names`: what these set, or did since its start.
+    """
+
+    config: ConfigRead
+    process: tuple[GatewayState, int | None, int | None]
+    written: tuple[Stamp | None, ...]
+    names: Mapping[str, str]
+    found: ProviderKeys
 
 
 class SnapshotReader:
@@ -136,7 +151,8 @@ class SnapshotReader:
         self._sessions: SessionBackend | None = None
         self._command_lines = CommandLineWatch(processes, clock)
         self._backends = BackendWatch(processes, clock)
-        self._keys: tuple[ConfigRead, tuple[int | None, int | None] | None, ProviderKeys] | None = None
+        self._keys: _Keys | None = None
+        self._env_stamps: tuple[Stamp | None, ...] = ()
         self._worked: Interned[tuple[str, str, str | None], Session] = Interned()
         self._others: tuple[ProcessEvidence, ...] | None = None  # if this read had to look for them
 
@@ -198,7 +214,7 @@ class SnapshotReader:
         infos = tuple(self._agent_info(agent, layout, warnings, looked) for agent in agents)
         problems = self._auth_reader(layout).problems
         warnings += self._last("auth problems", str(layout.state_dir), problems, (), warnings)
-        accounts = self._accounts(layout, config, infos, taken_at)
+        accounts = self._accounts(layout, config, infos, taken_at, warnings)
         stored = self._session_backend(layout)
         self._load_sessions(stored, agents, layout, warnings)
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
@@ -234,7 +250,12 @@ class SnapshotReader:
         return snapshot
 
     def _accounts(
-        self, layout: Layout, config: ConfigSummary, agents: tuple[AgentInfo, ...], taken_at: int
+        self,
+        layout: Layout,
+        config: ConfigSummary,
+        agents: tuple[AgentInfo, ...],
+        taken_at: int,
+        warnings: list[Problem],
     ) -> Snapshot:
         """What is known before the sessions are read; told at once to whoever asked for it."""
         accounts = Snapshot(
@@ -250,7 +271,8 @@ class SnapshotReader:
         )
         tell, self._on_accounts = self._on_accounts, None
         if tell is not None:
-            tell(accounts)
+            keys = self._provider_keys(layout, config, Gateway(), warnings)
+            tell(replace(accounts, config=replace(config, keys=keys)))
         return accounts
 
     def _where(self, warnings: list[Problem]) -> Layout:
@@ -288,6 +310,7 @@ class SnapshotReader:
         """The layout, found again when the configuration, the agents or the kind of store may have changed."""
         before = self._layout
         if before is not None and self._stamps == layout_stamps(before):
+            self._env_stamps = tuple(map(stamp_of, self._env_files(before)))
             return before
         last_config = before.config if before is not None else None
         layout = locate(
@@ -300,7 +323,14 @@ class SnapshotReader:
             self._sessions = None
         self._obstacles = () if self._at is not None else mount_obstacles(layout.state_dir)
         self._uid = layout.state_dir.stat().st_uid
+        self._env_stamps = tuple(map(stamp_of, self._env_files(layout)))
         return layout
+
+    def _env_files(self, layout: Layout) -> tuple[Path, ...]:
+        """The files that OpenClaw adds to its environment, the first counts (2026.3.28 to 2026.9.6)."""
+        own = layout.state_dir / ".env"
+        is_default = layout.state_dir == self._home / ".openclaw" and not layout.is_copy
+        return (own, self._home / ".config/openclaw/gateway.env") if is_default else (own,)
 
     def _wanted_agents(self, layout: Layout) -> tuple[AgentPaths, ...]:
         if self._agent is None:
@@ -358,24 +388,31 @@ class SnapshotReader:
     def _provider_keys(
         self, layout: Layout, config: ConfigSummary, gateway: Gateway, warnings: list[Problem]
     ) -> ProviderKeys:
-        """Which providers need no auth profile, as the gateway's own process sees it where there is one."""
+        """Which providers need no auth profile, as the gateway's own process sees it where there is one.
+
+        A gateway takes what is new in its files of environment whenever it reads its configuration, and keeps what it
+        has until it ends (2026.5.20).
+        """
         lives = gateway.state is GatewayState.LIVE
-        process = (gateway.pid, gateway.started_at) if lives else None
-        known = self._keys
-        if known is not None and known[0] is layout.config and known[1] == process:
-            return known[2]
-        from clawtop.store.provider.keys import dotenv, provider_keys  # after the first paint's imports
+        process = (gateway.state, gateway.pid if lives else None, gateway.started_at if lives else None)
+        known, written = self._keys, self._env_stamps
+        if known is not None and known[:3] == (layout.config, process, written):
+            return known.found
+        from clawtop.store.provider.keys import dotenv, provider_keys
 
         seen: Mapping[str, str] = {}
         if lives and gateway.pid is not None and isinstance(self._processes, Census):
             seen = self._processes.environment(gateway.pid)
         elif not lives and self._at is None and not layout.is_copy:
             seen = self._env
-        path = layout.state_dir / ".env"
-        written = self._last("env", str(path), partial(dotenv, path), {}, warnings)
-        keys = provider_keys(layout.config.raw or {}, config.backends, {**written, **seen}, complete=bool(seen))
+        files = self._env_files(layout)
+        names = self._last("env", str(files[0]), partial(_written, files, dotenv), {}, warnings)
+        if known is not None and lives and known.process == process:
+            names = {**names, **known.names}
+        complete = bool(seen) and gateway.state is not GatewayState.UNKNOWN
+        keys = provider_keys(layout.config.raw or {}, config.backends, {**names, **seen}, complete=complete)
         if not self._reads.is_silent("env"):
-            self._keys = (layout.config, process, keys)
+            self._keys = _Keys(layout.config, process, written, names, keys)
         return keys
 
     def _command_line(self, layout: Layout, gateway: Gateway) -> Callable[[], CommandLine]:
@@ -412,6 +449,14 @@ class SnapshotReader:
         sessions = heard_sessions(snapshot, process_witnesses(found, snapshot.sessions, complete=complete))
         kept = self._worked.interned(((row.agent, row.key, row.file), row) for row in sessions)
         return replace(snapshot, sessions=kept)
+
+
+def _written(files: Iterable[Path], read: Callable[[Path], dict[str, str]]) -> dict[str, str]:
+    """What files of environment set, where the first that sets a name counts."""
+    found: dict[str, str] = {}
+    for file in files:
+        found = {**read(file), **found}
+    return found
 
 
 def _assumed(layout: Layout) -> tuple[Problem, ...]:

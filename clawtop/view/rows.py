@@ -66,11 +66,13 @@ def _why_empty(env: Env) -> Line:
         return ((f"Not read: {problem_text(problem, env.now, env.zone)}.", Tone.WARN),)
     if any(warning.code == NOT_IMPORTED for warning in env.facts.snapshot.warnings):
         return (("None is in use yet: `openclaw doctor --fix` imports them.", Tone.WARN),)
-    keys = env.facts.snapshot.config.keys.sources
+    keys = env.facts.snapshot.config.keys
     named = dict.fromkeys(model.provider for agent in env.facts.snapshot.agents for model in agent.models)
-    told = [f"{safe(name, 40)}: {safe(keys[name], 60)}" for name in named if name in keys]
+    told = [f"{safe(name, 40)}: {safe(keys.sources[name], 60)}" for name in named if name in keys.sources]
     if told:
         return ((f"No auth profiles, and none is needed: {'; '.join(told[:3])}.", Tone.DIM),)
+    if not keys.complete:
+        return (("No auth profiles. Whether the gateway has keys of its own is not known.", Tone.DIM),)
     return (("No auth profiles. `openclaw models auth paste-token` adds one.", Tone.DIM),)
 
 

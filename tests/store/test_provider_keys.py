@@ -152,3 +152,74 @@ def test_the_reader_tells_where_a_key_stands(tmp_path: Path) -> None:
     assert keys(OPENAI_API_KEY="sk-from-environment") == {"openai": "the environment's OPENAI_API_KEY"}
     (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-from-dotenv\n")
     assert keys(PATH=os.defpath) == {"openai": "the environment's OPENAI_API_KEY"}
+
+
+def open_state(
+    directory: Path, env: dict[str, str], told: list[Snapshot] | None = None, home: Path | None = None
+) -> SnapshotReader:
+    (directory / "agents/main/agent").mkdir(parents=True, exist_ok=True)
+    config = {
+        **provider(apiKey="sk-in-config-1234"),
+        "agents": {"defaults": {"model": {"primary": "openai/gpt-5", "fallbacks": ["fakeai/m"]}}},
+        "meta": {"lastTouchedVersion": "2026.5.20"},
+    }
+    (directory / "openclaw.json").write_text(json.dumps(config))
+    return SnapshotReader(
+        state_dir=directory,
+        env=env,
+        home=home or directory,
+        clock=SystemClock(),
+        processes=SystemProcesses(),
+        port_probe=None,
+        on_accounts=None if told is None else told.append,
+    )
+
+
+def test_the_first_snapshot_of_accounts_has_the_keys_that_are_known_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Snapshot] = []
+    reader = open_state(tmp_path, {"PATH": os.defpath}, told)
+    monkeypatch.setattr(reader._gateway, "read", lambda *_args, **_more: (Gateway(GatewayState.ABSENT), ()))
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-from-dotenv\n")
+    whole = reader.read()
+    (early,) = told
+    assert dict(early.config.keys.sources) == {
+        "fakeai": "a key in openclaw.json",
+        "openai": "the environment's OPENAI_API_KEY",
+    }
+    assert not early.config.keys.complete, "the gateway's own environment is not known yet"
+    assert (whole.config.keys.sources, whole.config.keys.complete) == (early.config.keys.sources, True)
+
+
+def test_a_file_of_environment_that_changes_is_read_again(tmp_path: Path) -> None:
+    reader = open_state(tmp_path, {"PATH": os.defpath})
+    found = reader.read().config.keys
+    assert set(found.sources) == {"fakeai"}
+    assert reader.read().config.keys is found
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-from-dotenv\n")
+    assert set(reader.read().config.keys.sources) == {"fakeai", "openai"}
+    (tmp_path / ".env").unlink()
+    assert set(reader.read().config.keys.sources) == {"fakeai"}, "no gateway holds it"
+
+
+def test_a_gateway_keeps_the_keys_that_it_had_until_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = open_state(tmp_path, {})
+    state = {"gateway": Gateway(GatewayState.LIVE, os.getpid(), started_at=NOW)}
+    monkeypatch.setattr(reader._gateway, "read", lambda *_args, **_more: (state["gateway"], ()))
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-from-dotenv\n")
+    assert "openai" in reader.read().config.keys.sources
+    (tmp_path / ".env").write_text("XAI_API_KEY=xai-from-dotenv\n")
+    assert {"openai", "xai"} <= set(reader.read().config.keys.sources)
+    state["gateway"] = replace(state["gateway"], started_at=NOW + 60_000)
+    assert "openai" not in reader.read().config.keys.sources, "another process has another environment"
+
+
+def test_the_default_directory_has_a_second_file_and_the_first_counts(tmp_path: Path) -> None:
+    home, directory = tmp_path, tmp_path / ".openclaw"
+    directory.mkdir()
+    (home / ".config/openclaw").mkdir(parents=True)
+    (home / ".config/openclaw/gateway.env").write_text("XAI_API_KEY=xai-of-the-service\n")
+    assert "xai" in open_state(directory, {"PATH": os.defpath}, home=home).read().config.keys.sources
+    elsewhere = open_state(tmp_path / "other", {"PATH": os.defpath}, home=home)
+    assert "xai" not in elsewhere.read().config.keys.sources
