@@ -30,7 +30,7 @@ from clawtop.core.model import (
     Snapshot,
 )
 from clawtop.core.session.activity import NOT_LOOKED, CommandLine
-from clawtop.core.session.backend_runs import process_witnesses
+from clawtop.core.session.backend_runs import process_witnesses, unseen_witnesses
 from clawtop.core.session.openclaw_runs import heard_sessions
 from clawtop.crash import unexpected
 from clawtop.errors import ClawtopError, StateUnreadableError
@@ -443,10 +443,14 @@ class SnapshotReader:
         if not layout.is_copy and not self._obstacles:
             found = self._backends.look(gateway, snapshot.config, layout.state_dir, uid)
         snapshot = replace(snapshot, gateway=replace(gateway, backends=found))
-        if not found:
+        if found is None:
+            told = unseen_witnesses(snapshot.config.backends, snapshot.sessions)
+        else:
+            complete = len(snapshot.agents) == len(layout.agents)
+            told = process_witnesses(found, snapshot.sessions, complete=complete) if found else {}
+        if not told:
             return snapshot
-        complete = len(snapshot.agents) == len(layout.agents)
-        sessions = heard_sessions(snapshot, process_witnesses(found, snapshot.sessions, complete=complete))
+        sessions = heard_sessions(snapshot, told)
         kept = self._worked.interned(((row.agent, row.key, row.file), row) for row in sessions)
         return replace(snapshot, sessions=kept)
 

@@ -17,7 +17,7 @@ from clawtop.core.model import (
     WitnessKind,
 )
 from clawtop.core.session.activity import judge
-from clawtop.core.session.backend_runs import process_witnesses
+from clawtop.core.session.backend_runs import process_witnesses, unseen_witnesses
 from clawtop.core.session.proof import Access, ProofSource, Says, find, roles, statements_of
 
 NOW = 1_800_000_000_000
@@ -110,6 +110,35 @@ def test_only_a_process_that_ends_with_its_turn_shows_a_run_by_itself(
     assert judge(replace(IDLE, status="done"), (*others, *own), LIVE).active is active
 
 
+RUNNING = Witness(WitnessKind.STATUS, True, "stored as running, and its gateway is alive", at=NOW - 300_000)
+NO_LOCK = Witness(WitnessKind.LOCK, False, "no write lock is held")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        process_witnesses((replace(NAMED, stays=True),), (session(OURS),))[OURS],
+        process_witnesses((NAMELESS,), (session(OURS, status="running", provider="my-cli"),))[OURS],
+        unseen_witnesses(("my-cli",), (session(OURS, status="running", provider="my-cli"),))[OURS],
+    ],
+    ids=["it outlives its turns", "nameless", "out of sight"],
+)
+def test_a_run_in_a_process_of_its_own_takes_no_lock(own: tuple[Witness, ...]) -> None:
+    """2026.6.11 holds the write lock throughout a run of its own, and never for a command-line backend's."""
+    row = session(OURS, status="running", provider="my-cli")
+    assert judge(row, (RUNNING, NO_LOCK), LIVE).active is False
+    assert judge(row, (RUNNING, NO_LOCK, *own), LIVE).active is True
+
+
+def test_only_sessions_of_such_a_runtime_may_have_a_process_out_of_sight() -> None:
+    rows = (
+        session(OURS, status="running", provider="anthropic"),
+        session(OTHER, status="done", provider="my-cli"),
+        session(THIRD, status="running", provider="my-cli"),
+    )
+    assert set(unseen_witnesses(("my-cli",), rows)) == {THIRD}
+
+
 def proof(row: Session, unseen: str | None = None) -> dict[ProofSource, Says]:
     return {one.source: one.says for one in statements_of(row, None, None, OURS, unseen=unseen)}
 
@@ -122,6 +151,7 @@ def test_a_session_is_released_only_without_its_process() -> None:
     waiting = replace(IDLE, witnesses=(replace(own, running=None),))
     assert proof(waiting)[ProofSource.PROCESS] is Says.NO, "it waits for the next turn"
     assert proof(replace(waiting, active=None))[ProofSource.PROCESS] is Says.UNKNOWN
+    assert proof(replace(waiting, active=True))[ProofSource.PROCESS] is Says.YES, "it works on the run that is seen"
 
 
 def test_processes_that_cannot_be_seen_leave_a_release_unproven() -> None:

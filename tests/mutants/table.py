@@ -200,6 +200,12 @@ MUTANTS: tuple[Mutant, ...] = (
             "::test_a_failed_attempt_was_the_last_if_the_gateway_says_no_long_enough_after_it",
         ),
     ),
+    Mutant(
+        "the run of a command-line backend is over because it holds no lock",
+        "ends = [w for w in heard if w.running is False and not (own and w.kind is WitnessKind.LOCK)]",
+        "ends = [w for w in heard if w.running is False]",
+        ("tests/core/test_backend_runs.py::test_a_run_in_a_process_of_its_own_takes_no_lock",),
+    ),
     # --- operations --------------------------------------------------------------------------------------------------
     Mutant(
         "undo by id ignores a state that moved on",

@@ -288,11 +288,13 @@ def judge(
     now: int | None = None,
 ) -> RunActivity:
     """Weigh the witnesses: one that sees a run now decides; else compare the last sign of a run with the last proof of
-    an end. `now` (ms since the epoch) lets a doubt about a next attempt end by itself.
+    an end. A missing lock proves no end where a process of its own may work on the run: that takes no lock (2026.6.11).
+    `now` (ms since the epoch) lets a doubt about a next attempt end by itself.
     """
     heard = sorted(witnesses, key=lambda witness: _STRENGTH[witness.kind])
     signs = [witness for witness in heard if witness.running is True]
-    ends = [witness for witness in heard if witness.running is False]
+    own = any(witness.kind is WitnessKind.PROCESS and witness.running is not False for witness in heard)
+    ends = [w for w in heard if w.running is False and not (own and w.kind is WitnessKind.LOCK)]
     certain = next((witness for witness in signs if witness.kind in _CERTAIN), None)
     if certain is not None:
         return RunActivity(True, certain.what)

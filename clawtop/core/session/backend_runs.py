@@ -8,9 +8,10 @@ session that may be its is unknown unless its runs have ended since.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from clawtop.core.model import BackendProcess, Session, Witness, WitnessKind
+from clawtop.core.session.activity import RUNNING
 from clawtop.core.session.key import agent_of
 
 TOUCHED_MS = 60_000
@@ -35,7 +36,8 @@ def process_witnesses(
             told.setdefault(process.key, []).append(_witness(process))
         elif process.key is None or agent_of(process.key) in {None, *agents}:
             unplaced.append(process)
-    open_ones = [session for session in sessions if session.active is not False and session.key not in told]
+    named = {process.backend for process in unplaced}
+    open_ones = [session for session in sessions if _may_run(session, named) and session.key not in told]
     alike = Counter(process.backend for process in unplaced)
     for process in unplaced:
         own = [one for one in open_ones if one.provider == process.backend] or open_ones
@@ -47,6 +49,19 @@ def process_witnesses(
                 if session.key not in told and (alone or _may_be_its(session, process)):
                     told[session.key] = [_doubt(process)]
     return {key: tuple(found) for key, found in told.items()}
+
+
+def unseen_witnesses(backends: Iterable[str], sessions: Iterable[Session]) -> Mapping[str, tuple[Witness, ...]]:
+    """What is open about the sessions of these runtimes where the processes below the gateway cannot be seen."""
+    known = frozenset(backends)
+    what = "it may have a process of its own below the gateway, which cannot be seen"
+    doubt = Witness(WitnessKind.PROCESS, None, what)
+    return {one.key: (doubt,) for one in sessions if one.status == RUNNING and one.provider in known}
+
+
+def _may_run(session: Session, backends: Collection[str]) -> bool:
+    """One that is stored as running is over only by its lock, which a run in a process of its own does not take."""
+    return session.active is not False or (session.status == RUNNING and session.provider in backends)
 
 
 def _witness(process: BackendProcess) -> Witness:

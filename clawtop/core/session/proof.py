@@ -7,7 +7,7 @@ Without a witness that should exist, it is unproven.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from clawtop.core.generations import Storage
@@ -195,12 +195,14 @@ def _queue(session: Session | None) -> Statement:
 
 
 def _process(session: Session | None, unseen: str | None) -> Statement:
-    """A process that outlives its turns waits for the next one once everything else says that the last is over."""
+    """A process that outlives its turns works as long as a run is seen, and waits for the next one once everything
+    says that the last is over.
+    """
     if unseen is not None:
         return Statement(ProofSource.PROCESS, Says.UNKNOWN, f"whether a process of its own works in it: {unseen}")
     found = _of_kind(session, ProofSource.PROCESS, WitnessKind.PROCESS, _NO_PROCESS)
-    if found.says is Says.UNKNOWN and session is not None and session.active is False:
-        return Statement(ProofSource.PROCESS, Says.NO, _NO_PROCESS)
+    if found.says is Says.UNKNOWN and session is not None and session.active is not None:
+        return replace(found, says=Says.YES) if session.active else Statement(found.source, Says.NO, _NO_PROCESS)
     return found
 
 
