@@ -26,6 +26,9 @@ class Cluster:
     ended: list[tuple[int, float]] = field(default_factory=list)
     """Leases that are over, and when that was noticed."""
 
+    lease_of: dict[bytes, int] = field(default_factory=dict)
+    """The lease that a key went with, also when both are gone."""
+
     counts: Counter[str] = field(default_factory=Counter)
     """What was felt: answers that did not come, changes that were refused, leases that ran out."""
 
@@ -49,6 +52,7 @@ class Cluster:
         if isinstance(change, Put):
             created = before.created if before is not None else self.revision
             self.keys[change.key] = KeyValue(change.key, change.value, self.revision, created, change.lease)
+            self.lease_of[change.key] = change.lease
         for prefix, queue in self.watchers:
             if change.key.startswith(prefix):
                 queue.put_nowait(change.key)

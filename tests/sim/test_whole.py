@@ -208,6 +208,16 @@ def test_a_lease_that_nobody_checks_is_noticed(monkeypatch: pytest.MonkeyPatch) 
     assert first_broken(by_time(*CROWD, *ends), 40, etcd=True) == 1
 
 
+def test_a_lease_that_ends_after_its_process_has_another_breaks_nothing() -> None:
+    """A thawed process registers again while etcd still keeps its old lease, whose end is then none of its new runs'
+    business.
+    """
+    acts = (Act(12.752, "crowd", 45_966), Act(13.670, "freeze", 1_154), Act(19.252, "crowd", 39_100))
+    outcome = play(7_002_985, acts)
+    assert outcome.broken == ""
+    assert outcome.counts["fault: a lease ran out"]
+
+
 def test_what_broke_is_shrunk_to_few_acts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holders, "step", grants_to_all)
     seed = next(seed for seed in range(40) if play(seed).rule == 1)

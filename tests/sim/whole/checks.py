@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,14 +65,16 @@ class Checks:
     state_dir: Path
     vouched: Callable[[Process, HeldPrompt], bool] = lambda _process, _holder: True
     """Whether the registry still counts a holder as one: with a lease that is over it is none."""
-    leases_ended: Callable[[Process], Iterable[float]] = lambda _process: ()
-    """When a process lost a lease, in loop seconds."""
+    lease_ended: Callable[[HeldPrompt], float | None] = lambda _holder: None
+    """When the lease of a holder was over, in loop seconds."""
 
     drivers: dict[Process, Driver] = field(default_factory=dict)
     runs: dict[str, RunFacts] = field(default_factory=dict)
     run_ids: dict[str, str] = field(default_factory=dict)
     noted: list[Noted] = field(default_factory=list)
     settled: Counter[tuple[str | None, str | None, str | None]] = field(default_factory=Counter)
+    asked_with: dict[str, HeldPrompt] = field(default_factory=dict)
+    """What each run held when it last asked a provider."""
     answers: list[tuple[Process, TurnAnswer]] = field(default_factory=list)
     meddled: set[str] = field(default_factory=set)
     locks: dict[str, Process] = field(default_factory=dict)
@@ -96,6 +98,7 @@ class Checks:
         self._holders_are_alone()
         for request in self.provider.requests[self._seen_requests :]:
             self._asked(request.run, request.profile, request.model, request.mood)
+            self._asks_with(request.process, request.run)
         self._seen_requests = len(self.provider.requests)
 
     def _holders_are_alone(self) -> None:
@@ -121,6 +124,12 @@ class Checks:
         if mood == "limited":
             run.limited.add((profile, model))
             run.waiting_rotation.add(profile or "")
+
+    def _asks_with(self, process: Process | None, name: str) -> None:
+        if process in self.drivers:
+            for holder in self.drivers[process].resources.registry._out.values():
+                if self.run_ids.get(holder.run_id) == name:
+                    self.asked_with[name] = holder
 
     # --- what the engines tell
 
@@ -250,10 +259,11 @@ class Checks:
         """Of two turns on one session that were both acknowledged, one had its answer before the other was asked."""
         asked = {request.run: request for request in self.provider.requests if request.ended is not None}
         spans = defaultdict[str, list[tuple[float, float, str]]](list)
-        for process, answer in self.answers:
+        for _, answer in self.answers:
             request = asked[answer.text.partition(" ")[0]]
             assert request.ended is not None
-            if any(request.began <= at <= request.ended for at in self.leases_ended(process)):
+            over = self.lease_ended(self.asked_with[request.run])
+            if over is not None and over <= request.ended:
                 raise self.broken(1, f"{request.run} was acknowledged, and lost its lease on the way")
             spans[str(answer.session_file)].append((request.began, request.ended, request.run))
         for path, turns in spans.items():

@@ -207,7 +207,7 @@ class History:
         self.etcd_clients: dict[Process, EtcdClient] = {}
         self.lease_steps: Counter[Process] = Counter()
         self.checks = Checks(
-            self.host, self.provider, self.world.state_dir, vouched=self._vouched, leases_ended=self._leases_ended
+            self.host, self.provider, self.world.state_dir, vouched=self._vouched, lease_ended=self._lease_ended
         )
         self.calls = SystemCalls(self.host, self._before_call, self._after_call, self._killed_at_a_call)
         self.runs: dict[Process, list[Drive]] = {}
@@ -421,11 +421,12 @@ class History:
         """Whether the registry still counts a holder as one; in files it does for as long as the process lives."""
         if process not in self.etcd_clients:
             return True
-        return b"sim/members/" + holder._holding.who.member.encode() in self.cluster.keys
+        return _member_key(holder) in self.cluster.keys
 
-    def _leases_ended(self, process: Process) -> Iterator[float]:
-        client = self.etcd_clients.get(process)
-        return (at for lease, at in self.cluster.ended if client is not None and lease in client.leases)
+    def _lease_ended(self, holder: HeldPrompt) -> float | None:
+        """When the lease was over with which a holder holds, or held; None: it is not, or in files there is none."""
+        lease = self.cluster.lease_of.get(_member_key(holder))
+        return dict(self.cluster.ended).get(lease) if lease is not None else None
 
     def _before_call(self, process: Process, name: str, args: tuple[Any, ...]) -> None:
         if process in self.etcd_clients:
@@ -858,6 +859,10 @@ class History:
             stack.callback(random.setstate, state)
             random.seed(f"engine {self.seed}")
             yield
+
+
+def _member_key(holder: HeldPrompt) -> bytes:
+    return b"sim/members/" + holder._holding.who.member.encode()
 
 
 def _plant(world: World) -> None:
