@@ -106,6 +106,17 @@ def test_text_stands_where_it_came_among_the_events(served: ServedWorld) -> None
     assert kinds.index("text") < kinds.index("discarded") < kinds.index("failure") < kinds.index("answer")
 
 
+@pytest.mark.parametrize("content", [None, "{", "[" * 100_000, '{"$include": "./openclaw.json"}'])
+def test_a_configuration_that_cannot_be_read_is_why_there_is_no_model(served: ServedWorld, content: str | None) -> None:
+    config = served.world.state_dir / "openclaw.json"
+    config.unlink()
+    config.write_text(content) if content is not None else os.mkfifo(config)
+    done = served.drive("--session", LIGHTHOUSE.key)
+    assert done.returncode == 64
+    assert f"has no model: {config} " in done.stderr
+    assert served.provider.requests == []
+
+
 @pytest.mark.slow
 def test_the_message_may_come_from_a_pipe(served: ServedWorld) -> None:
     assert served.drive("--session", LIGHTHOUSE.key, message=None).returncode == 0

@@ -317,8 +317,9 @@ class Driver:
         primary, fallbacks = (configured[0], configured[1:]) if configured else (None, ())
         models = fallback.candidates(request.model or choice.settings.model, fallbacks=fallbacks, primary=primary)
         if not models:
+            unread = "".join(f": {safe(each.where)} {each.text}" for each in self.layout.config.problems[:1])
             raise UsageError(
-                f"agent {safe(choice.agent.id, 60)} has no model",
+                f"agent {safe(choice.agent.id, 60)} has no model{unread}",
                 hint="name one with --model PROVIDER/MODEL, or set agents.defaults.model in openclaw.json",
             )
         row = choice.row
