@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.cli import process
 from clawtop.cli.main import CHANGING, verb_parsers, whole_parser
 from clawtop.cli.process import FEW_DESCRIPTORS, TOO_LITTLE_EXIT, EndedError, interruption
 from tests.support.samples import copy, sample
@@ -161,6 +162,18 @@ def test_threads_that_cannot_be_started_are_said(state_dir: Path) -> None:
 
 
 # --- signals -----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_of_it_is_imported_where_control_c_ends_in_a_traceback() -> None:
+    """That is everywhere outside of `main`."""
+    place = Path(process.__file__).parents[2]
+    code = (
+        f"import sys; sys.path.insert(0, {str(place)!r}); before = set(sys.modules)\n"
+        "import clawtop.__main__; print(*sorted(set(sys.modules) - before))"
+    )
+    command = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert set(done.stdout.split()) <= {"__future__", "clawtop", "clawtop.__main__", "gc"}
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
