@@ -359,6 +359,8 @@ class Semantics(NamedTuple):
         lane_limits: turns at a time per global lane, unless configured.
         config_keys: which settings it knows.
         remote: what its gateway reports and does for a local client.
+        copilot_exchanges: GitHub Copilot is asked with a short-lived token that the GitHub token is exchanged for; else
+            with the GitHub token itself, at the host that GitHub names for its user.
     """
 
     name: str
@@ -375,6 +377,7 @@ class Semantics(NamedTuple):
     chain_end: ChainEnd = ChainEnd()
     retries: SameAccountRetries = SameAccountRetries()
     wait_headers: WaitHeaders = WaitHeaders()
+    copilot_exchanges: bool = True
 
 
 def _lanes(**limits: int) -> Mapping[str, int]:
@@ -437,6 +440,7 @@ _8_X = _7_1._replace(
         frozenset({"rate_limit"}), most_rate_limited=3, first_ms=10_000, longest_ms=60_000, doubling=False
     ),
     remote=_REMOTE_8,
+    copilot_exchanges=False,
 )
 _9_X = _8_X._replace(
     name="9.x",

@@ -165,7 +165,7 @@ NDJSON = Wire(OLLAMA, headers=(("content-type", "application/x-ndjson"),))
             "openai-codex-responses",
             Wire(RESPONSES),
             "/backend-api",
-            "/backend-api/codex/responses",
+            "/backend-api/responses",
             "authorization",
             None,
         ),
@@ -202,9 +202,8 @@ async def test_each_api_is_asked_in_its_way_and_its_reply_read(  # noqa: PLR0917
     sent = json.dumps(request.body)
     for piece in ("be brief", "look", PIXEL, "I look.", "/reef", "a crab", "and now?", "read"):
         assert piece in sent
-    if api != "openai-codex-responses":
-        assert "99" in sent
-        assert "0.5" in sent
+    assert "99" in sent
+    assert "0.5" in sent
 
 
 async def test_a_chatgpt_login_names_its_account() -> None:
@@ -381,6 +380,46 @@ async def test_the_copilot_token_is_exchanged_at_one_address_and_goes_to_the_hos
     assert ready.secret is not None
     assert KEY not in ready.secret.reveal()
     assert token.is_fresh(0)
+
+
+GITHUB_USER = {"login": "lobster", "endpoints": {"api": "https://api.business.githubcopilot.com"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "host"),
+    [(GITHUB_USER, "api.business.githubcopilot.com"), ({"login": "lobster"}, copilot.DEFAULT_HOST)],
+)
+async def test_the_copilot_host_of_a_user_gets_the_github_token_itself(said: dict[str, Any], host: str) -> None:
+    client = ProviderClient(SystemClock())
+    answer = Wire(json.dumps(said).encode(), headers=(("content-type", "application/json"),))
+    async with wire_server(answer) as server:
+        endpoint = Endpoint("github-copilot", "openai-completions", "https://builtin", Secret(KEY))
+        token = await copilot.located(endpoint, client.fetch, 0, url=server.url + "/copilot_internal/user")
+    await client.aclose()
+    (request,) = server.asked
+    assert (request.path, request.headers["authorization"]) == ("/copilot_internal/user", f"Bearer {KEY}")
+    ready = copilot.with_token(endpoint, token, "https://builtin")
+    assert (ready.base_url, ready.secret, token.is_fresh(0)) == (f"https://{host}", endpoint.secret, True)
+
+
+@pytest.mark.parametrize(
+    "api",
+    [
+        "http://api.githubcopilot.com",
+        "https://githubcopilot.com.evil.example",
+        "https://evil.example/api.githubcopilot.com",
+        "https://api.githubcopilot.com:8443",
+        "https://api.githubcopilot.com@evil.example",
+    ],
+)
+async def test_github_names_no_other_host_than_its_own_for_its_token(api: str) -> None:
+    client = ProviderClient(SystemClock())
+    answer = Wire(json.dumps({"endpoints": {"api": api}}).encode(), headers=(("content-type", "application/json"),))
+    async with wire_server(answer) as server:
+        endpoint = Endpoint("github-copilot", "openai-completions", "https://builtin", Secret(KEY))
+        with pytest.raises(ProviderError, match="not its own"):
+            await copilot.located(endpoint, client.fetch, 0, url=server.url)
+    await client.aclose()
 
 
 @pytest.mark.parametrize("host", ["evil.example", "githubcopilot.com.evil.example", "evilgithubcopilot.com/x"])

@@ -1,19 +1,25 @@
 """What a turn sends against what OpenClaw 2026.9.6 sends for the same configuration, recorded from `openclaw agent`.
 
 Each row is a provider of one API at an address of its own, with `maxTokens` 2048 in its catalog and a temperature. Left
-out of the recordings: the texts and the tools, and headers that name a client (`user-agent`, `x-stainless-...`).
+out of the recordings: the texts and the tools, and headers that name a client (`user-agent`, `x-stainless-...`) or a
+run. Bedrock's row is 2026.5.20's, since 2026.9 has that API only as a plugin; ChatGPT and GitHub Copilot stood at the
+addresses that OpenClaw has built in.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
 
+from clawtop.core.generations import semantics_of
 from clawtop.core.model import ModelRef
 from clawtop.engine.drive.prompting import PreparedPrompt, PromptSources, prepare
+from clawtop.engine.providers import copilot
 from clawtop.engine.providers.base import Endpoint
 from clawtop.engine.providers.http import APIS
 from clawtop.store.provider.model_config import provider_named, read_providers
@@ -23,7 +29,10 @@ from clawtop.store.sessions.settings import RunContext
 KEY = "sk-test-0123456789"
 BASE = "http://127.0.0.1:9"
 TALK = frozenset(
-    {"messages", "input", "contents", "system", "instructions", "systemInstruction", "tools", "tool_choice"}
+    {
+        *("messages", "input", "contents", "system", "instructions", "systemInstruction"),
+        *("tools", "tool_choice", "toolConfig", "parallel_tool_calls"),
+    }
 )
 
 
@@ -42,6 +51,8 @@ class Recorded(NamedTuple):
 
 
 MODEL = {"model": "m", "stream": True}
+CODEX = {"openai-beta": "responses=experimental", "originator": "clawtop"}
+"""ChatGPT is told, as its own clients tell it; OpenClaw leaves that to the library that it calls it with."""
 RECORDED: dict[str, Recorded] = {
     "openai-completions": Recorded(
         "/v1",
@@ -82,6 +93,24 @@ RECORDED: dict[str, Recorded] = {
         {"authorization": f"Bearer {KEY}"},
         {**MODEL, "options": {"temperature": 0.5}, "truncate": False, "shift": False, "think": False},
     ),
+    "google-vertex": Recorded(
+        "",
+        "/v1/publishers/google/models/m:streamGenerateContent?alt=sse",
+        {"x-goog-api-key": KEY},
+        {"generationConfig": {"temperature": 0.5}},
+    ),
+    "bedrock-converse-stream": Recorded(
+        "",
+        "/model/m/converse-stream",
+        {"authorization": f"Bearer {KEY}", "accept": "application/vnd.amazon.eventstream"},
+        {"inferenceConfig": {"temperature": 0.5}},
+    ),
+    "openai-chatgpt-responses": Recorded(
+        "/backend-api",
+        "/backend-api/responses",
+        {"authorization": f"Bearer {KEY}", **CODEX},
+        {**MODEL, "max_output_tokens": 2048, "temperature": 0.5, "store": False},
+    ),
 }
 
 
@@ -106,6 +135,49 @@ def test_a_request_is_openclaws_but_for_what_is_said(kind: str) -> None:
     assert ("path" in row.differs) != (api.url(endpoint, "m") == BASE + row.path)
     headers = api.headers(endpoint)
     assert headers == {name: value for name, value in row.headers.items() if name not in row.differs}
+
+
+def test_chatgpt_itself_is_sent_what_openclaw_sends_it() -> None:
+    api, endpoint = APIS["openai-codex-responses"], Endpoint("openai-codex", "", "https://chatgpt.com/backend-api")
+    prompt = replace(prepared("openai-codex-responses", "", {"temperature": 0.5}).prompt, session_id="s1")
+    sent = {name: value for name, value in api.body(endpoint, prompt).items() if name not in TALK}
+    assert sent == {**MODEL, "store": False, "text": {"verbosity": "low"}, "prompt_cache_key": "s1"}
+    assert api.url(endpoint, "m") == "https://chatgpt.com/backend-api/codex/responses"
+
+
+IDE = {
+    "user-agent": "GitHubCopilotChat/0.35.0",
+    "editor-version": "vscode/1.107.0",
+    "editor-plugin-version": "copilot-chat/0.35.0",
+    "openai-organization": "github-copilot",
+    "x-initiator": "user",
+}
+COPILOT: dict[str, dict[str, str]] = {
+    "2026.5.20": {**IDE, "copilot-integration-id": "vscode-chat", "openai-intent": "conversation-edits"},
+    "2026.8.2": {**IDE, "copilot-integration-id": "copilot-developer-cli"},
+    "2026.9.6": {**IDE, "copilot-integration-id": "copilot-developer-cli"},
+}
+
+
+@pytest.mark.parametrize("version", COPILOT)
+@pytest.mark.anyio
+async def test_github_copilot_is_asked_as_that_openclaw_asks_it(version: str) -> None:
+    asked: list[tuple[str, dict[str, str]]] = []
+
+    async def fetch(endpoint: Endpoint, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
+        assert endpoint.provider == "github-copilot"
+        asked.append((url, headers))
+        return 200, {}, json.dumps({"token": "tid=1", "expires_at": 4_102_444_800})
+
+    github = Endpoint("github-copilot", "openai-completions", "https://builtin", Secret(KEY))
+    exchanges = semantics_of(version, None).row.copilot_exchanges
+    token = await (copilot.exchanged if exchanges else copilot.located)(github, fetch, 0)
+    ready = copilot.with_token(github, token, "https://builtin")
+    assert (ready.headers, ready.base_url) == (COPILOT[version], "https://api.individual.githubcopilot.com")
+    ((url, headers),) = asked
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert url == f"https://api.github.com/copilot_internal/{'v2/token' if exchanges else 'user'}"
+    assert exchanges == (version == "2026.5.20")
 
 
 @pytest.mark.parametrize(

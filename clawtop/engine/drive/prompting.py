@@ -35,7 +35,7 @@ BODY_PARAMS: Mapping[str, str] = {
 }
 """Parameters of the configuration -> fields of a request's body."""
 
-WITHOUT_CATALOG_LIMIT = ("google-", "ollama")
+WITHOUT_CATALOG_LIMIT = ("google-", "ollama", "bedrock-")
 """APIs to which OpenClaw sends no limit of the output unless a parameter sets one."""
 
 _SAMPLING = frozenset({"frequency_penalty", "presence_penalty", "seed"})

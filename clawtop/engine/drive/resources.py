@@ -257,7 +257,8 @@ class DriverResources:
             key = endpoint.secret.reveal()
             token = self._copilot.get(key)
             if token is None or not token.is_fresh(now):
-                token = self._copilot[key] = await copilot.exchanged(endpoint, client.fetch, now)
+                get = copilot.exchanged if self.layout.semantics.copilot_exchanges else copilot.located
+                token = self._copilot[key] = await get(endpoint, client.fetch, now)
             return copilot.with_token(endpoint, token, BUILTIN[COPILOT][0])
         if endpoint.api == BEDROCK and endpoint.secret is None and endpoint.auth is None:
             from clawtop.engine.providers.bedrock import SigV4, region_of

@@ -85,22 +85,28 @@ class AzureResponses(OpenAiResponses):
 
 
 class CodexResponses(OpenAiResponses):
-    """`POST {base}/codex/responses` with a ChatGPT login (`openai-codex-responses`)."""
+    """`POST {base}/codex/responses` with a ChatGPT login (`openai-codex-responses`).
+
+    A configured server in ChatGPT's place gets what OpenClaw sends it: a plain request, at `{base}/responses`.
+    """
 
     kind = "openai-codex-responses"
 
     def url(self, endpoint: Endpoint, model: str) -> str:  # noqa: ARG002 - as above
         path = endpoint.base_url.partition("?")[0].rstrip("/")
-        if path.endswith("/codex/responses"):
+        if path.endswith("/responses"):
             return endpoint.base_url
-        return joined_url(endpoint.base_url, "/responses" if path.endswith("/codex") else "/codex/responses")
+        short = path.endswith("/codex") or not _is_chatgpt(endpoint)
+        return joined_url(endpoint.base_url, "/responses" if short else "/codex/responses")
 
     def headers(self, endpoint: Endpoint) -> dict[str, str]:
         headers = {**bearer(endpoint), "openai-beta": "responses=experimental", "originator": "clawtop"}
         account = endpoint.account or _account_of(endpoint)
         return {**headers, "chatgpt-account-id": account} if account else headers
 
-    def body(self, endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:  # noqa: ARG002 - as above
+    def body(self, endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:
+        if not _is_chatgpt(endpoint):
+            return super().body(endpoint, prompt)
         body: dict[str, object] = {
             "model": prompt.model,
             "input": _input(prompt.messages),
@@ -108,11 +114,14 @@ class CodexResponses(OpenAiResponses):
             "stream": True,
             "store": False,
             "text": {"verbosity": "low"},
-            "include": ["reasoning.encrypted_content"],
         }
         if prompt.session_id:
             body["prompt_cache_key"] = prompt.session_id[:64]
         return {**body, **_reasoning(prompt), **_tools(prompt), **prompt.params}
+
+
+def _is_chatgpt(endpoint: Endpoint) -> bool:
+    return endpoint.is_at("chatgpt.com")
 
 
 def _account_of(endpoint: Endpoint) -> str | None:
