@@ -56,6 +56,7 @@ def shared_heartbeats(raw: Mapping[str, Any]) -> Iterator[Problem]:
                 f"{beat.path}.isolatedSession",
                 f"the heartbeat of agent {safe(beat.agent, 60)} runs in the session that"
                 f" {safe(', '.join(channels), 80)} use: each takes over the other's turns; set it to true",
+                agent=beat.agent,
             )
 
 
@@ -172,6 +173,7 @@ def fallbacks_of_one_provider(raw: Mapping[str, Any], snapshot: Snapshot, now: i
             f"{named.get(agent.id, 'agents.defaults')}.model.fallbacks",
             f"all {len(agent.models)} models of agent {safe(agent.id, 60)} ask {safe(provider, 60)}: when its profiles"
             f" cool down there is nothing to fall back to" + (", and none of them is usable now" if exhausted else ""),
+            agent=agent.id,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clawtop.core.config_checks import config_problems
-from clawtop.core.model import Snapshot
+from clawtop.core.model import Snapshot, of_agents
 from clawtop.core.rotation.written import order_problems
 from clawtop.store.place.layout import Layout
 
@@ -16,4 +16,6 @@ def config_part(layout: Layout, snapshot: Snapshot) -> Snapshot:
         return snapshot
     now = snapshot.taken_at if snapshot.judged_at is None else snapshot.judged_at
     found = (*config_problems(layout.config.raw, snapshot, now), *order_problems(snapshot, now))
+    if len(snapshot.agents) < len(layout.agents):
+        found = of_agents(found, {agent.id for agent in snapshot.agents})
     return replace(snapshot, warnings=tuple(dict.fromkeys((*snapshot.warnings, *found))))

@@ -8,10 +8,10 @@ at a time.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from clawtop.clock import Clock
@@ -28,9 +28,11 @@ from clawtop.core.model import (
     ProviderKeys,
     Session,
     Snapshot,
+    of_agents,
 )
 from clawtop.core.session.activity import NOT_LOOKED, CommandLine
 from clawtop.core.session.backend_runs import process_witnesses, unseen_witnesses
+from clawtop.core.session.key import split
 from clawtop.core.session.openclaw_runs import heard_sessions
 from clawtop.crash import unexpected
 from clawtop.errors import ClawtopError, StateUnreadableError
@@ -240,7 +242,7 @@ class SnapshotReader:
             locks=locks,
             lanes=stored.lanes(sessions),
             events=stored.events(),
-            warnings=tuple(dict.fromkeys(warnings)),
+            warnings=_of_agents(dict.fromkeys(warnings), layout, agents),
             command_line=self._others,
         )
         snapshot = self._with_backends(layout, snapshot)
@@ -461,6 +463,25 @@ def _written(files: Iterable[Path], read: Callable[[Path], dict[str, str]]) -> d
     for file in files:
         found = {**read(file), **found}
     return found
+
+
+def _of_agents(problems: Collection[Problem], layout: Layout, chosen: Sequence[AgentPaths]) -> tuple[Problem, ...]:
+    """The problems with the agents that their places or session keys belong to; without those of agents that were not
+    chosen.
+    """
+    if not problems:
+        return ()
+    places: dict[str, str | None] = {}
+    for agent in layout.agents:
+        for place in {str(agent.agent_dir), str(agent.sessions_dir), str(agent.sessions_store)}:
+            places[place] = None if places.get(place, agent.id) != agent.id else agent.id
+
+    def owner(where: str) -> str | None:
+        above = next((place for place in (where, *map(str, PurePath(where).parents)) if place in places), None)
+        return split(where)[0] if above is None else places[above]
+
+    found = tuple(problem.of(owner(problem.where)) for problem in problems)
+    return found if len(chosen) == len(layout.agents) else of_agents(found, {agent.id for agent in chosen})
 
 
 def _assumed(layout: Layout) -> tuple[Problem, ...]:

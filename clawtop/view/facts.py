@@ -27,11 +27,13 @@ from clawtop.core.model import (
     LockKind,
     Named,
     Naming,
+    Problem,
     Profile,
     PromptHolder,
     Session,
     Snapshot,
     VerdictKind,
+    of_agents,
 )
 from clawtop.core.rotation.explanation import ProfileExplanation, explain_profile
 from clawtop.core.session.activity import running_since
@@ -107,6 +109,11 @@ class Facts:
         if self.agent is None:
             return self.snapshot.sessions
         return tuple(s for s in self.snapshot.sessions if s.agent == self.agent)
+
+    @cached_property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The snapshot's warnings about the chosen agents, and those about no single agent."""
+        return self.snapshot.warnings if self.agent is None else of_agents(self.snapshot.warnings, {self.agent})
 
     @cached_property
     def locks(self) -> tuple[Lock, ...]:

@@ -328,7 +328,7 @@ def _hand(facts: Facts) -> list[Line]:
     }
     if broken:
         lines.append(((f"⊘ {counted(len(broken), 'credential')} to renew", Tone.BAD),))
-    warnings = len(facts.snapshot.warnings)
+    warnings = len(facts.warnings)
     if warnings:
         lines.append(((f"⚠ {counted(warnings, 'warning')}", Tone.WARN),))
     return lines

@@ -108,7 +108,7 @@ def report(
             }
             for lane in snapshot.lanes
         ],
-        "warnings": [{"code": item.code, "where": item.where, "text": item.text} for item in snapshot.warnings],
+        "warnings": [problem_facts(item) for item in snapshot.warnings],
     }
     told: dict[str, Any] = _Masking().of(whole)
     return told
@@ -449,6 +449,11 @@ def _usage(usage: ProcessUsage | None) -> dict[str, object] | None:
         "condition": str(usage.condition),
         "limit": usage.limit,
     }
+
+
+def problem_facts(problem: Problem) -> dict[str, object]:
+    """What is wrong, where, and the agent that it is about, if it is one."""
+    return {"code": problem.code, "where": problem.where, "text": problem.text, "agent": problem.agent}
 
 
 def _texts(problems: Iterable[Problem]) -> list[str]:

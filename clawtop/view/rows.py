@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from functools import partial
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.model import NOT_IMPORTED, Lock, Problem, Session, VerdictKind, counted
@@ -15,7 +16,15 @@ from clawtop.view.lock_columns import LOCK_COLUMNS, lock_ids
 from clawtop.view.profile_columns import PROFILE_COLUMNS, ProfileRow, profile_ids
 from clawtop.view.provider_facts import ProfileFacts, ProviderFacts
 from clawtop.view.session_columns import SESSION_COLUMNS, last_change, session_ids
-from clawtop.view.warning_columns import WARNING_COLUMNS, all_problems, every_problem, problem_id, session_named
+from clawtop.view.warning_columns import (
+    WARNING_COLUMNS,
+    all_problems,
+    every_problem,
+    problem_id,
+    problem_words,
+    row_key,
+    session_named,
+)
 
 _DOT: Piece = (" · ", Tone.FAINT)
 
@@ -188,16 +197,16 @@ def warning_table(env: Env) -> Table[Problem]:
 
 
 def _problem_table(env: Env, problems: tuple[Problem, ...]) -> Table[Problem]:
-    general = len(env.facts.snapshot.warnings)  # as in the headline; the others are also on their rows
+    general = len(env.facts.warnings)  # as in the headline; the others are also on their rows
     note = f"{len(problems)}, {general} general" if 0 < general < len(problems) else f"{len(problems)}"
     return Table(
         "warnings",
         "WARNINGS",
         WARNING_COLUMNS,
-        tuple(TableRow(f"{p.code}|{p.where}|{p.text}", p, _problem_target(p, env.facts)) for p in problems),
+        tuple(TableRow(row_key(p), p, _problem_target(p, env.facts)) for p in problems),
         env,
         band=lambda _item, _env: (),
-        ids=lambda problem: safe(problem.where),
+        ids=partial(problem_words, facts=env.facts),
         empty=(("No known problems.", Tone.DIM),),
         title_note=((note, Tone.DIM),),
     )

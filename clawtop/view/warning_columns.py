@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clawtop.core.model import Problem, Session
+from clawtop.core.model import SHARED, Problem, Session
 from clawtop.core.session.key import split
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env
@@ -13,16 +13,19 @@ from clawtop.view.line import Line, Tone, join, piece
 
 def all_problems(facts: Facts) -> tuple[Problem, ...]:
     """Every known problem, each once."""
-    found: dict[Problem, None] = dict.fromkeys(facts.snapshot.warnings)
+    found = {row_key(problem): problem for problem in facts.warnings}
+    told = {problem_id(problem) for problem in facts.warnings}  # with the agent whose store it is
     for agent in facts.agents:
-        if agent.store is not None and agent.store.problem is not None:
-            found.setdefault(agent.store.problem)
+        problem = agent.store.problem if agent.store is not None else None
+        if problem is not None and problem_id(problem) not in told:
+            found[row_key(problem.of(agent.id))] = problem.of(agent.id)
     for view in facts.providers:
         for entry in view.profiles:
-            found.update(dict.fromkeys(entry.problems))
+            owner = entry.profile.owner_agent if entry.profile.owner_agent != SHARED else None
+            found.update((row_key(each.of(owner)), each.of(owner)) for each in entry.problems)
     for session in facts.sessions:
-        found.update(dict.fromkeys(session.problems))
-    return tuple(found)
+        found.update((row_key(each.of(session.agent)), each.of(session.agent)) for each in session.problems)
+    return tuple(found.values())
 
 
 _TOLD_BELOW = frozenset({"problems", "profiles-resting"})
@@ -32,7 +35,12 @@ _TOLD_BELOW = frozenset({"problems", "profiles-resting"})
 def trouble(facts: Facts) -> tuple[Problem, ...]:
     """The causes that the headline is judged by, worst first, as problems that name their sessions or agents."""
     return tuple(
-        Problem(cause.code, ", ".join(cause.sessions or cause.agents), _remedied(cause.text, cause.remedy))
+        Problem(
+            cause.code,
+            ", ".join(cause.sessions or cause.agents),
+            _remedied(cause.text, cause.remedy),
+            agent=cause.agents[0] if len(cause.agents) == 1 else None,
+        )
         for cause in facts.health.causes
         if cause.code not in _TOLD_BELOW
     )
@@ -50,19 +58,30 @@ def _remedied(text: str, remedy: str | None) -> str:
 
 def session_named(problem: Problem, facts: Facts) -> Session | None:
     """The one session that a problem is about; None if it names none, or several."""
-    return facts.once(_named, facts).get(problem)
+    return facts.once(_named, facts).get(row_key(problem))
 
 
-def _named(facts: Facts) -> dict[Problem, Session]:
-    found = {problem: session for session in facts.sessions for problem in session.problems}
+def _named(facts: Facts) -> dict[str, Session]:
+    found = {row_key(each.of(session.agent)): session for session in facts.sessions for each in session.problems}
     by_key = {session.key: session for session in facts.sessions}
     alone = (each for each in trouble(facts) if each.where in by_key)
-    return {problem: by_key[problem.where] for problem in alone} | found
+    return {row_key(problem): by_key[problem.where] for problem in alone} | found
 
 
 def problem_id(problem: Problem) -> str:
     """The exact id of a problem's row, for copying."""
     return f"{problem.code}: {problem.where}: {problem.text}"
+
+
+def row_key(problem: Problem) -> str:
+    """Tells a problem from every other one, also from the same one of another agent."""
+    return f"{problem.agent or ''}|{problem_id(problem)}"
+
+
+def problem_words(problem: Problem, facts: Facts) -> str:
+    """What the filter finds a problem by, besides what its row shows: its exact place, and its agent's id and name."""
+    agent = [problem.agent, facts.agent_name(problem.agent)] if problem.agent is not None else []
+    return safe(" ".join((problem.where, *agent)))
 
 
 def _code(problem: Problem, _env: Env) -> Line:
@@ -76,6 +95,7 @@ def _text(problem: Problem, env: Env) -> Line:
 def _where(problem: Problem, env: Env) -> Line:
     """The agent first and in a piece of its own, so that it stays when a long key or path is elided."""
     directory = f"{env.facts.snapshot.state_dir.rstrip('/')}/agents/"
+    several = len(env.facts.snapshot.agents) > 1
     parts: list[Line] = []
     for where in problem.where.split(", "):
         agent, rest = split(where)
@@ -84,6 +104,8 @@ def _where(problem: Problem, env: Env) -> Line:
             parts.append(((f"{safe(agent)}: ", Tone.DIM), (safe(rest), Tone.DIM)))
         elif agent is not None:
             parts.append(((f"{safe(agent)}:", Tone.DIM), (safe(rest), Tone.DIM)))
+        elif problem.agent is not None and where != problem.agent and several:
+            parts.append(((f"{safe(problem.agent)}: ", Tone.DIM), (safe(where), Tone.DIM)))
         else:
             parts.append(piece(safe(where), Tone.DIM))
     return join(parts, (", ", Tone.DIM))

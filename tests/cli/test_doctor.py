@@ -89,6 +89,7 @@ def test_a_shared_heartbeat_is_named_with_its_path(state: Path, capsys: pytest.C
         "heartbeat-shares-session",
         "agents.defaults.heartbeat.isolatedSession",
     )
+    assert warning["agent"] == "main"
     code, out = doctor(state, capsys)
     assert (code, out.splitlines()[-2]) == (1, "1 warning")
     run(["status", "--json", "--state-dir", str(state)])

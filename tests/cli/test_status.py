@@ -60,7 +60,7 @@ KEYS: dict[str, set[str]] = {
         "session_file", "session_key", "agent", "lane", "run_id", "profile", "phase", "since", "pid", "source",
     },
     "lanes": {"lane", "class", "active", "limit", "queued", "wait_p50_ms", "wait_max_ms", "source"},
-    "warnings": {"code", "where", "text"},
+    "warnings": {"code", "where", "text", "agent"},
 }  # fmt: skip
 
 PROFILE_STATES = {"usable", "cooling", "disabled", "blocked", "expired", "invalid"}

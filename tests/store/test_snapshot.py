@@ -197,6 +197,18 @@ def test_one_agent(state: StateDir) -> None:
     assert caught.value.hint == "agents: main, ops"
 
 
+def test_a_problem_names_the_one_agent_that_it_is_about(state: StateDir) -> None:
+    """By its place, for a store and a list of sessions; of none where it is about the whole directory."""
+    broken, _ = state.agent("ops")
+    (broken / "auth-profiles.json").write_text("{")
+    state.sessions_json.write_text("[")
+    told = {(problem.code, problem.agent) for problem in state.read().warnings}
+    assert {("not-json", "ops"), ("not-json5", "main"), ("not-json", "main")} & told >= {("not-json", "ops")}
+    assert {agent for _, agent in told} >= {"ops", "main"}
+    assert {problem.agent for problem in state.read(agent="ops").warnings} <= {None, "ops"}
+    assert "ops" in {problem.agent for problem in state.read(agent="ops").warnings}
+
+
 def test_every_kind_of_lock_is_found(state: StateDir) -> None:
     payload = json.dumps({"pid": 77, "createdAt": "2026-11-20T22:35:00.000Z"})
     oauth = state.path / "locks" / "oauth-refresh" / "sha256-abc.lock"

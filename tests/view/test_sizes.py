@@ -171,6 +171,20 @@ def test_calm_is_never_said_beside_a_lock_that_needs_a_hand(
     assert VERDICTS[verdict][1] in lock_table(env).texts[0].split()
 
 
+def test_warnings_are_found_by_their_agent_and_limited_to_one() -> None:
+    """By its id and by its name; what is about no single agent is shown for each."""
+    about = [Problem("heartbeat", "agents.list[1].heartbeat", "a sentence", agent=name) for name in ("coder", "main")]
+    state = replace(NAMED, sessions=(), warnings=(*about, Problem("disk", "/claw", "a sentence")))
+    table = warning_table(env_of(state))
+    assert {row.item.agent for row in table.arranged("ada the")} == {"coder"}
+    columns = placed(table.columns, 77, table.needs)
+    assert len({plain_row(row, table, columns, table.env) for row in table.rows}) == len(table.rows)
+    facts = Facts(state, NOW, "coder")
+    assert [problem.agent for problem in facts.warnings] == ["coder", None]
+    assert [p.agent for p in all_problems(facts) if p.code == "heartbeat"] == ["coder"]
+    assert [item["agent"] for item in report(state)["warnings"]] == ["coder", "main", None]
+
+
 @pytest.mark.parametrize(
     "where", ["agent:coder:telegram:group:-1002388410023884", f"{CALM.state_dir}/agents/coder/agent/auth-profiles.json"]
 )

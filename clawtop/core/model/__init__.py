@@ -52,7 +52,7 @@ from clawtop.core.model.locks import (
     Verdict,
     VerdictKind,
 )
-from clawtop.core.model.problem import EMPTY_KEY, NOT_IMPORTED, FailureReason, Problem, timed_problem
+from clawtop.core.model.problem import EMPTY_KEY, NOT_IMPORTED, FailureReason, Problem, of_agents, timed_problem
 from clawtop.core.model.prompts import LaneStats, PromptHolder, Waiter
 from clawtop.core.model.sentence import (
     Moment,
@@ -138,6 +138,7 @@ __all__ = [
     "counted",
     "delay",
     "joined",
+    "of_agents",
     "plain_text",
     "session_named",
     "span",

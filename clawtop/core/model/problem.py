@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from clawtop.core.model.sentence import Sentence, plain_text
@@ -43,16 +44,28 @@ class FailureReason(StrEnum):
 class Problem:
     """Something wrong that has a name: `code` is stable kebab-case, `where` a path or id, `text` a sentence.
 
-    `timed`: the same sentence with its times as values; empty where it names none.
+    Attributes:
+        timed: the same sentence with its times as values; empty where it names none.
+        agent: the one agent that it is about; None if it is about several, about none, or if that is not known.
     """
 
     code: str
     where: str
     text: str
     timed: Sentence = ""
+    agent: str | None = None
+
+    def of(self, agent: str | None) -> Problem:
+        """The same of this agent, unless it is already known to be of one."""
+        return self if agent is None or self.agent is not None else replace(self, agent=agent)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.text}"
+
+
+def of_agents(problems: Iterable[Problem], agents: Container[str]) -> tuple[Problem, ...]:
+    """Those of these agents, and those that are not known to be of one."""
+    return tuple(problem for problem in problems if problem.agent is None or problem.agent in agents)
 
 
 def timed_problem(code: str, where: str, sentence: Sentence) -> Problem:

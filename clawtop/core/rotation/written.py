@@ -39,7 +39,7 @@ def _of_agent(agent: AgentInfo, snapshot: Snapshot, now: int) -> Iterator[Proble
             text += ": it has no effect"
         elif usable:
             text += f", and leaves out {_listed(usable)}, which could be used"
-        yield Problem("order-of-missing", where, text)
+        yield Problem("order-of-missing", where, text, agent=agent.id)
 
 
 def left_out(order: Order, agent: AgentInfo, snapshot: Snapshot, now: int) -> list[str]:
