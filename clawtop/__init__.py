@@ -31,6 +31,7 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
                     times and names are still values
     conversation    a conversation as it is sent to a model
     source          the port through which snapshots arrive
+    diff            whether two snapshots differ, and in which of their parts
     javascript      numbers and dates as OpenClaw's own language reads them
     failure/        What kind of failure an error is. record and signal: the error as a value; phrases, phrase_tables,
                     billing_tables, status, rules: how OpenClaw classifies it; as_3_28, as_6_11, as_9_6 (with
@@ -68,7 +69,6 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
     fleet/          Several hosts: summary (one host in short), hosts (all of them), shared (accounts that several use),
                     merged (who can answer, one timeline), diagnosis (why one is not reached)
     config_checks   settings of OpenClaw that cause incidents
-    diff            whether two snapshots differ
 
 store/  The disk: one module for each format. Nothing else knows paths or formats.
     timed_reads     a deadline for each read that may hang

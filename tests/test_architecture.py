@@ -58,6 +58,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "generations",
         "model",
         "source",
+        "diff",
         "javascript",
         "failure",
         "cooldown",
@@ -70,7 +71,6 @@ ORDER: dict[str, tuple[str, ...]] = {
         "incident",
         "fleet",
         "config_checks",
-        "diff",
     ),
     "store": (
         "timed_reads",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from clawtop.clock import SystemClock
 from clawtop.core.cooldown.noted import with_provider_times
+from clawtop.core.diff import others_than
 from clawtop.core.incident.happenings import happenings
 from clawtop.core.incident.lane_stats import lanes_of, lanes_of_engines
 from clawtop.core.incident.timeline import Timeline
@@ -29,8 +30,10 @@ from clawtop.core.model import (
     Problem,
     PromptHolder,
     Session,
+    SessionPlace,
     Snapshot,
     Witness,
+    session_place,
 )
 from clawtop.core.session.log_runs import LogRuns
 from clawtop.core.session.openclaw_runs import heard_sessions, openclaw_holders, own_takeover_risk
@@ -66,7 +69,8 @@ class IncidentPart:
         self._log_runs = LogRuns()
         self._traces: dict[str, str] = {}
         self._runs: dict[str, str] = {}
-        self._told: Interned[tuple[str, str, str | None], Session] = Interned()
+        self._session_ids: dict[str, str] = {}
+        self._told: Interned[SessionPlace, Session] = Interned()
         self._journal_stamp: Stamp | None = None
         self._journal_problem: str | None = None
         self._journal_until: int | None = None
@@ -112,7 +116,10 @@ class IncidentPart:
         )
 
     def _names(self, snapshot: Snapshot) -> Names:
-        for session in snapshot.sessions:
+        before = self._before.sessions if self._before is not None else ()
+        for session in others_than(before, snapshot.sessions):
+            if session.session_id:
+                self._session_ids[session.session_id] = session.key
             for witness in session.witnesses:
                 remember(self._runs, witness.run_id, session.key)
         return Names(
@@ -122,7 +129,7 @@ class IncidentPart:
                 if agent.store is not None
                 for profile in agent.store.profiles
             },
-            sessions={session.session_id: session.key for session in snapshot.sessions if session.session_id},
+            sessions=self._session_ids,
             traces=self._traces,
             runs=self._runs,
             ours=_ours(snapshot) if snapshot.gateway.others else None,
@@ -171,8 +178,7 @@ class IncidentPart:
         if not told and not turns:
             return snapshot
         sessions = heard_sessions(snapshot, told, turns)
-        kept = self._told.interned(((row.agent, row.key, row.file), row) for row in sessions)
-        return replace(snapshot, sessions=kept)
+        return replace(snapshot, sessions=self._told.altered(snapshot.sessions, sessions, session_place))
 
     def _log_lanes_of(self, gateway: Gateway) -> tuple[LaneStats, ...]:
         """As last logged; a dead gateway runs nothing."""

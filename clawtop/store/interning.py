@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+import operator
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import compress, count
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -28,3 +30,12 @@ class Interned(Generic[K, T]):
             out.append(value)
         self._last = now
         return tuple(out)
+
+    def altered(self, before: Sequence[T], after: Sequence[T], key: Callable[[T], K]) -> tuple[T, ...]:
+        """`after`, which is `before` with some values replaced, of which there are few: only these are compared."""
+        places = [*compress(count(), map(operator.is_not, before, after))]
+        values = list(after)
+        interned = self.interned((key(after[place]), after[place]) for place in places)
+        for place, value in zip(places, interned, strict=True):
+            values[place] = value
+        return tuple(values)

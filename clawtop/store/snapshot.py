@@ -27,8 +27,10 @@ from clawtop.core.model import (
     ProcessEvidence,
     ProviderKeys,
     Session,
+    SessionPlace,
     Snapshot,
     of_agents,
+    session_place,
 )
 from clawtop.core.session.activity import NOT_LOOKED, CommandLine
 from clawtop.core.session.backend_runs import process_witnesses, unseen_witnesses
@@ -155,7 +157,7 @@ class SnapshotReader:
         self._backends = BackendWatch(processes, clock)
         self._keys: _Keys | None = None
         self._env_stamps: tuple[Stamp | None, ...] = ()
-        self._worked: Interned[tuple[str, str, str | None], Session] = Interned()
+        self._worked: Interned[SessionPlace, Session] = Interned()
         self._others: tuple[ProcessEvidence, ...] | None = None  # if this read had to look for them
 
     @property
@@ -453,8 +455,7 @@ class SnapshotReader:
         if not told:
             return snapshot
         sessions = heard_sessions(snapshot, told)
-        kept = self._worked.interned(((row.agent, row.key, row.file), row) for row in sessions)
-        return replace(snapshot, sessions=kept)
+        return replace(snapshot, sessions=self._worked.altered(snapshot.sessions, sessions, session_place))
 
 
 def _written(files: Iterable[Path], read: Callable[[Path], dict[str, str]]) -> dict[str, str]:

@@ -68,27 +68,24 @@ def test_clears_of_a_model_a_profile_and_a_provider_and_their_undoing(lab: Datab
     lab.is_content()
 
 
-def test_an_order_that_is_stored_moved_reset_and_undone(lab: DatabaseLab) -> None:
+@pytest.mark.parametrize(
+    ("words", "stands"),
+    [
+        pytest.param(("rotate", "fakeai"), [TWO, THREE, ONE], id="moved"),
+        pytest.param(("order", "fakeai", THREE, ONE, TWO), [THREE, ONE, TWO], id="whole"),
+    ],
+)
+def test_an_order_is_stored_where_openclaw_reads_it_reset_and_undone(
+    lab: DatabaseLab, words: tuple[str, ...], stands: list[str]
+) -> None:
     assert order(lab) is None
-    first = done(lab, "rotate", "fakeai", "--agent", "main")
-    assert order(lab) == [TWO, THREE, ONE]
+    first = done(lab, *words, "--agent", "main")
+    assert order(lab) == stands
     assert stored(agent_database(lab.directory), OWN_STATE) is not None, "where OpenClaw keeps orders"
-    reset = done(lab, "rotate", "fakeai", "--agent", "main", "--reset")
+    reset = done(lab, *words[:2], "--agent", "main", "--reset")
     assert order(lab) is None
     done(lab, "undo", reset["receipt"]["undo"])
-    assert order(lab) == [TWO, THREE, ONE]
-    done(lab, "undo", first["receipt"]["undo"])
-    assert order(lab) is None
-    lab.is_content()
-
-
-def test_a_whole_order_is_stored_where_openclaw_reads_it_and_given_back(lab: DatabaseLab) -> None:
-    first = done(lab, "order", "fakeai", THREE, ONE, TWO, "--agent", "main")
-    assert order(lab) == [THREE, ONE, TWO]
-    reset = done(lab, "order", "fakeai", "--reset", "--agent", "main")
-    assert order(lab) is None
-    done(lab, "undo", reset["receipt"]["undo"])
-    assert order(lab) == [THREE, ONE, TWO]
+    assert order(lab) == stands
     done(lab, "undo", first["receipt"]["undo"])
     assert order(lab) is None
     lab.is_content()

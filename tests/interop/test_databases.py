@@ -144,6 +144,7 @@ def test_both_say_the_same_before_and_after_a_clear_and_its_undo(lab: DatabaseLa
 @pytest.mark.parametrize("writes", [WRITES, pytest.param(ALL_WRITES, id="all")])
 def test_node_and_python_writers_lose_nothing_beside_a_gateway_that_works(lab: DatabaseLab, writes: int) -> None:
     lab.run()
+    assert lab.turn(f"before-{writes}")  # a gateway of 2026.6 opens an agent's database with its first turn
     before = {id_: lab.error_count(id_) for id_ in ("fakeai:two", "fakeai:three")}
     node = lab.openclaw.script("database-writer.mjs", str(lab.database), *lab.cell, "fakeai:two", str(writes))
     writers = [_begun(node) for _ in range(NODE_WRITERS)]

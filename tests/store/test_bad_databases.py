@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -14,17 +15,19 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from clawtop.clock import SystemClock
+from clawtop.core.diff import others_than
 from clawtop.core.model import Problem, Snapshot
 from clawtop.core.operations.target import profiles_named, profiles_of
 from clawtop.errors import RefusedError
 from clawtop.store.sessions import tables
 from clawtop.store.snapshot import SnapshotReader
-from clawtop.store.sqlite.database import COMPANIONS, Database, no_readers
+from clawtop.store.sqlite.database import COMPANIONS, Database, SqlRow, no_readers
 from clawtop.store.sqlite.schema import DatabaseRole
 from tests.cli.test_argument_paths import directory, endless, fifo
 from tests.support.databases import Other, agent_database, other, run, state_database
@@ -411,6 +414,70 @@ def test_of_very_many_sessions_the_latest_come_first_and_the_others_are_counted(
     last = reader.read()
     assert len(last.sessions) == 302
     assert {row.key: row for row in last.sessions} == {row.key: row for row in sample.reader().read().sessions}
+
+
+CHANGES = (
+    "UPDATE session_nodes SET updated_at=updated_at+{n}, status='failed' WHERE session_key='{key}'",
+    "UPDATE session_nodes SET updated_at=updated_at-{n}, status='killed' WHERE session_key='{key}'",
+    "UPDATE session_nodes SET archived_at={n} WHERE session_key='{key}'",
+    "UPDATE session_nodes SET archived_at={n}, updated_at=updated_at+7 WHERE session_key='{key}'",
+    "UPDATE session_nodes SET archived_at=NULL WHERE session_key='{key}'",
+    "DELETE FROM session_nodes WHERE session_key='{key}'",
+    "UPDATE session_nodes SET session_key='{key}-moved-{n}', updated_at=updated_at+1 WHERE session_key='{key}'",
+)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_that_come_change_and_go_are_shown_as_who_looks_anew_sees_them(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(tables, "FIRST_ROWS", 25)
+    monkeypatch.setattr(tables, "DETAILS_AT_ONCE", 10)
+    monkeypatch.setattr(tables, "MOST_TRANSCRIPTS", 5)
+    path, chance = agent_database(sample.state_dir), random.Random(seed)
+    add_sessions(path, 40, json.dumps({"authProfileOverride": "fakeai:two"}))
+    run(
+        path, "UPDATE session_nodes SET updated_at=updated_at-rowid*1000, status='done' WHERE session_key LIKE '%made%'"
+    )
+    reader = sample.reader(progressive=True)
+    reader.read()
+    with other(path) as writer:
+        for step in range(12):
+            for _ in range(chance.randrange(1, 4)):
+                key = f"agent:main:made-{chance.randrange(1, 41)}"
+                writer.run(chance.choice(CHANGES).format(key=key, n=chance.randrange(1, 90_000)))
+            seen, anew = reader.read(), sample.reader().read()
+            while seen.counting:
+                seen = reader.read()
+            assert {row.key: row for row in seen.sessions} == {row.key: row for row in anew.sessions}, step
+
+
+def test_one_changed_row_of_thousands_is_read_alone(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = agent_database(sample.state_dir)
+    add_sessions(path, 6_000)
+    run(path, "UPDATE session_nodes SET updated_at=updated_at-rowid WHERE session_key LIKE '%made%'")
+    reader = sample.reader(progressive=True)
+    while reader.read().counting:
+        pass
+    fetched: list[int] = []
+    rows = Database.rows
+
+    def counted(database: Database, *words: Any) -> list[SqlRow]:
+        found = rows(database, *words)
+        fetched.append(len(found))
+        return found
+
+    monkeypatch.setattr(Database, "rows", counted)
+    before = reader.read()
+    run(
+        path,
+        "UPDATE session_nodes SET status='failed', updated_at=(SELECT max(updated_at)+5 FROM session_nodes)"
+        " WHERE session_key='agent:main:made-9'",
+    )
+    after = reader.read()
+    assert max(fetched) < 100
+    changed = others_than(before.sessions, after.sessions)
+    assert [(row.key, row.status) for row in changed] == [("agent:main:made-9", "failed")]
 
 
 @pytest.mark.slow

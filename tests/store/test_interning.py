@@ -29,3 +29,12 @@ def test_what_was_gone_for_a_while_is_not_remembered() -> None:
     (back,) = values.interned([("a", Value("1"))])
     assert back == one
     assert back is not one
+
+
+def test_of_a_long_list_only_what_was_altered_is_compared() -> None:
+    interned: Interned[str, Value] = Interned()
+    one, two, three = (Value(text) for text in ("1", "2", "3"))
+    _, first, _ = interned.altered((one, two, three), (one, Value("b"), three), lambda value: "the second")
+    again = interned.altered((one, two, three), (one, Value("b"), three), lambda value: "the second")
+    assert again == (one, Value("b"), three)
+    assert all(item is known for item, known in zip(again, (one, first, three), strict=True))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
+from clawtop.core.diff import others_than
 from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Event, EventKind, Lock, LockIdentity, LockKind, Session, Snapshot, VerdictKind
 from clawtop.text import safe
@@ -24,15 +24,12 @@ def happenings(before: Snapshot, after: Snapshot) -> tuple[Event, ...]:
     return (*_profiles(before, after), *_locks(before, after), *_sessions(before, after), *_gateway(before, after))
 
 
-def _paired(before: Iterable[T], after: Iterable[T], key: Callable[[T], K]) -> Iterator[tuple[T | None, T | None]]:
-    before, after = tuple(before), tuple(after)
-    if len(before) == len(after) and all(map(operator.is_, before, after)):
-        return
-    old: Mapping[K, T] = {key(item): item for item in before}
-    new: Mapping[K, T] = {key(item): item for item in after}
+def _paired(before: Sequence[T], after: Sequence[T], key: Callable[[T], K]) -> Iterator[tuple[T | None, T | None]]:
+    """What is not the same object before and after, by key."""
+    old: Mapping[K, T] = {key(item): item for item in others_than(after, before)}
+    new: Mapping[K, T] = {key(item): item for item in others_than(before, after)}
     for name in dict.fromkeys((*old, *new)):
-        if old.get(name) is not new.get(name):
-            yield old.get(name), new.get(name)
+        yield old.get(name), new.get(name)
 
 
 def _profiles(before: Snapshot, after: Snapshot) -> Iterator[Event]:

@@ -67,7 +67,15 @@ from clawtop.core.model.sentence import (
     session_named,
     span,
 )
-from clawtop.core.model.sessions import EndedTurn, Exchange, Session, Suspension, TurnOutcome
+from clawtop.core.model.sessions import (
+    EndedTurn,
+    Exchange,
+    Session,
+    SessionPlace,
+    Suspension,
+    TurnOutcome,
+    session_place,
+)
 from clawtop.core.model.snapshot import Snapshot
 from clawtop.core.model.witness import AccountRetry, Witness, WitnessKind
 
@@ -123,6 +131,7 @@ __all__ = [
     "Sentence",
     "Serving",
     "Session",
+    "SessionPlace",
     "Snapshot",
     "Suspension",
     "TaskSight",
@@ -141,6 +150,7 @@ __all__ = [
     "of_agents",
     "plain_text",
     "session_named",
+    "session_place",
     "span",
     "timed_problem",
 ]

@@ -31,6 +31,10 @@ class Suspension:
         return self.state == "suspended" and self.lane_id is not None and not over and not before
 
 
+SessionPlace = tuple[str, str, str | None]
+"""Agent, key and file: what tells the rows of one snapshot apart."""
+
+
 class TurnOutcome(StrEnum):
     """How a turn ended, or that it has not.
 
@@ -130,3 +134,8 @@ class Session:
     turns: tuple[EndedTurn, ...] = ()
     name: str | None = None
     waiters: tuple[Waiter, ...] = ()
+
+
+def session_place(session: Session) -> SessionPlace:
+    """Which row it is."""
+    return session.agent, session.key, session.file

@@ -127,8 +127,11 @@ def heard_sessions(
     """The sessions of a snapshot with more witnesses, judged again; like `heard`."""
     turns = turns or {}
     command_line = CommandLine(snapshot.command_line, snapshot.taken_at - CENSUS_EVERY_MS)
+    concerned = {*told, *turns}
     return tuple(
         _heard(session, told.get(session.key, ()), turns.get(session.key, ()), snapshot, command_line)
+        if session.key in concerned
+        else session
         for session in snapshot.sessions
     )
 

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from clawtop.clock import Clock
 from clawtop.core.generations import semantics_of
-from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWords, Problem, Serving, Session, Snapshot
+from clawtop.core.model import (
+    Gateway,
+    GatewayHealth,
+    GatewayState,
+    GatewayWords,
+    Problem,
+    Serving,
+    Session,
+    SessionPlace,
+    Snapshot,
+    session_place,
+)
 from clawtop.core.session.gateway_witness import witnesses_of
 from clawtop.core.session.openclaw_runs import heard
 from clawtop.store.gateway.liveness import SilenceWatch, ask_healthz
@@ -59,7 +70,7 @@ class GatewayWatch:
         self._busy = False
         self._report: GatewayReport | None = None
         self._heard_at = 0
-        self._sessions: Interned[tuple[str, str, str | None], Session] = Interned()
+        self._sessions: Interned[SessionPlace, Session] = Interned()
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the gateway's health, words and lanes, as last reported."""
@@ -80,9 +91,8 @@ class GatewayWatch:
         )
         if report.words is None or not believed:
             return snapshot
-        snapshot = with_words(snapshot, report.words, said_at=self._heard_at)
-        kept = self._sessions.interned(((row.agent, row.key, row.file), row) for row in snapshot.sessions)
-        return replace(snapshot, sessions=kept)
+        told = with_words(snapshot, report.words, said_at=self._heard_at)
+        return replace(told, sessions=self._sessions.altered(snapshot.sessions, told.sessions, session_place))
 
     def _serving(self, health: GatewayHealth) -> Serving:
         """Whether it answers; if it did not, a second request distinguishes silence from refusal."""

@@ -70,7 +70,7 @@ class Names:
 
     Attributes:
         profiles: "sha256:<12 hex>" -> profile id.
-        sessions: session id -> session key.
+        sessions: session id -> session key; earlier ids of a session as well.
         runs, traces: run id, trace id -> session key, from the lines so far and from stored claims.
             Many lines name only their run or, from 2026.9 on, only their trace.
         ours: where another gateway may write the same file.

@@ -5,7 +5,7 @@ Columns differ between versions, so each query names only existing ones; a missi
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
@@ -52,7 +52,8 @@ class StateRecords:
         boots: when gateways began, by pid; the newest of each.
         began: runs that were started and not finished, by session key, oldest first.
         ended: when the task that ended last did, and its run.
-        turns: runs whose end was audited, by session, oldest first.
+        turns: runs whose end was audited, by agent and session key, oldest first. What did not change is the same
+            object as in the reading before.
     """
 
     claims: Mapping[Key, Claim] = field(default_factory=dict)
@@ -60,12 +61,16 @@ class StateRecords:
     began: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
     boots: Mapping[int, int] = field(default_factory=dict)
     ended: Mapping[Key, tuple[int, str | None]] = field(default_factory=dict)
-    turns: Mapping[Key, tuple[EndedTurn, ...]] = field(default_factory=dict)
+    turns: Mapping[str, Mapping[str, tuple[EndedTurn, ...]]] = field(default_factory=dict)
 
     def of(self, session: Session) -> Records:
         key = (session.agent, session.key)
         ended_at, ended_run = self.ended.get(key, (None, None))
         return Records(self.claims.get(key), (), self.tasks.get(key, ()), self.began.get(key, ()), ended_at, ended_run)
+
+    def claims_of(self, agent: str) -> Mapping[str, Claim]:
+        """The claims of one agent's sessions, by session key."""
+        return {key: claim for (owner, key), claim in self.claims.items() if owner == agent}
 
     def gateway_began(self, gateway: Gateway) -> int | None:
         """When the living gateway began: by its own boot record, else by its lock."""
@@ -85,7 +90,7 @@ class StateDatabase:
         self._version: Hashable = None
         self._sequence: int | None = None
         self._open: dict[str, tuple[int, Key]] = {}
-        self._turns: dict[Key, deque[EndedTurn]] = {}
+        self._turns: dict[str, dict[str, tuple[EndedTurn, ...]]] = {}
         self._events: list[Event] = []
         self.records = StateRecords()
 
@@ -117,7 +122,7 @@ class StateDatabase:
                 began=self._audited(database),
                 ended=_ended(database),
             )
-            records.turns = {place: tuple(turns) for place, turns in self._turns.items()}
+            records.turns = {agent: {**turns} for agent, turns in self._turns.items()}
         except UnreadableError as error:
             warnings.append(error.problem)
             return False
@@ -152,8 +157,9 @@ class StateDatabase:
             else:
                 since = self._open.pop(run_id, (0, place))[0] or None
                 outcome = outcome_of(text(status))
-                ended = self._turns.setdefault(place, deque(maxlen=KEPT_TURNS))
-                ended.append(EndedTurn(moment, outcome, run_id, since, None, text(error), SOURCE))
+                ended = EndedTurn(moment, outcome, run_id, since, None, text(error), SOURCE)
+                turns = self._turns.setdefault(place[0], {})
+                turns[session_key] = (*turns.get(session_key, ()), ended)[-KEPT_TURNS:]
             why = text(error) if action == FINISHED else None
             told = {"outcome": str(outcome_of(text(status)))} if action == FINISHED else {}
             self._events.append(

@@ -2,19 +2,34 @@
 
 A row's `entry_json` is several kilobytes, of which a few fields matter, so the list comes from columns, and the fields
 from one background pass over unarchived rows: some hundred with each read, running ones first. After that, only rows
-with a new `updated_at` are read; a sum over the index shows when rows have been deleted.
+with a new `updated_at` are read; counts and a sum over indexes show when rows have been deleted or archived.
+
+Every step takes as long as there are changes, not rows: a directory with 100,000 sessions is read as often as one
+with a hundred.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from clawtop import nested
-from clawtop.core.model import Event, Exchange, Gateway, LaneStats, Lock, Problem, Session, WitnessKind
+from clawtop.core.model import (
+    EndedTurn,
+    Event,
+    Exchange,
+    Gateway,
+    LaneStats,
+    Lock,
+    Problem,
+    Session,
+    WitnessKind,
+)
 from clawtop.core.session.activity import (
     KNOWN_STATUSES,
     NOT_LOOKED,
@@ -29,11 +44,10 @@ from clawtop.core.session.activity import (
 from clawtop.core.session.exchanges import asked_text, exchanges
 from clawtop.core.session.lanes import classify_session_key, session_lane
 from clawtop.core.session.turns import INTERRUPTED, QueuedTurn, Records, told_by_claims
-from clawtop.store.interning import Interned
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.place.databases import AGENT_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
-from clawtop.store.sessions.records import StateDatabase
+from clawtop.store.sessions.records import StateDatabase, StateRecords
 from clawtop.store.sessions.tail import entry_of
 from clawtop.store.sqlite.database import Database, SqlRow
 from clawtop.store.sqlite.pool import Databases
@@ -45,8 +59,8 @@ FIRST_ROWS = 5_000
 """How many rows the first of many reads reads, the latest ones; the others are counted."""
 
 DETAILS_AT_ONCE = 400
-"""Rows whose details each of many reads reads: some 40 ms. With very many sessions it is a share of them, since the
-read itself then costs more.
+"""Rows whose details each of many reads reads: some 40 ms. With very many sessions it is a share of them, since showing
+them then costs more.
 """
 
 _SHARE_AT_ONCE = 25
@@ -62,6 +76,8 @@ LAST_EVENTS = 24
 MAX_EVENT_CHARS = 64 * 1024
 MAX_QUEUED = 20_000
 _CHUNK = 200
+_SUMMED = (1 << 40) - 1
+"""The bits of a time that are summed: the whole sum of millions of rows fits into SQLite's 63 bits, so it is exact."""
 _NODE = ("session_key", "current_session_id", "status", "updated_at", "entry_valid")
 _WINDOW = ("started_at", "ended_at", "model_provider", "model")
 _DETAILS = (
@@ -80,7 +96,12 @@ class _AgentTable:
         details: session key -> the fields of its entry; only those that were read.
         wanted: keys whose details are still to be read, in the order in which they are.
         newest: the largest `updated_at` seen.
+        total: the sum of theirs, as `_sums` adds it up.
+        archived: the same of the archived rows, when all rows were last read.
         unread: rows that were only counted.
+        latest: keys of the rows that were touched last, `MOST_TRANSCRIPTS` at most; None: not known.
+        changed: keys whose row is to be made anew.
+        fresh: keys whose row, or what else is known of it, changed since it was judged.
     """
 
     version: Hashable = None
@@ -88,11 +109,40 @@ class _AgentTable:
     details: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     wanted: dict[str, None] = field(default_factory=dict)
     newest: int = 0
+    total: int = 0
+    archived: int = 0
     unread: int = 0
+    latest: list[str] | None = None
     inputs: Mapping[str, tuple[QueuedTurn, ...]] = field(default_factory=dict)
     exchanges: dict[str, tuple[Exchange, ...]] = field(default_factory=dict)
     rows: dict[str, Session] = field(default_factory=dict)
+    changed: dict[str, None] = field(default_factory=dict)
+    fresh: dict[str, None] = field(default_factory=dict)
     problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What rows are judged by."""
+
+    state: StateRecords
+    gateway: Gateway
+    now: int
+    command_line: Callable[[], CommandLine]
+
+
+@dataclass(slots=True)
+class _Shown:
+    """The judged rows of one agent's table, by session key.
+
+    Attributes:
+        open: keys of those whose judgement may change without their row.
+        turns: the audited turns that they show.
+    """
+
+    rows: dict[str, Session] = field(default_factory=dict)
+    open: list[str] = field(default_factory=list)
+    turns: Mapping[str, tuple[EndedTurn, ...]] = field(default_factory=dict)
 
 
 class TableSessions:
@@ -106,8 +156,8 @@ class TableSessions:
         self._state = StateDatabase(databases, reads)
         self._tables: dict[str, _AgentTable] = {}
         self._agents: dict[str, str] = {}
-        self._shown: dict[str, list[Session]] = {}
-        self._judged: Interned[tuple[str, str], Session] = Interned()
+        self._shown: dict[str, _Shown] = {}
+        self._judged: tuple[Session, ...] = ()
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         self._state.load(layout, warnings)
@@ -146,45 +196,15 @@ class TableSessions:
         now: int,
         command_line: Callable[[], CommandLine] = lambda: NOT_LOOKED,
     ) -> tuple[Session, ...]:
-        state = self._state.records
-        began = state.gateway_began(gateway)
-        found: list[Session] = []
+        scene = _Scene(self._state.records, gateway, now, command_line)
+        self._shown = {path: self._shown.get(path) or _Shown() for path in self._agents}
         for path, agent in self._agents.items():
-            if self._reads.is_silent(f"sessions {path}"):  # it may be read at this moment
-                found += self._shown.get(path, ())
-                continue
-            table = self._tables[path]
-            before = len(found)
-            for key, row in table.rows.items():
-                place = (agent, key)
-                claim, inputs = state.claims.get(place), table.inputs.get(key, ())
-                turns, exchanges = state.turns.get(place, ()), table.exchanges.get(key, ())
-                if claim is None and not inputs and row.active is False:
-                    found.append(replace(row, turns=turns, exchanges=exchanges) if turns or exchanges else row)
-                    continue
-                told = told_by_claims(row, Records(claim, inputs), gateway, began, now)
-                others = command_line() if row.status == RUNNING else NOT_LOOKED
-                status = status_witness(row, gateway, now, others)
-                witnesses = (*told.witnesses, *((status,) if status is not None else ()))
-                judged = judge(row, witnesses, gateway, others)
-                problems = (*row.problems, *told.problems)
-                interrupted = any(problem.code == INTERRUPTED for problem in problems)
-                if judged.problem is not None and not interrupted:
-                    problems = (*problems, judged.problem)
-                found.append(
-                    replace(
-                        row,
-                        active=judged.active,
-                        active_how=judged.how,
-                        problems=problems,
-                        witnesses=witnesses,
-                        waiters=told.waiters,
-                        turns=turns,
-                        exchanges=exchanges,
-                    )
-                )
-            self._shown[path] = found[before:]
-        return self._judged.interned(((row.agent, row.key), row) for row in found)
+            if not self._reads.is_silent(f"sessions {path}"):  # else it may be read at this moment
+                _judge(self._shown[path], self._tables[path], agent, scene)
+        found = tuple(chain.from_iterable(shown.rows.values() for shown in self._shown.values()))
+        if found != self._judged:
+            self._judged = found
+        return self._judged
 
     def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
         """The lanes of sessions that somebody holds or awaits: one turn at a time each."""
@@ -217,15 +237,60 @@ class TableSessions:
         return self._state.events()
 
 
+def _judge(shown: _Shown, table: _AgentTable, agent: str, scene: _Scene) -> None:
+    """Judge the rows that changed, and those whose judgement may. Equal ones stay the same objects."""
+    fresh, table.fresh = table.fresh, {}
+    for gone in [key for key in fresh if key not in table.rows]:
+        shown.rows.pop(gone, None)
+    claims, turns = scene.state.claims_of(agent), scene.state.turns.get(agent, {})
+    retold = (key for key in {**shown.turns, **turns} if shown.turns.get(key) is not turns.get(key))
+    concerned = dict.fromkeys(chain(fresh, shown.open, claims, table.inputs, retold))
+    shown.turns, shown.open = turns, []
+    for key in concerned:
+        row = table.rows.get(key)
+        if row is None:
+            continue
+        records = Records(claims.get(key), table.inputs.get(key, ()))
+        told = turns.get(key, ()), table.exchanges.get(key, ())
+        if any(told):
+            row = replace(row, turns=told[0], exchanges=told[1])
+        if records.claim is not None or records.inputs or row.active is not False:
+            shown.open.append(key)
+            row = _judged(row, records, scene)
+        if shown.rows.get(key) != row:
+            shown.rows[key] = row
+
+
+def _judged(row: Session, records: Records, scene: _Scene) -> Session:
+    gateway, now = scene.gateway, scene.now
+    began = scene.state.gateway_began(gateway)
+    told = told_by_claims(row, records, gateway, began, now)
+    others = scene.command_line() if row.status == RUNNING else NOT_LOOKED
+    status = status_witness(row, gateway, now, others)
+    witnesses = (*told.witnesses, *((status,) if status is not None else ()))
+    judged = judge(row, witnesses, gateway, others)
+    problems = (*row.problems, *told.problems)
+    interrupted = any(problem.code == INTERRUPTED for problem in problems)
+    if judged.problem is not None and not interrupted:
+        problems = (*problems, judged.problem)
+    return replace(
+        row,
+        active=judged.active,
+        active_how=judged.how,
+        problems=problems,
+        witnesses=witnesses,
+        waiters=told.waiters,
+    )
+
+
 def _load(table: _AgentTable, database: Database, agent: str, details: int, *, first: int | None) -> int:
     """Bring a table up to date; how many entries were read for their details.
 
     `first`: how many rows are enough for a table of which nothing is known yet; None: all of them.
     """
     if not database.is_there:
-        for kept in (table.nodes, table.details, table.wanted, table.rows):
-            kept.clear()
-        table.version, table.inputs, table.unread = None, {}, 0
+        _forget(table, list(table.nodes))
+        table.version, table.inputs, table.unread, table.newest = None, {}, 0, 0
         return 0
     identity = database.identity()
     version = database.version()
@@ -253,44 +318,72 @@ def _select(database: Database, where: str) -> str:
 def _read_nodes(table: _AgentTable, database: Database, first: int | None) -> None:
     """The changed rows; all of them if the changes do not add up. Of a new table, the latest ones."""
     if table.nodes and not table.unread:
-        rows = database.rows(_select(database, "n.updated_at >= ?"), (table.newest,))
-        _take(table, rows)
-        if _sums(database) == (len(table.nodes), sum(milliseconds(row[3]) or 0 for row in table.nodes.values())):
+        _take(table, database.rows(_select(database, "n.updated_at >= ?"), (table.newest,)))
+        if _sums(database) == (len(table.nodes), table.total + table.archived):
             return
     elif not table.nodes and first is not None:
         rows = database.rows(_select(database, "1 ORDER BY n.updated_at DESC LIMIT ?"), (first,))
         _take(table, rows)
-        table.unread = max(0, _sums(database)[0] - len(rows)) if len(rows) == first else 0
+        count, total = _sums(database)
+        table.unread = max(0, count - len(rows)) if len(rows) == first else 0
+        table.archived = total - table.total
         return
-    table.unread = 0
     rows = database.rows(_select(database, "1"))
     keys = {row[0] for row in rows}
-    for gone in [key for key in table.nodes if key not in keys]:
-        del table.nodes[gone]
-        for kept in (table.details, table.wanted, table.rows):
-            kept.pop(gone, None)
+    _forget(table, [key for key in table.nodes if key not in keys])
     _take(table, rows)
+    table.newest = max(map(_touched, table.nodes.values()), default=0)
+    table.unread, table.archived = 0, _sums(database)[1] - table.total
 
 
 def _sums(database: Database) -> tuple[int, int]:
-    archived = "archived_at IS NULL" if "archived_at" in database.columns("session_nodes") else "1"
-    ((count, total),) = database.rows(f"SELECT count(*), total(updated_at) FROM session_nodes WHERE {archived}")  # noqa: S608
-    return int(count), int(total)
+    """How many rows are not archived, and the sum of the times of all. From indexes, since an entry is long."""
+    rows = database.rows(f"SELECT count(*), sum(updated_at & {_SUMMED}) FROM session_nodes")  # noqa: S608
+    ((count, total),), archived = rows, 0
+    if "archived_at" in database.columns("session_nodes"):
+        ((archived,),) = database.rows("SELECT count(*) FROM session_nodes WHERE archived_at IS NOT NULL")
+    return int(count) - int(archived), int(total or 0)
+
+
+def _touched(row: SqlRow) -> int:
+    return milliseconds(row[3]) or 0
+
+
+def _summed(row: SqlRow | None) -> int:
+    return row[3] & _SUMMED if row is not None and isinstance(row[3], int) else 0
 
 
 def _take(table: _AgentTable, rows: Sequence[SqlRow]) -> None:
     fresh: list[SqlRow] = []
     for row in rows:
         key = row[0]
-        if isinstance(key, str) and table.nodes.get(key) != row:
+        if isinstance(key, str) and (known := table.nodes.get(key)) != row:
+            table.total += _summed(row) - _summed(known)
+            if known is not None and _touched(row) < _touched(known):
+                table.latest = None
             table.nodes[key] = row
             fresh.append(row)
-    table.newest = max((milliseconds(row[3]) or 0 for row in table.nodes.values()), default=0)
+    table.newest = max(table.newest, max(map(_touched, fresh), default=0))
     # Running ones first, then the latest: those are examined.
-    fresh.sort(key=lambda row: (row[2] != RUNNING, -(milliseconds(row[3]) or 0)))
+    fresh.sort(key=lambda row: (row[2] != RUNNING, -_touched(row)))
     for row in fresh:
-        table.wanted[row[0]] = None
-        table.rows.pop(row[0], None)
+        table.wanted[row[0]] = table.changed[row[0]] = None
+    if table.latest is not None:
+        table.latest = _latest(table, dict.fromkeys((*table.latest, *(row[0] for row in fresh))))
+
+
+def _forget(table: _AgentTable, keys: Iterable[str]) -> None:
+    """Drop rows that are gone."""
+    for key in keys:
+        table.total -= _summed(table.nodes.pop(key))
+        table.fresh[key] = None
+        for kept in (table.details, table.wanted, table.changed, table.exchanges, table.rows):
+            kept.pop(key, None)
+        table.latest = None
+
+
+def _latest(table: _AgentTable, keys: Iterable[str]) -> list[str]:
+    return heapq.nlargest(MOST_TRANSCRIPTS, keys, key=lambda key: _touched(table.nodes[key]))
 
 
 def _read_details(table: _AgentTable, database: Database, agent: str, most: int) -> int:
@@ -307,13 +400,14 @@ def _read_details(table: _AgentTable, database: Database, agent: str, most: int)
         )
         for key, values in rows:
             table.details[key] = _fields(values)
-            table.rows.pop(key, None)
+            table.changed[key] = None
         for key in chunk:
             table.wanted.pop(key, None)
     _read_exchanges(table, database, keys)
-    for key, row in table.nodes.items():
-        if key not in table.rows:
-            table.rows[key] = _session(agent, f"{database.path}#{key}", row, table.details.get(key))
+    for key in table.changed:
+        table.rows[key] = _session(agent, f"{database.path}#{key}", table.nodes[key], table.details.get(key))
+    table.fresh.update(table.changed)
+    table.changed.clear()
     return len(keys)
 
 
@@ -327,14 +421,19 @@ def _can_be_asked_for(key: str) -> bool:
 
 
 def _read_exchanges(table: _AgentTable, database: Database, keys: Sequence[str]) -> None:
-    """The last messages of those sessions among `keys` that were touched last. Compressed events are not read."""
-    touched = {key: milliseconds(row[3]) or 0 for key, row in table.nodes.items()}
-    latest = sorted(touched, key=lambda key: -touched[key])[:MOST_TRANSCRIPTS]
-    recent = {key for key in latest if touched[key] >= table.newest - RECENT_MS}
-    for key in (key for key in keys if key in recent):
+    """The last messages of those sessions that were touched last: of those among `keys`, and of those that were not
+    among the last before. Compressed events are not read.
+    """
+    if table.latest is None:
+        table.latest = _latest(table, table.nodes)
+    recent = {key: None for key in table.latest if _touched(table.nodes[key]) >= table.newest - RECENT_MS}
+    changed = set(keys)
+    for key in [key for key in recent if key in changed or key not in table.exchanges]:
         table.exchanges[key] = exchanges(_last_entries(database, key, table.nodes[key][1]))
+        table.fresh[key] = None
     for gone in [key for key in table.exchanges if key not in recent]:
         del table.exchanges[gone]
+        table.fresh[gone] = None
 
 
 def _last_entries(database: Database, key: str, session_id: str) -> list[Mapping[str, Any]]:
