@@ -161,7 +161,7 @@ class NearHost:
 
     async def _once(self, gate: asyncio.Semaphore) -> Diagnosis:
         """One connection from its start to its end; why it ended."""
-        name, greeted = self.spec.name, False
+        name, greeted, printed = self.spec.name, False, ""
         trouble: Diagnosis | None = None
         pipe: Pipe | None = None
         try:
@@ -179,15 +179,15 @@ class NearHost:
         except OSError as error:
             program = self.spec.transport[0] if self.spec.transport else "ssh"
             return Diagnosis(f"{shown(program, 60)} cannot be started here: {shown(error.strerror or error, 120)}")
-        except EOFError:
-            greeted = False
+        except EOFError as end:
+            greeted, printed = False, str(end)
         except ProtocolError as error:
             trouble = not_a_stream(name, str(error))
         finally:
             self._pipe = None
             if pipe is not None:
                 code, said = await asyncio.shield(pipe.close())
-        ended = why_ended(name, code, said, greeted=greeted)
+        ended = why_ended(name, code, said, greeted=greeted, printed=printed)
         return ended if trouble is None else trouble
 
     @asynccontextmanager
@@ -212,7 +212,7 @@ class NearHost:
     async def _greet(self, pipe: Pipe) -> Diagnosis | None:
         """Wait for the handshake, skipping what login scripts print; None if it arrived, else what came instead.
 
-        Raises EOFError when the stream ends before one.
+        Raises EOFError, with the first line that came, when the stream ends before one.
         """
         passed, first = 0, ""
         pipe.longest = MAX_GREETING
@@ -248,7 +248,7 @@ class NearHost:
             pipe.longest = MAX_LINE
             pipe.write(encode({"hello": 1, "salt": self._salt}))
             return None
-        raise EOFError
+        raise EOFError(first)
 
     async def _follow(self, pipe: Pipe) -> Diagnosis | None:
         """Take lines until the stream ends or stays silent for too long."""

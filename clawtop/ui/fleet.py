@@ -260,8 +260,8 @@ class FleetApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[str | No
 
     def _begin(self) -> None:
         self.redraw()
-        if self._chosen is not None:
-            self._screen.table.select(self._chosen)
+        if self._chosen is not None and self._screen.table.select(self._chosen):
+            self._screen.moved()  # back from a host: the cursor stays on it
 
     def redraw(self) -> None:
         """Draw the hosts in their latest state."""

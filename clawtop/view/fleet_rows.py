@@ -183,10 +183,10 @@ def fleet_search(host: Host) -> str:
 def about(host: Host, now: int) -> str:
     """The most important fact about this host, in one sentence."""
     if host.link is HostLink.LIVE:
-        skew = host.skew or 0
+        skew = round((host.skew or 0) / 1000) * 1000
         drift = f"; its clock is {duration(abs(skew))} {'ahead' if skew > 0 else 'behind'}" if abs(skew) > 5_000 else ""
         return f"{safe(host.why or (host.summary.why if host.summary else ''), 200)}{drift}".removeprefix("; ")
-    since = f" for {duration(max(0, now - host.since))}" if host.since else ""
+    since = f", for {duration(max(0, now - host.since))}" if host.since else ""
     heard = f"; last heard {duration(now - host.heard_at)} ago" if host.heard_at is not None else ""
     hint = f" → {safe(host.hint, 120)}" if host.hint else ""
     return f"{safe(host.why, 200) or str(host.link)}{since}{heard}{hint}"

@@ -216,6 +216,25 @@ def test_what_keeps_a_host_away_is_said_with_what_helps(code: int | None, said: 
     assert hint in found.hint
 
 
+@pytest.mark.parametrize(
+    ("code", "said", "printed", "why", "hint"),
+    [
+        (2, "", "clawtop 0.3 - claws for all. Usage: clawtop [options]", "a different program", "which -a clawtop"),
+        (2, "Usage: clawtop [OPTIONS]\n\nError: No such command 'stream'.", "", "a different program", "which -a"),
+        (0, "", "usage: clawtop FILE", "a different program", "which -a"),
+        (7, "", "This account is \x1b[31mclosed\r", "no clawtop answered: This account is \\x1b[31mclosed", ""),
+        (7, "closed for repair", "Welcome", "no clawtop answered: closed for repair", ""),
+        (7, "", "", "no clawtop answered (exit 7)", ""),
+        (127, "sh: clawtop: not found. Usage: sh", "", "not installed", "pipx install"),
+    ],
+)
+def test_what_came_in_place_of_a_greeting_is_said(code: int, said: str, printed: str, why: str, hint: str) -> None:
+    found = why_ended("h", code, said, greeted=False, printed=printed)
+    assert why in found.why
+    assert hint in found.hint
+    assert found.why.isprintable()
+
+
 def test_a_lost_connection_and_other_programs_are_told_apart() -> None:
     assert "connection was lost" in why_ended("h", 255, "client_loop: send disconnect", greeted=True).why
     assert "a different program" in not_a_stream("h", "Usage: clawtop [OPTIONS]").why

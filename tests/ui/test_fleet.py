@@ -80,7 +80,7 @@ async def test_the_worst_host_is_on_top_and_nothing_foreign_reaches_the_screen()
         assert [row.split()[0].strip("▌") for row in rows[1:]] == ["loud", "mute\\x1b[31m", "calm"]
         assert "■ silent" in rows[1]
         assert "every account is cooling" in rows[1]
-        assert "the connection is refused for 1m30s" in rows[2]
+        assert "the connection is refused, for 1m30s" in rows[2]
         assert not any("\x1b" in row for row in rows)
 
 
@@ -296,3 +296,27 @@ async def test_every_key_of_movement_moves_the_cursor_of_a_table_longer_than_the
         assert table.target is not None
         assert table.target.id == f"host-{row:02}"
         assert table.scroll_offset.y <= row < table.scroll_offset.y + table.page
+
+
+async def test_the_cursor_stays_on_the_host_that_one_comes_back_from() -> None:
+    hosts = [replace(_hosts()[0], name=name) for name in ("one", "two", "three")]
+    clock = ManualClock(NOW)
+    app = FleetApp(clock, Options(), theme="plain", hosts=lambda: hosts, retry=lambda: None, chosen="two")
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        app.redraw()
+        await clock.advance(60.0)
+        app.redraw()
+        assert app._screen.table.target is not None
+        assert app._screen.table.target.id == "two"
+        assert "two: all is well" in text_of(app._screen._headline._lines[1])
+
+
+async def test_the_line_about_the_chosen_host_follows_the_cursor_at_once() -> None:
+    hosts = [replace(_hosts()[0], name=name, skew=299_999) for name in ("one", "two")]
+    app = _app(hosts)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        await pilot.press("down")
+        about = text_of(app._screen._headline._lines[1])
+        assert about == f" {app._screen.table.cursor_key}: all is well; its clock is 5m00s ahead"

@@ -36,13 +36,14 @@ _SSH = (
 _MISSING = ("command not found", "not found", "no such file or directory", "executable file not found")
 
 
-def why_ended(host: str, code: int | None, said: str, *, greeted: bool) -> Diagnosis:
+def why_ended(host: str, code: int | None, said: str, *, greeted: bool, printed: str = "") -> Diagnosis:
     """Why a stream ended.
 
     Args:
         code: exit code of the command; None if clawtop killed it.
         said: the last lines of its stderr, as they came.
         greeted: the far clawtop had answered before.
+        printed: the first line of its stdout in place of a greeting, as it came.
     """
     lower, last = said.lower(), shown(said.strip().rpartition("\n")[2], WIDTH)
     if not greeted:
@@ -55,6 +56,9 @@ def why_ended(host: str, code: int | None, said: str, *, greeted: bool) -> Diagn
                 return Diagnosis(why, hint.replace("{host}", shown(host, 60)))
         if code == 3:
             return Diagnosis(last.removeprefix("clawtop: ") or "its state directory cannot be read")
+        if code is not None and "usage" in f"{lower}\n{printed.lower()}":
+            return _another_program(host)
+        last = last or shown(printed, WIDTH)
     what = "the connection was lost" if greeted else "no clawtop answered"
     return Diagnosis(f"{what}: {last}" if last else f"{what} (exit {code})" if code is not None else what)
 
@@ -70,5 +74,9 @@ def not_a_stream(host: str, said: str) -> Diagnosis:
     """Something other than a clawtop stream arrived: an endless banner, another program of that name."""
     lower = said.lower()
     if "usage" in lower or "clawtop" in lower:
-        return Diagnosis("the clawtop there is a different program", f"on {shown(host, 60)}: which -a clawtop")
+        return _another_program(host)
     return Diagnosis(f"it sends something other than a clawtop stream: {shown(said, 80)}")
+
+
+def _another_program(host: str) -> Diagnosis:
+    return Diagnosis("the clawtop there is a different program", f"on {shown(host, 60)}: which -a clawtop")
