@@ -104,8 +104,8 @@ async def test_without_the_title_our_lock_is_removed_although_we_live(
     node: Talker, session: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reason for the process title, kept as a regression test."""
-    monkeypatch.setattr(process_title, "claim", lambda: None)
-    monkeypatch.setattr(process_title, "give_back", lambda: None)
+    monkeypatch.setattr(process_title, "look_like_openclaw", lambda: None)
+    monkeypatch.setattr(process_title, "restore_title", lambda: None)
     controller = await opened(session)
     assert json.loads(Path(controller.lock_path).read_text())["pid"] == os.getpid()
     assert await ask(node, "take 1000") == "held"
