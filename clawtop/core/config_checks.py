@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.cooldown.profile_state import ProfileState, state_for_models
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.generations import Semantics, Storage
 from clawtop.core.locks.limits import lock_limits
@@ -178,8 +178,11 @@ def fallbacks_of_one_provider(raw: Mapping[str, Any], snapshot: Snapshot, now: i
 
 
 def _is_exhausted(agent: AgentInfo, provider: str, now: int, schedule: Schedule) -> bool:
+    """Whether no profile serves any of the agent's models now."""
     profiles = agent.store.profiles if agent.store is not None else ()
-    states = [profile_state(profile, now, schedule)[0] for profile in profiles if profile.provider == provider]
+    models = [ref.model for ref in agent.models]
+    own = [profile for profile in profiles if profile.provider == provider]
+    states = [state_for_models(profile, now, schedule, models)[0] for profile in own]
     return bool(states) and ProfileState.USABLE not in states
 
 

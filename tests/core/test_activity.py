@@ -89,6 +89,9 @@ def judged(
     return judge(row, witnesses, gateway, command_line)
 
 
+TWO_RUNS = session("done", ended_at=STARTED - 4_000)
+LONG_AGO = NOW - SILENT_RUN_MS - 1
+
 ROWS = [
     ("held lock wins", session("done"), DEAD, lock(VerdictKind.HELD), (), True, None),
     ("running, gateway lives", session(), LIVE, None, (), True, None),
@@ -153,6 +156,20 @@ ROWS = [
     ("silent for long", session(None), LONG_LIVE, None, (begun(SILENT_RUN_MS + 1),), None, None),
     ("cron, its gateway is gone", session(None), DEAD, None, (cron(5_000),), False, None),
     ("marked by a gateway that is gone", session(), DEAD, None, (begun(5_000),), False, "ghost"),
+    ("settled, its end before its start", TWO_RUNS, LIVE, None, (), None, None),
+    ("settled so, gateway not known", TWO_RUNS, UNKNOWN, None, (), None, None),
+    ("settled so, gateway gone", TWO_RUNS, DEAD, None, (), False, None),
+    ("settled so, and ended since", TWO_RUNS, LIVE, None, (ended(5_000),), False, None),
+    ("settled so, and begun since", TWO_RUNS, LIVE, None, (begun(5_000),), True, None),
+    (
+        "settled so, long ago",
+        replace(TWO_RUNS, started_at=LONG_AGO, updated_at=LONG_AGO, ended_at=1),
+        LONG_LIVE,
+        None,
+        (),
+        False,
+        None,
+    ),
     ("long, but alive", session(None), LONG_LIVE, None, (begun(SILENT_RUN_MS + 1, quiet=10),), True, None),
 ]
 
@@ -188,7 +205,8 @@ LOCAL_ROWS = [
 @pytest.mark.parametrize("case", LOCAL_ROWS, ids=[row[0] for row in LOCAL_ROWS])
 def test_runs_of_the_command_line(case: tuple[Any, ...]) -> None:
     _name, gateway, runs, command_line, active = case
-    found = judged(session("done", ended_at=NOW - 100_000), gateway, None, runs, command_line=command_line)
+    row = session("done", started_at=NOW - 110_000, ended_at=NOW - 100_000)
+    found = judged(row, gateway, None, runs, command_line=command_line)
     assert found.active is active, found.how
 
 

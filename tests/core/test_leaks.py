@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clawtop.core.generations import Generation, storage_of
+from clawtop.core.health.blocked import LEAKED_LOCK, lock_blocks
 from clawtop.core.locks.leaks import with_leak
 from clawtop.core.model import (
     Gateway,
@@ -40,6 +41,15 @@ def test_it_is_named_with_what_ends_it() -> None:
     )
     reports_only = with_leak(lock(STARTED - 600_000), GATEWAY, LIMITS, storage_of(Generation.C))
     assert (reports_only.leaked or "").endswith("a restart of the process ends it")
+
+
+def test_one_that_openclaw_removes_at_the_next_turn_blocks_nothing() -> None:
+    """2026.5.20 takes every lock that is past its stale limit, whoever lives."""
+    old = replace(lock(STARTED - 3_600_000), openclaw=OpenClawVerdict(True, ("too-old",), True))
+    found = with_leak(old, GATEWAY, LIMITS, storage_of(Generation.B))
+    assert (found.leaked or "").endswith("; OpenClaw removes it as soon as a turn wants it")
+    assert lock_blocks(found) is None
+    assert lock_blocks(with_leak(lock(STARTED - 600_000), GATEWAY, LIMITS, storage_of(Generation.B))) == LEAKED_LOCK
 
 
 @pytest.mark.parametrize(

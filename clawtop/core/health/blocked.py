@@ -72,9 +72,11 @@ def _may_block(lock: Lock) -> bool:
 
 def lock_blocks(lock: Lock, session: Session | None = None) -> str | None:
     """Why a session lock stops the next turn; None if OpenClaw removes it itself, or a run holds it."""
+    if lock.openclaw.would_remove is True:
+        return None
     if lock.leaked is not None:
         return LEAKED_LOCK
-    if lock.openclaw.would_remove is True or (session is not None and session.active):
+    if session is not None and session.active:
         return None
     if lock.verdict.kind is VerdictKind.STALE:
         return STALE_LOCK

@@ -62,6 +62,9 @@ def _queues(scene: HealthScene) -> Iterator[Cause]:
         yield Cause("queue-grows", text, Level.ATTENTION, (safe(lane.source, 40),))
 
 
+_LEAKED_REMEDY = "restart the gateway's process; OpenClaw removes the lock once it is past its stale limit"
+
+
 def _locks(scene: HealthScene) -> Iterator[Cause]:
     leaked = [lock for lock in scene.snapshot.locks if lock.leaked is not None]
     for lock in leaked[:SHOWN]:
@@ -70,7 +73,7 @@ def _locks(scene: HealthScene) -> Iterator[Cause]:
             f"a leftover session lock: {safe(lock.leaked, 160)}",
             Level.ATTENTION,
             (lock.file.path,),
-            "restart the gateway's process; OpenClaw removes the lock once it is past its stale limit",
+            None if lock.openclaw.would_remove is True else _LEAKED_REMEDY,
             since=lock.created_at,
         )
     found = [lock for lock in scene.snapshot.locks if lock.verdict.kind is VerdictKind.STALE and lock.leaked is None]

@@ -236,7 +236,7 @@ def status_witness(
     """What the stored status and its times are worth, given the gateway."""
     started, ended = session.started_at, session.ended_at
     if session.status != RUNNING:
-        return _settled_witness(session, gateway)
+        return _settled_witness(session, gateway, now)
     if started is not None and ended is not None and ended > started:
         return _status(session, False, "its end is recorded", at=ended)
     if gateway.state is GatewayState.DEAD:
@@ -252,9 +252,22 @@ def status_witness(
     return _status(session, None, "stored as running; whether its gateway is alive is not known", at=started)
 
 
-def _settled_witness(session: Session, gateway: Gateway) -> Witness | None:
+def ends_before_its_start(started: int | None, ended: int | None) -> bool:
+    """Whether the times of a row are of two runs: of the later one, only its start is stored (2026.5.20)."""
+    return started is not None and ended is not None and ended < started
+
+
+def _settled_witness(session: Session, gateway: Gateway, now: int) -> Witness | None:
     """A settled status proves the end that it dates, and nothing about a run that began later."""
     if session.status in SETTLED:
+        started = session.started_at
+        may_live = (
+            gateway.state in {GatewayState.LIVE, GatewayState.UNKNOWN} and _quiet_ms(session, now) <= SILENT_RUN_MS
+        )
+        if may_live and ends_before_its_start(started, session.ended_at):
+            return _status(
+                session, None, f"{stored_as(session.status or '')}, with an end before its start", at=started
+            )
         return settled_witness(session.status or "", session.started_at, session.ended_at)
     if gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}:
         return _status(session, False, "no gateway runs it")
@@ -263,8 +276,8 @@ def _settled_witness(session: Session, gateway: Gateway) -> Witness | None:
 
 def settled_witness(status: str, started: int | None, ended: int | None) -> Witness:
     """What a status of `SETTLED` shows, with its times (ms since the epoch), whatever the gateway does."""
-    sane = ended is not None and (started is None or ended >= started)
-    return Witness(WitnessKind.STATUS, False, stored_as(status), at=ended if sane else None, since=started)
+    at = None if ends_before_its_start(started, ended) else ended
+    return Witness(WitnessKind.STATUS, False, stored_as(status), at=at, since=started)
 
 
 def stored_as(status: str) -> str:

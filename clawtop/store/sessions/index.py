@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from clawtop.core.model import Problem, Session
-from clawtop.core.session.activity import KNOWN_STATUSES, SETTLED, settled_witness, stored_as
+from clawtop.core.session.activity import (
+    KNOWN_STATUSES,
+    SETTLED,
+    ends_before_its_start,
+    settled_witness,
+    stored_as,
+)
 from clawtop.core.session.key import agent_of
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.store.door import is_path
@@ -188,7 +194,7 @@ def _row(key: str, entry: Any, agent: str, files: _TranscriptFiles) -> Session:
         session_id=session_id,
         file=file,
         status=_shared(status),
-        active=False if settled else None,
+        active=False if settled and not ends_before_its_start(get("startedAt"), get("endedAt")) else None,
         active_how=stored_as(settled) if settled else "",
         problems=problems,
         updated_at=get("updatedAt"),

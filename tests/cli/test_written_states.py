@@ -1,0 +1,251 @@
+"""What is said of states that no capture has: each is written by hand; what is right follows from OpenClaw's rules."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.core.health.judgement import judge
+from clawtop.core.model import Snapshot, VerdictKind
+from clawtop.view.check import check_line
+from clawtop.view.columns import Env
+from clawtop.view.facts import Facts
+from clawtop.view.headline import headline
+from clawtop.view.line import text_of
+from tests.support.incident_made import (
+    DAY,
+    HOUR,
+    MINUTE,
+    PID,
+    SECOND,
+    TICKS,
+    Made,
+    bot,
+    causes,
+    iso,
+    log_line,
+    rows,
+    tool_call,
+    tool_result,
+    user,
+)
+from tests.support.processes import alive
+from tests.support.states_made import NOW, write_json
+
+DIRECT, MAIN = "agent:main:telegram:direct:1", "agent:main:main"
+
+
+def first_line(snapshot: Snapshot) -> str:
+    return text_of(headline(Env(Facts(snapshot, NOW), NOW, UTC))[0])
+
+
+def window(until: int, reason: str, **more: Any) -> dict[str, Any]:
+    kind = "disabled" if reason == "billing" else "cooldown"
+    return {
+        f"{kind}Until": until, f"{kind}Reason": reason, "errorCount": 1, "lastFailureAt": NOW - 5 * SECOND,
+        "failureCounts": {reason: 1}, **more,
+    }  # fmt: skip
+
+
+# --- does anybody wait? -------------------------------------------------------------------------------------------
+
+
+def test_a_message_waits_although_a_tool_was_called_for_it(tmp_path: Path) -> None:
+    """No run covers it any more, and a tool's result is no answer."""
+    made = Made(tmp_path)
+    said = (user(9 * MINUTE), tool_call(8 * MINUTE + 30 * SECOND), tool_result(8 * MINUTE))
+    made.session(DIRECT, *said, startedAt=NOW - HOUR, endedAt=NOW - HOUR + SECOND)
+    told = made.told()
+    assert causes(told)["unanswered"] == "1 message without an answer, the oldest for 9 min"
+    assert told["health"]["level"] == 2
+    assert "1 message without an answer" in first_line(made.seen())
+
+
+def test_a_tool_that_runs_for_minutes_is_a_run_that_hangs_and_nobody_waits_twice(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    said = (user(9 * MINUTE), tool_call(8 * MINUTE + 30 * SECOND), tool_result(8 * MINUTE))
+    made.session(DIRECT, *said, status="running", startedAt=NOW - 9 * MINUTE)
+    told = made.told()
+    assert set(causes(told)) == {"hung"}
+    assert [(one["key"], one["why"]) for one in told["blocked"]] == [(DIRECT, "hung")]
+
+
+def test_what_is_silent_on_purpose_waits_for_nothing(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.session(MAIN, user(20 * MINUTE, "Read HEARTBEAT.md if it exists."), bot(19 * MINUTE, "HEARTBEAT_OK"))
+    made.session("agent:main:discord:direct:5", user(40 * MINUTE), bot(39 * MINUTE, "NO_REPLY"))
+    group = '{"is_group_chat": true, "explicitly_mentioned_bot": false}\nAnn: who brings bread?'
+    made.session("agent:main:telegram:group:7", user(30 * MINUTE, group), chatType="group")
+    made.session(
+        DIRECT, user(9 * MINUTE), bot(8 * MINUTE, "", "aborted"), status="killed", abortedLastRun=True,
+        startedAt=NOW - 9 * MINUTE, endedAt=NOW - 8 * MINUTE,
+    )  # fmt: skip
+    made.session("agent:main:cron:nightly", user(10 * MINUTE, "[cron:nightly x] do it"))
+    told = made.told()
+    assert told["health"]["level"] == 0, told["health"]
+    assert causes(told) == {}
+
+
+def test_another_agents_heartbeat_hangs_and_a_person_waits_at_this_one(tmp_path: Path) -> None:
+    made = Made(tmp_path, agents=[{"id": "main", "default": True}, {"id": "ops"}])
+    made.session(MAIN, user(10 * MINUTE, "Read HEARTBEAT.md"), status="running", startedAt=NOW - 10 * MINUTE)
+    made.session("agent:ops:telegram:direct:9", user(70 * SECOND), agent="ops")
+    told = made.told()
+    assert set(causes(told)) == {"hung", "unanswered"}
+    assert [one["agent"] for one in told["blocked"]] == ["main"]
+    assert check_line(judge(made.seen(), NOW)).startswith("2 ")
+
+
+# --- which model of whom can be served ----------------------------------------------------------------------------
+
+
+def test_a_window_of_one_model_leaves_the_other_model_of_the_chain(tmp_path: Path) -> None:
+    made = Made(tmp_path, model={"primary": "fakeai/m", "fallbacks": ["fakeai/mini"]})
+    limited = window(NOW + 40 * SECOND, "rate_limit", cooldownModel="m")
+    made.accounts("fakeai:one", stats={"fakeai:one": limited})
+    told = made.told()
+    assert [(one["profile"], one["model"]) for one in told["next"]] == [("fakeai:one", "mini")]
+    assert told["health"]["level"] == 1
+    (shared,) = [one["text"] for one in told["warnings"] if one["code"] == "fallbacks-share-provider"]
+    assert "none of them is usable now" not in shared
+    made.accounts("fakeai:one", stats={"fakeai:one": window(NOW + HOUR, "billing")})
+    out = made.told()
+    assert out["health"]["level"] == 2
+    (shared,) = [one["text"] for one in out["warnings"] if one["code"] == "fallbacks-share-provider"]
+    assert "none of them is usable now" in shared
+
+
+def test_one_of_two_agents_is_out_and_is_named(tmp_path: Path) -> None:
+    made = Made(tmp_path, agents=[{"id": "main", "default": True}, {"id": "ops", "model": "otherai/x"}])
+    made.agent("ops")
+    made.accounts("fakeai:one", "otherai:a", stats={"otherai:a": window(NOW + HOUR, "billing")})
+    told = made.told()
+    assert causes(told)["models-out"] == "nothing is usable for ops"
+    assert [(one["agent"], one["profile"]) for one in told["next"]] == [("main", "fakeai:one"), ("ops", None)]
+    assert told["usable_again_at"] == NOW + HOUR
+
+
+@pytest.mark.parametrize(
+    ("order", "level", "following"),
+    [(["fakeai:gone", "fakeai:two", "fakeai:lost"], 1, "fakeai:two"), (["fakeai:gone"], 2, None)],
+)
+def test_an_order_of_missing_accounts_is_named_and_rules_out_what_it_leaves_out(
+    tmp_path: Path, order: list[str], level: int, following: str | None
+) -> None:
+    made = Made(tmp_path)
+    made.accounts("fakeai:one", "fakeai:two", order={"fakeai": order})
+    told = made.told()
+    assert told["health"]["level"] == level
+    assert [one["profile"] for one in told["next"]] == [following]
+    (named,) = [one["text"] for one in told["warnings"] if one["code"] == "order-of-missing"]
+    assert "fakeai:gone" in named
+    assert "leaves out fakeai:one" in named
+
+
+def test_a_store_behind_links_is_one_store_and_one_count(tmp_path: Path) -> None:
+    made = Made(tmp_path, agents=[{"id": name, "default": name == "main"} for name in ("main", "a", "b")])
+    made.accounts("fakeai:one", "fakeai:two", stats={"fakeai:one": window(NOW + HOUR, "billing")})
+    for name in ("a", "b"):
+        directory, _sessions = made.agent(name)
+        for file in (made.auth_profiles, made.auth_state):
+            (directory / file.name).symlink_to(file)
+    told = made.told()
+    assert causes(told)["profiles-resting"].startswith("1 profile ")
+    assert len(made.seen().profiles) == 2
+    assert [agent["profiles"][0]["state"] for agent in told["agents"]] == ["disabled"] * 3
+
+
+# --- is a run going on? -------------------------------------------------------------------------------------------
+
+
+def test_an_end_before_the_start_ends_nothing(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    said = (user(3 * MINUTE), bot(2 * MINUTE))
+    made.session(MAIN, *said, startedAt=NOW - 5 * SECOND, endedAt=NOW - 9 * SECOND)
+    (row,) = made.told()["sessions"]
+    assert (row["active"], row["active_how"]) == (None, "stored as done, with an end before its start")
+    made.session(MAIN, *said, startedAt=NOW - 9 * SECOND, endedAt=NOW - 5 * SECOND)
+    (row,) = made.told()["sessions"]
+    assert row["active"] is False
+
+
+def test_half_a_line_of_the_log_says_nothing_until_it_is_whole(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.session(MAIN, user(20 * SECOND), status="running", startedAt=NOW - 20 * SECOND)
+    made.logged((19 * SECOND, "diagnostic", f'session state: sessionKey={MAIN} prev=idle new=processing reason="x"'))
+    whole = log_line(SECOND, "diagnostic", f'session state: sessionKey={MAIN} prev=processing new=idle reason="x"')
+    with made.log.open("a") as log:
+        log.write(whole[:150])
+    half = made.seen()
+    assert half.sessions[0].active is True
+    assert not [one for one in half.warnings if one.code == "log-odd-lines"]
+    with made.log.open("a") as log:
+        log.write(whole[150:] + "\n")
+    assert made.seen().sessions[0].active is False
+
+
+def test_yesterdays_log_is_followed_while_it_is_written(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    today, yesterday = (
+        logs / f"openclaw-{datetime.fromtimestamp((NOW - ago) / 1000, UTC).date()}.log" for ago in (0, DAY)
+    )
+    made.configure(logging={"file": str(today)})
+    line = f"lane dequeue: lane=session:{MAIN} waitMs=1 queueSize=0"
+    yesterday.write_text(log_line(30 * SECOND, "diagnostic", line) + "\n")
+    today.write_text(log_line(90 * SECOND, "gateway", "a command wrote this") + "\n")
+    made.session(MAIN, user(40 * SECOND), startedAt=NOW - HOUR, endedAt=NOW - HOUR + SECOND)
+    told = made.told()
+    assert told["log"]["paths"] == [str(yesterday), str(today)]
+    assert rows(told)[MAIN]["active"] is True, "only yesterday's file tells of the turn"
+    os.utime(yesterday, (0, 0))
+    assert made.told()["log"]["paths"] == [str(today)]
+
+
+# --- whose lock is it? --------------------------------------------------------------------------------------------
+
+
+def locked(made: Made, *, pid: int, ago: int, ticks: int) -> Path:
+    file = made.session(MAIN, user(ago), bot(ago - SECOND), startedAt=NOW - ago, endedAt=NOW - ago + SECOND)
+    lock = Path(f"{file}.lock")
+    lock.write_text(json.dumps({"pid": pid, "createdAt": iso(ago), "starttime": ticks}))
+    return lock
+
+
+@pytest.mark.parametrize(("ago", "blocked", "ends"), [(20 * MINUTE, True, "30 min"), (3 * HOUR, False, "a turn")])
+def test_a_lock_of_the_gateways_former_life_blocks_until_openclaw_takes_it(
+    tmp_path: Path, ago: int, blocked: bool, ends: str
+) -> None:
+    made = Made(tmp_path)
+    made.processes.known[PID] = alive(PID, ticks=TICKS, started_at=NOW - 5 * HOUR, boot_at=NOW - 9 * DAY)
+    made.gateway_lock(began=10 * MINUTE)
+    locked(made, pid=PID, ago=ago, ticks=TICKS)
+    told = made.told()
+    assert ends in causes(told)["leaked-lock"]
+    assert [one["why"] for one in told["blocked"]] == (["leaked lock"] if blocked else [])
+
+
+def test_pids_prove_nothing_where_a_gateway_answers_and_none_is_seen(tmp_path: Path) -> None:
+    """It is in a container: its pid is that of nobody here, or of somebody else."""
+    made = Made(tmp_path)
+    made.processes.known = {}
+    made.gateway_lock(pid=8, ticks=55)
+    locked(made, pid=8, ago=25 * SECOND, ticks=55)
+    seen = made.seen(port_probe=lambda _port: True)
+    assert {lock.verdict.kind for lock in seen.locks} == {VerdictKind.UNKNOWN}
+    assert [session.active for session in seen.sessions] == [None]
+    assert made.seen().locks[-1].verdict.kind is VerdictKind.STALE, "nobody answers: its owner is gone"
+
+
+def test_entries_that_are_no_entries_hide_none(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.session(MAIN, user(2 * MINUTE))
+    entries = json.loads(made.sessions_json.read_text())
+    write_json(made.sessions_json, {**entries, "agent:main:odd": 7, "agent:main:none": None, "": {}})
+    assert causes(made.told())["unanswered"].startswith("1 message")
