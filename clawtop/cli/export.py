@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from clawtop import threads
 from clawtop.cli.output_file import put_file
 from clawtop.clock import Clock, SystemClock
-from clawtop.errors import ClawtopError, UsageError
+from clawtop.errors import ClawtopError, OperationFailedError, UsageError
 
 if TYPE_CHECKING:
     from clawtop.cli.alarm import Alarm
@@ -104,7 +104,35 @@ def write_textfile(path: Path, content: bytes) -> None:
 
     Raises OperationFailedError; the file is then unchanged.
     """
-    put_file(path, content, 0o644, what="the text file", hint="name a file in a directory that is writable")
+    put_file(
+        path, content, 0o644, what="the text file", hint="name a file in a directory that is writable and has space"
+    )
+
+
+class TextFile:
+    """The text file of an exporter that runs. Once it could be written, a disk that is full for a while does not end
+    the exporter: that is said once, and it is tried again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = False
+        self._trouble = ""
+
+    def write(self, content: bytes) -> None:
+        """Write it now. Raises OperationFailedError if it has never been written."""
+        try:
+            write_textfile(self._path, content)
+        except OperationFailedError as error:
+            if not self._written:
+                raise
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                print(f"clawtop: {error}; trying again", file=sys.stderr, flush=True)
+            return
+        if self._trouble:
+            print("clawtop: the text file is written again", file=sys.stderr, flush=True)
+        self._written, self._trouble = True, ""
 
 
 async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, address: str, port: int) -> int:
@@ -125,10 +153,11 @@ async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, ad
         exporter.failed()
 
     async def write() -> None:
+        file = TextFile(args.textfile)
         await changed.wait()
         while True:
             changed.clear()
-            await asyncio.to_thread(write_textfile, args.textfile, exporter.text())
+            await asyncio.to_thread(file.write, exporter.text())
             await clock.sleep(1.0)
             with contextlib.suppress(TimeoutError):
                 async with clock.timeout(TEXTFILE_SECONDS - 1.0):

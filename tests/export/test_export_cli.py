@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.cli.export import write_textfile
+from clawtop.cli.export import TextFile, write_textfile
 from clawtop.clock import SystemClock
 from clawtop.errors import OperationFailedError
 from tests.support.big_state import make
@@ -124,6 +124,37 @@ def test_a_text_file_that_cannot_be_written_stays_as_it_was(
     assert os.strerror(error) in caught.value.title
     assert caught.value.unchanged == "the file is unchanged"
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("clawtop.prom", b"before\n")]
+
+
+def test_a_disk_that_is_full_for_a_while_does_not_end_a_running_exporter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "clawtop.prom"
+    file = TextFile(target)
+    full, fsync = [True], os.fsync
+
+    def fail(descriptor: int) -> None:
+        if full[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OperationFailedError):
+        file.write(b"first\n")
+    full[0] = False
+    file.write(b"second\n")
+    full[0] = True
+    for _ in range(3):
+        file.write(b"third\n")
+    assert target.read_bytes() == b"second\n"
+    full[0] = False
+    file.write(b"fourth\n")
+    file.write(b"fifth\n")
+    assert target.read_bytes() == b"fifth\n"
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert "No space left on device" in told[0]
+    assert told[1] == "clawtop: the text file is written again"
 
 
 def test_rules_and_dashboard_need_no_state(tmp_path: Path) -> None:
