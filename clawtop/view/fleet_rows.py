@@ -185,11 +185,18 @@ def about(host: Host, now: int) -> str:
     if host.link is HostLink.LIVE:
         skew = round((host.skew or 0) / 1000) * 1000
         drift = f"; its clock is {duration(abs(skew))} {'ahead' if skew > 0 else 'behind'}" if abs(skew) > 5_000 else ""
-        return f"{safe(host.why or (host.summary.why if host.summary else ''), 200)}{drift}".removeprefix("; ")
+        why = safe(host.why or (host.summary.why if host.summary else ""), 200)
+        told = _not_before(host.ours(host.summary.next_provider_at) if host.summary else None, now)
+        return f"{why}{told}{drift}".removeprefix("; ")
     since = f", for {duration(max(0, now - host.since))}" if host.since else ""
     heard = f"; last heard {duration(now - host.heard_at)} ago" if host.heard_at is not None else ""
     hint = f" → {safe(host.hint, 120)}" if host.hint else ""
     return f"{safe(host.why, 200) or str(host.link)}{since}{heard}{hint}"
+
+
+def _not_before(until: int | None, now: int) -> str:
+    """A provider's own time for an account; empty where it told none, or it has come."""
+    return f"; its provider says not before {countdown(until, now)}" if until is not None and until > now else ""
 
 
 def about_line(host: Host | None, now: int) -> Line:
@@ -227,6 +234,7 @@ def shared_line(account: SharedAccount, now: int) -> Line:
         where = f"cools on {cooling}"
         usable = _some(safe(name, 30) for name in account.usable_on)
         rest = f"; still tried on {usable}" if usable else "; usable nowhere"
+    rest += _not_before(account.provider_until, now)
     return (
         (f"{safe(account.profile, 40)}  ", Tone.STRONG),
         (f"{counted(len(account.hosts), 'host')}: {where}{rest}", Tone.WARN if cooling else Tone.DIM),
@@ -293,6 +301,7 @@ def report(hosts: Iterable[Host], now: int) -> dict[str, Any]:
                 "hosts": list(account.hosts),
                 "cooling": dict(account.cooling),
                 "usable_on": list(account.usable_on),
+                "provider_until": account.provider_until,
             }
             for account in shared_accounts(ordered)
         ],
@@ -324,6 +333,7 @@ def _host(host: Host) -> dict[str, Any]:
         "usable": summary.usable if summary else None,
         "profiles": summary.known if summary else None,
         "next_at": host.ours(summary.next_at) if summary else None,
+        "next_provider_at": host.ours(summary.next_provider_at) if summary else None,
         "blocked": summary.blocked if summary else None,
         "blocked_since": host.ours(summary.oldest_since) if summary else None,
         "stale_locks": summary.stale_locks if summary else None,

@@ -11,9 +11,11 @@ from clawtop.core.fleet.diagnosis import not_a_stream, why_ended, wrong_version
 from clawtop.core.fleet.hosts import Host, HostLink, exit_code, in_frozen_order, worst_first
 from clawtop.core.fleet.merged import NEWEST, answering, timeline
 from clawtop.core.fleet.shared import SharedAccounts, shared_accounts
-from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary
-from clawtop.view.fleet_rows import LINKS, shared_line, state_of
+from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary, summarise
+from clawtop.core.model import ProviderTime
+from clawtop.view.fleet_rows import LINKS, about, report, shared_line, state_of
 from clawtop.view.line import Line, LinesOf, piece, text_of
+from tests.support import worlds
 
 NOW = 1_795_000_000_000
 
@@ -120,6 +122,7 @@ def _drawn(chance: Random, name: str) -> Host:
     )
     link = chance.choice((HostLink.LIVE, HostLink.LIVE, HostLink.STALE))
     skew = chance.choice((0, 0, -300_000, 300_000))
+    accounts = tuple(replace(one, provider_until=chance.choice((None, NOW + 5, NOW + 9))) for one in accounts)
     return host(name, link=link, skew=skew, accounts=accounts, agents=agents, events=events)
 
 
@@ -242,3 +245,25 @@ def test_a_lost_connection_and_other_programs_are_told_apart() -> None:
     assert "\x1b" not in not_a_stream("h", "\x1b[31mWelcome").why
     assert "too old" in wrong_version("h", 0, 1, "0.0.9").why
     assert "newer" in wrong_version("h", 2, 1, "9.0").why
+
+
+def test_what_a_provider_says_of_the_next_account_is_told_with_its_host() -> None:
+    until = worlds.NOW + 3_600_000
+    told = worlds.saying(ProviderTime(until, worlds.NOW, "rate_limit"))
+    (account,) = (one for one in summarise(told, worlds.NOW).accounts if one.provider_until is not None)
+    assert (account.profile, account.provider_until) == ("anthropic:max-tide", until)
+    assert all(one.provider_until is None for one in summarise(told, until).accounts)
+    found = host("a", next_at=NOW + 30_000, next_provider_at=NOW + 3_660_000, skew=60_000)
+    assert about(found, NOW).startswith("as told; its provider says not before 1h")
+    assert about(found, NOW + 3_600_000) == "as told; its clock is 1m00s ahead"
+
+
+def test_hosts_that_share_an_account_share_what_its_provider_said() -> None:
+    late = replace(_account("cooling", NOW + 30_000), provider_until=NOW + 3_660_000)
+    listed = [host("a", accounts=(_account(),)), host("b", skew=60_000, accounts=(late,))]
+    (shared,) = shared_accounts(listed)
+    assert shared.provider_until == NOW + 3_600_000
+    assert text_of(shared_line(shared, NOW)).endswith("still tried on a; its provider says not before 1h00m")
+    assert "provider" not in text_of(shared_line(shared, NOW + 3_600_000))
+    (told,) = report(listed, NOW)["shared_accounts"]
+    assert told["provider_until"] == NOW + 3_600_000

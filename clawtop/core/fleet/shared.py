@@ -19,12 +19,14 @@ class SharedAccount:
 
     Attributes:
         cooling: host -> until when it cools there (local time, ms since the epoch; None: it does not end by itself).
+        provider_until: when it is usable again as its provider says, by the latest that any host was told (local time).
     """
 
     provider: str
     profile: str
     hosts: tuple[str, ...]
     cooling: Mapping[str, int | None] = field(default_factory=dict)
+    provider_until: int | None = None
 
     @property
     def usable_on(self) -> tuple[str, ...]:
@@ -91,7 +93,14 @@ class SharedAccounts:
             for account in places[name]
             if account.state != "usable"
         }
-        self._shared[key] = SharedAccount(places[names[0]][0].provider, key[0], names, cooling)
+        told = (
+            account.provider_until - self._told[name][1]
+            for name in names
+            for account in places[name]
+            if account.provider_until is not None
+        )
+        provider = places[names[0]][0].provider
+        self._shared[key] = SharedAccount(provider, key[0], names, cooling, max(told, default=None))
 
 
 def shared_accounts(hosts: Iterable[Host]) -> tuple[SharedAccount, ...]:

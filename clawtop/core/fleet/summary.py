@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from clawtop.core.cooldown.noted import open_provider_time
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.health.judgement import judge
@@ -41,6 +42,7 @@ class Account:
 
     `fingerprint`: of its credential, salted for this fleet; None where the credential cannot be read. The same
     credential on two hosts has the same one; it reveals nothing else.
+    `provider_until`: when the account is usable again as its provider says, whatever OpenClaw's window is.
     """
 
     provider: str
@@ -50,6 +52,7 @@ class Account:
     until: int | None = None
     reason: str | None = None
     fingerprint: str | None = None
+    provider_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class HostSummary:
     Attributes:
         level: its health, 0 to 3 as `clawtop status --check`; `why` is its first cause in words.
         usable, known: auth profiles, each counted once.
-        next_at: when the next cooling profile is back.
+        next_at: when the next cooling profile is back; `next_provider_at`: when its provider says, where that is later.
         blocked: sessions in which somebody waits; `oldest_since`: since when the oldest has been blocked.
         takeovers: within the last hour.
         dropped: how many entries did not fit into the lists below.
@@ -101,6 +104,7 @@ class HostSummary:
     accounts: tuple[Account, ...] = ()
     events: tuple[EventBrief, ...] = ()
     dropped: int = 0
+    next_provider_at: int | None = None
 
 
 SecretFingerprint = Callable[[Profile], str | None]
@@ -112,9 +116,11 @@ def summarise(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint = lam
     accounts = tuple(_accounts(snapshot, now, fingerprint))
     agents = tuple(AgentOutlook(name, _outlook(chain.at, now)) for name, chain in health.chains.items())
     since = [blockage.since for blockage in health.blocked.values() if blockage.since is not None]
-    told = [event for event in snapshot.events if event.kind in _TOLD]
+    moments = [event for event in snapshot.events if event.kind in _TOLD]
     recent = [event for event in snapshot.events if event.at > now - RECENT_MS]
-    waits = [account.until for account in accounts if account.until is not None and account.until > now]
+    cooling = [(account.until, account) for account in accounts if account.until is not None and account.until > now]
+    until, following = min(cooling, key=lambda each: each[0], default=(None, None))
+    told = following.provider_until if following is not None else None
     return HostSummary(
         at=now,
         level=int(health.level),
@@ -124,14 +130,15 @@ def summarise(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint = lam
         gateway=snapshot.gateway.state.value,
         usable=sum(account.state == ProfileState.USABLE for account in accounts),
         known=len(accounts),
-        next_at=min(waits, default=None),
+        next_at=until,
+        next_provider_at=told if told is not None and until is not None and told > until else None,
         blocked=len(health.blocked),
         oldest_since=min(since, default=None),
         stale_locks=sum(lock.verdict.kind is VerdictKind.STALE for lock in snapshot.locks),
         takeovers=sum(event.kind is EventKind.TAKEOVER for event in recent),
         agents=agents[:MAX_AGENTS],
         accounts=accounts[:MAX_ACCOUNTS],
-        events=tuple(_moment(event) for event in told[-MAX_EVENTS:]),
+        events=tuple(_moment(event) for event in moments[-MAX_EVENTS:]),
         dropped=max(0, len(agents) - MAX_AGENTS) + max(0, len(accounts) - MAX_ACCOUNTS),
     )
 
@@ -141,6 +148,7 @@ def _accounts(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint) -> l
     found = []
     for profile in snapshot.profiles:
         state, until = profile_state(profile, now, schedules[profile.provider])
+        told = open_provider_time(profile, now)
         reason = profile.stats.disabled_reason or profile.stats.blocked_reason or profile.stats.cooldown_reason
         found.append(
             Account(
@@ -151,6 +159,7 @@ def _accounts(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint) -> l
                 until=until,
                 reason=None if state is ProfileState.USABLE or not reason else masked(reason),
                 fingerprint=fingerprint(profile),
+                provider_until=told.until if told is not None else None,
             )
         )
     return found
