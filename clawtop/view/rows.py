@@ -133,7 +133,7 @@ def _ordered_sessions(facts: Facts) -> list[Session]:
     blocked, held = facts.blocked, facts.held_files
     ranked: list[tuple[int, int, int]] = []
     for place, session in enumerate(facts.sessions):
-        if session.problems or (session.agent, session.key) in blocked:
+        if session.problems or (blocked and (session.agent, session.key) in blocked):
             rank = 0
         elif session.active or session.file in held:
             rank = 1

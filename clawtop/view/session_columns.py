@@ -36,6 +36,8 @@ def last_answered(session: Session) -> int | None:
 
 def last_change(session: Session) -> int | None:
     """When the session last changed, by its list or by a message or an answer in it (ms since the epoch)."""
+    if not session.exchanges:
+        return session.updated_at
     known = (session.updated_at, last_asked(session), last_answered(session))
     return max((at for at in known if at is not None), default=None)
 

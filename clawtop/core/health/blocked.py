@@ -42,7 +42,10 @@ def blocked_sessions(snapshot: Snapshot, now: int) -> Mapping[tuple[str, str], B
     hangs = {(one.agent, one.session): one for one in hung(snapshot, now)}
     pins = dict(_pinned(snapshot, now))
     found: dict[tuple[str, str], Blockage] = {}
+    by_others = bool(locks or waited or hangs or pins)
     for session in snapshot.sessions:
+        if not by_others and session.suspension is None:
+            continue  # most of many
         key = (session.agent, session.key)
         file = session.file or ""
         if session.suspension is not None and session.suspension.holds(now, snapshot.gateway.started_at):

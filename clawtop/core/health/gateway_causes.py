@@ -18,7 +18,7 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
     gateway, snapshot = scene.snapshot.gateway, scene.snapshot
     evidence = (gateway.how,) if gateway.how else ()
     if gateway.state is GatewayState.DEAD:
-        left = [s.key for s in snapshot.sessions if any(p.code == "ghost" for p in s.problems)]
+        left = [s.key for s in snapshot.sessions if s.problems and any(p.code == "ghost" for p in s.problems)]
         died = f"; {counted(len(left), 'turn')} died with it" if left else ""
         who = f"process {gateway.pid} is gone" if gateway.pid is not None else "its process is gone"
         yield Cause(

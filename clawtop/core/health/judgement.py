@@ -138,5 +138,6 @@ def _changes_at(scene: HealthScene) -> int | None:
         if session.active:
             signs = [w.at for w in session.witnesses if w.running and w.at is not None]
             moments += [sign + warn_ms for sign in signs]
-        moments += [e.asked_at + UNANSWERED_MS for e in session.exchanges[-1:] if e.outcome is TurnOutcome.OPEN]
+        if session.exchanges and session.exchanges[-1].outcome is TurnOutcome.OPEN:
+            moments.append(session.exchanges[-1].asked_at + UNANSWERED_MS)
     return min((moment + 1 for moment in moments if moment + 1 > scene.now), default=None)

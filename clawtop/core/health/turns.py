@@ -66,6 +66,11 @@ def recent_turns(snapshot: Snapshot, now: int, within_ms: int) -> tuple[RecentTu
     found = [
         RecentTurn(session.agent, session.key, session.lane_class, turn)
         for session in snapshot.sessions
+        if session.turns
+        or session.exchanges
+        or session.problems
+        or (session.ended_at or 0) > since
+        or session.key in ours
         for turn in _turns(session, ours.get(session.key, ()), restarted=restarted)
         if since < turn.at <= now
     ]

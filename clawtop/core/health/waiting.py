@@ -66,8 +66,12 @@ def waiting(snapshot: Snapshot, now: int) -> Waiting:
     """Check the last message of each session, and the inputs that a dead gateway left behind."""
     found: list[Unanswered] = []
     silent = untold = 0
+    gone = snapshot.gateway.state not in {GatewayState.LIVE, GatewayState.UNKNOWN}
     for session in snapshot.sessions:
-        verdict = _last_message(session, snapshot, now)
+        left = _left_input(session) if gone else None
+        if left is None and not session.exchanges and not session.problems:
+            continue  # most of many: nothing is known of a message
+        verdict = _last_message(session, left, now)
         if isinstance(verdict, Unanswered):
             found.append(verdict)
         elif verdict is TurnOutcome.SILENT:
@@ -78,9 +82,8 @@ def waiting(snapshot: Snapshot, now: int) -> Waiting:
     return Waiting(tuple(found), silent, untold)
 
 
-def _last_message(session: Session, snapshot: Snapshot, now: int) -> Unanswered | TurnOutcome | None:
-    """None: nobody waits. SILENT: no answer is intended. UNTOLD: unknown."""
-    left = _left_input(session, snapshot)
+def _last_message(session: Session, left: int | None, now: int) -> Unanswered | TurnOutcome | None:
+    """None: nobody waits. SILENT: no answer is intended. UNTOLD: unknown. `left`: of `_left_input`."""
     if left is not None and now - left <= HORIZON_MS:
         return Unanswered(session.agent, session.key, left, 0, TurnOutcome.OPEN)
     lost = _lost(session)
@@ -132,10 +135,8 @@ def _was_stopped(session: Session) -> bool:
     return session.status == "killed" or session.aborted_last_run is True
 
 
-def _left_input(session: Session, snapshot: Snapshot) -> int | None:
-    """Since when a message has been in the queue of a gateway that is gone."""
-    if snapshot.gateway.state in {GatewayState.LIVE, GatewayState.UNKNOWN}:
-        return None
+def _left_input(session: Session) -> int | None:
+    """Since when a message has been in the queue of its gateway, which is gone."""
     inputs = [w.at for w in session.witnesses if w.kind is WitnessKind.INPUT and w.at is not None]
     return min(inputs) if inputs else None
 

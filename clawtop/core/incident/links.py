@@ -499,7 +499,7 @@ def _blocked_since(session: Session, children: tuple[Node, ...], blockage: Block
 
 def _died(session: Session) -> bool:
     """Whether a run of the session died with its gateway."""
-    return any(problem.code == "ghost" for problem in session.problems)
+    return bool(session.problems) and any(problem.code == "ghost" for problem in session.problems)
 
 
 def _short(run: str) -> str:
