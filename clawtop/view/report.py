@@ -17,6 +17,7 @@ from clawtop.core.health.judgement import Health, Next, TurnCounts, judge
 from clawtop.core.model import (
     AgentInfo,
     BackendProcess,
+    LaneStats,
     Lock,
     MemoryKill,
     Problem,
@@ -60,6 +61,24 @@ def report(
     schedules = Schedules(snapshot)
     health = health or judge(snapshot, now)
     whole = {
+        **_openclaw(snapshot),
+        **_outlook(health, texts),
+        "agents": [_agent(agent, snapshot, schedules, health, now) for agent in snapshot.agents],
+        "sessions": [_session(session, labels or {}) for session in snapshot.sessions],
+        "counting": snapshot.counting,
+        "locks": [_lock(lock, now) for lock in snapshot.locks],
+        "holders": [_holder(holder) for holder in snapshot.holders],
+        "lanes": [_lane(lane) for lane in snapshot.lanes],
+        "warnings": [problem_facts(item) for item in snapshot.warnings],
+    }
+    told: dict[str, Any] = _Masking().of(whole)
+    return told
+
+
+def _openclaw(snapshot: Snapshot) -> dict[str, Any]:
+    """What was read, and which OpenClaw serves it."""
+    gateway = snapshot.gateway
+    return {
         "schema": SCHEMA,
         "taken_at": snapshot.taken_at,
         "state_dir": snapshot.state_dir,
@@ -71,18 +90,24 @@ def report(
             for reason, retries in retries_by_reason(snapshot.semantics.retries).items()
         },
         "gateway": {
-            "state": snapshot.gateway.state,
-            "pid": snapshot.gateway.pid,
-            "port": snapshot.gateway.port,
-            "how": snapshot.gateway.how,
-            "serving": snapshot.gateway.serving,
-            "distrust": snapshot.gateway.distrust,
-            "silent_since": snapshot.gateway.silent_since,
-            "usage": _usage(snapshot.gateway.usage),
-            "memory_kill": _memory_kill(snapshot.gateway.memory_kill),
-            "backends": _backends(snapshot.gateway.backends),
+            "state": gateway.state,
+            "pid": gateway.pid,
+            "port": gateway.port,
+            "how": gateway.how,
+            "serving": gateway.serving,
+            "distrust": gateway.distrust,
+            "silent_since": gateway.silent_since,
+            "usage": _usage(gateway.usage),
+            "memory_kill": _memory_kill(gateway.memory_kill),
+            "backends": _backends(gateway.backends),
         },
         "log": {"paths": list(snapshot.log_paths), "how": snapshot.log_how},
+    }
+
+
+def _outlook(health: Health, texts: Texts | None) -> dict[str, Any]:
+    """How it is, what comes next, and who is blocked."""
+    return {
         "health": _health(health, texts),
         "next": [_next(item) for item in health.next],
         "usable_again_at": health.usable_again_at,
@@ -90,28 +115,20 @@ def report(
             {"agent": agent, "key": key, "why": found.why, "since": found.since, "until": found.until}
             for (agent, key), found in health.blocked.items()
         ],
-        "agents": [_agent(agent, snapshot, schedules, health, now) for agent in snapshot.agents],
-        "sessions": [_session(session, labels or {}) for session in snapshot.sessions],
-        "counting": snapshot.counting,
-        "locks": [_lock(lock, now) for lock in snapshot.locks],
-        "holders": [_holder(holder) for holder in snapshot.holders],
-        "lanes": [
-            {
-                "lane": lane.lane,
-                "class": lane.lane_class,
-                "active": lane.active,
-                "limit": lane.limit,
-                "queued": lane.queued,
-                "wait_p50_ms": lane.wait_p50_ms,
-                "wait_max_ms": lane.wait_max_ms,
-                "source": lane.source,
-            }
-            for lane in snapshot.lanes
-        ],
-        "warnings": [problem_facts(item) for item in snapshot.warnings],
     }
-    told: dict[str, Any] = _Masking().of(whole)
-    return told
+
+
+def _lane(lane: LaneStats) -> dict[str, Any]:
+    return {
+        "lane": lane.lane,
+        "class": lane.lane_class,
+        "active": lane.active,
+        "limit": lane.limit,
+        "queued": lane.queued,
+        "wait_p50_ms": lane.wait_p50_ms,
+        "wait_max_ms": lane.wait_max_ms,
+        "source": lane.source,
+    }
 
 
 EXACT = frozenset(

@@ -35,6 +35,7 @@ from clawtop.store.own.journal import Journal
 from clawtop.store.snapshot import SnapshotReader
 from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock
+from tests.support.waiting import until
 from tests.support.worlds import INCIDENT
 
 pytestmark = pytest.mark.anyio
@@ -171,8 +172,7 @@ async def test_a_run_in_another_process_is_asked_to_stop_and_new_ones_are_kept_o
                 await asyncio.sleep(60)
 
         running = asyncio.create_task(run())
-        while not read_admissions(state):
-            await asyncio.sleep(0.001)
+        await until(lambda: read_admissions(state))
         wishes = DrainWishes(deadline_s=20.0, still_s=0.6, stop_after_s=0.4)
         async with other_process(state) as other, draining(state, wishes, DrainStage.CLOSE) as drain:
             while not (states := read_admissions(state)) or states[0].closing is None:

@@ -48,6 +48,7 @@ from clawtop.errors import (
 )
 from clawtop.store.own.mark_spool import spool_dir
 from clawtop.store.sessions.conversation import read_conversation
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -436,9 +437,3 @@ async def drive(lab: Lab, session: str, message: str, *options: str) -> tuple[in
     assert b"Traceback" not in err, err.decode()
     assert process.returncode is not None
     return process.returncode, [json.loads(line) for line in out.splitlines()]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)

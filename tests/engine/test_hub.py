@@ -19,6 +19,7 @@ from clawtop.engine.live.hub import MIN_INTERVAL, Hub
 from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store import watch
 from tests.support.clocks import ManualClock
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -313,8 +314,7 @@ async def test_what_nobody_expected_of_a_reader_is_told_and_the_next_read_delive
     came = asyncio.Event()
     hub = Hub(Breaking(), SystemClock(), native=False)
     task = asyncio.create_task(hub.run(lambda _snapshot: came.set(), told.append))
-    while not told:
-        await asyncio.sleep(0)
+    await until(lambda: told)
     assert "ZeroDivisionError" in told[0].title
     hub.poke()
     await asyncio.wait_for(came.wait(), 10)

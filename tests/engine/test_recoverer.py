@@ -22,6 +22,7 @@ from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock
 from tests.support.holders import read_holders
 from tests.support.registries import holder_records
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -126,8 +127,7 @@ async def test_a_holder_in_another_process_counts(registry: PromptRegistry, sess
         assert recovered.holder is not None
         await recovered.holder.release()
         recovering = asyncio.create_task(recoverer(registry).recover(work(session)))
-        while not read_holders(session.parent.parent)[0].waiters:
-            await asyncio.sleep(0.001)
+        await until(lambda: read_holders(session.parent.parent)[0].waiters)
         await other.kill()
         recovered = await recovering
         assert recovered.holder is not None

@@ -24,6 +24,7 @@ from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock
 from tests.support.holders import read_holders
 from tests.support.registries import holder_records
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -266,8 +267,7 @@ async def test_two_loops_of_one_process_exclude_each_other(registry: PromptRegis
     first = await take(registry, session, "one")
     thread = threading.Thread(target=asyncio.run, args=(elsewhere(),))
     thread.start()
-    while not read_holders(session.parent.parent)[0].waiters:
-        await asyncio.sleep(0.001)
+    await until(lambda: read_holders(session.parent.parent)[0].waiters)
     await first.release()
     await asyncio.to_thread(thread.join)
     assert outcome == ["contended", "acquired"]

@@ -17,6 +17,7 @@ from clawtop.engine.live.tape import BACKLOG, Tape
 from clawtop.errors import ClawtopError, OperationFailedError
 from clawtop.store.own.recording import Recorder, load_recording
 from tests.support.clocks import ManualClock
+from tests.support.waiting import until
 from tests.support.worlds import INCIDENT, NOW
 
 pytestmark = pytest.mark.anyio
@@ -154,8 +155,7 @@ async def test_a_disk_that_fills_up_ends_the_recording_and_nothing_else(
 
     monkeypatch.setattr(Recorder, "add", full)
     async with running(tape, errors):
-        while not errors:
-            await asyncio.sleep(0.001)
+        await until(lambda: errors)
         assert tape.recording is None
         tape.take(later(here, 8))
     assert "No space left" in str(errors[0])
@@ -183,8 +183,7 @@ async def test_a_feed_delivers_and_records_alike(here: Snapshot) -> None:
     feed = Feed(source, tape)
     shown: list[Snapshot] = []
     task = asyncio.create_task(feed.run(shown.append, lambda error: pytest.fail(str(error))))
-    while not shown:
-        await asyncio.sleep(0)
+    await until(lambda: shown)
     path = tape.start()
     feed.poke()
     task.cancel()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from tests.fleet.test_near import HELLO, FakePipe
 from tests.fleet.test_real_hosts import Cutting
 from tests.support.clocks import ManualClock, settle
 from tests.support.samples import copy, sample
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -61,12 +62,6 @@ async def running(fleet: Fleet) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(90):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def by_name(fleet: Fleet) -> dict[str, Host]:

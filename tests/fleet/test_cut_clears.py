@@ -17,7 +17,7 @@ import signal
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from clawtop.fleet.transport import CommandTransport, HostSpec, Pipe, control_pa
 from tests.fleet.far_hosts import container_command, has_sshd, ssh_hosts
 from tests.support.reaper import nothing_left
 from tests.support.samples import copy, sample
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -136,11 +137,6 @@ def _send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.003)
-
-
 async def _hit(host: FarHost, connect: Clears, harm: str) -> int:
     """Harm a clear that is under way. What was frozen for the far side, to be thawed when all is said; else 0."""
     process = connect.process
@@ -180,9 +176,9 @@ async def _one_clear(host: FarHost, chance: random.Random, harm: str) -> None:
     )
     took = loop.time() - began
     executing = asyncio.create_task(RemoteOperations(host.spec, connect, Impatient(), who="test").execute(plan))
-    await _until(lambda: bool(connect.operation_id))
+    await until(lambda: bool(connect.operation_id))
     if chance.random() < 0.5:
-        await _until(lambda: bool(host.journal(connect.operation_id)) or executing.done())
+        await until(lambda: bool(host.journal(connect.operation_id)) or executing.done())
         await asyncio.sleep(chance.choice((0.0, 0.002, 0.01, 0.05)))
     else:
         await asyncio.sleep(chance.uniform(0.0, 1.2) * took)
@@ -190,7 +186,7 @@ async def _one_clear(host: FarHost, chance: random.Random, harm: str) -> None:
     told = await _told(executing)
     if frozen:
         _send(frozen, signal.SIGCONT)
-    await _until(lambda: not host.far_pids())
+    await until(lambda: not host.far_pids())
     host.ends.append(told)
     _compare(host, connect.operation_id, told, plan, harm)
 

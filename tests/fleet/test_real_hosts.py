@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from clawtop.fleet.near import RemoteSource
 from clawtop.fleet.transport import CommandTransport, HostSpec, Pipe, host_spec
 from tests.fleet.far_hosts import container_command, has_sshd, ssh_hosts
 from tests.support.samples import copy, sample
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -132,11 +133,6 @@ class Cutting:
         return pipe
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.01)
-
-
 async def test_an_opened_host_follows_its_state_and_comes_back_after_a_cut(
     tmp_path: Path, states: dict[str, Path]
 ) -> None:
@@ -147,10 +143,10 @@ async def test_an_opened_host_follows_its_state_and_comes_back_after_a_cut(
     errors: list[ClawtopError] = []
     async with asyncio.timeout(100):
         running = asyncio.create_task(fleet.run(lambda _hosts: None))
-        await _until(lambda: all(host.summary is not None for host in fleet.hosts))
+        await until(lambda: all(host.summary is not None for host in fleet.hosts))
         assert shared_accounts(fleet.hosts)
         shown = asyncio.create_task(RemoteSource(fleet.near["pinned"]).run(got.append, errors.append))
-        await _until(lambda: bool(got))
+        await until(lambda: bool(got))
         assert got[0].state_dir == str(states["pinned"])
         (states["pinned"] / "openclaw.json").touch()
         state = states["pinned"] / "agents" / "main" / "agent" / "auth-state.json"
@@ -164,13 +160,13 @@ async def test_an_opened_host_follows_its_state_and_comes_back_after_a_cut(
             main = next(agent for agent in got[-1].agents if agent.id == "main")
             return main.store is not None and main.store.order.get("fakeai") == ("fakeai:three", "fakeai:one")
 
-        await _until(moved)
+        await until(moved)
         before = len(connect.processes)
         for process in connect.processes:
             os.killpg(process.pid, signal.SIGKILL)
-        await _until(lambda: len(connect.processes) > before and bool(errors))
+        await until(lambda: len(connect.processes) > before and bool(errors))
         count = len(got)
-        await _until(lambda: len(got) > count and fleet.near["pinned"].host.link is HostLink.LIVE)
+        await until(lambda: len(got) > count and fleet.near["pinned"].host.link is HostLink.LIVE)
         for task in (shown, running):
             task.cancel()
         await asyncio.gather(shown, running, return_exceptions=True)

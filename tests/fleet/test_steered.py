@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from tests.fleet.far_hosts import container_command
 from tests.fleet.test_near import FakePipe
 from tests.support.clocks import ManualClock, settle
 from tests.support.live_dashboard import LiveDashboard, live_dashboard
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -57,12 +58,6 @@ def opened_host(tmp_path: Path, state_dir: Path) -> OpenedHost:
     words = container_command(tmp_path, {"reef": state_dir})
     fleet = Fleet([host_spec("reef", words)], CommandTransport(None, SystemClock()), SystemClock())
     return fleet.open("reef")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def journal(dashboard: LiveDashboard) -> list[Event]:

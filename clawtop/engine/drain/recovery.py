@@ -80,18 +80,7 @@ async def recover(
         foreign=resources.foreign.holder,
         journal=telling.event,
     )
-    done = await recoverer.recover(
-        SessionWork(
-            session_file=target.file,
-            run_id=f"recover-{uuid.uuid4().hex[:8]}",
-            lane="main",
-            age_ms=standing.age_ms,
-            activity=standing.activity,
-            queue_depth=standing.queue_depth,
-            session_key=target.key,
-            agent=target.agent,
-        )
-    )
+    done = await recoverer.recover(_work(target, standing))
     if done.holder is None:
         return SessionRecovery(done.plan.plan, done.plan.why)
     fresh = done.holder.session_file if done.holder.forked_from is not None else None
@@ -111,6 +100,19 @@ async def recover(
     )
     outcome = await drainer.drain()
     return SessionRecovery(done.plan.plan, done.plan.why, free=outcome.released, words=outcome.words)
+
+
+def _work(target: DrainTarget, standing: SessionStanding) -> SessionWork:
+    return SessionWork(
+        session_file=target.file,
+        run_id=f"recover-{uuid.uuid4().hex[:8]}",
+        lane="main",
+        age_ms=standing.age_ms,
+        activity=standing.activity,
+        queue_depth=standing.queue_depth,
+        session_key=target.key,
+        agent=target.agent,
+    )
 
 
 def assess(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None = None) -> AttentionReport | None:

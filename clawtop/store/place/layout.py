@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from clawtop.store.config import ConfigRead, read_config
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.place.copies import FORMER_NAMES, copied_tmp, directories, foreign_roots, former_names
 from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE, written_by
-from clawtop.store.place.generation import detect, recorded_version
+from clawtop.store.place.generation import Detected, detect, recorded_version
 from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
 
@@ -208,29 +208,15 @@ def locate(
     roots = tuple(
         _user_path(part, base_home) for part in env.get("OPENCLAW_INCLUDE_ROOTS", "").split(os.pathsep) if part
     )
-    config = read_config(path, include_roots=roots)
-    if config.raw is None and config.problems and last_config is not None and last_config.path == path:
-        config = replace(last_config, problems=config.problems, stamps=config.stamps)
+    config = _config_in_force(read_config(path, include_roots=roots), last_config)
     agents_root = chosen / "agents"
     names = directories(agents_root) if "agents" in own else ()
     foreign = foreign_roots(chosen, path, names)
     draft = Layout(chosen, path, config, foreign_roots=foreign)
     agents = _agents(draft, names, env, base_home, follows_env=follows_env)
     main_dir = next((agent.agent_dir for agent in agents if agent.id == MAIN_AGENT), agents_root / MAIN_AGENT / "agent")
-    seen = _seen_version(agents)
     agent_dirs = list(dict.fromkeys((main_dir, *(agent.agent_dir for agent in agents))))
-    pool = Databases(SystemClock()) if databases is None else databases
-    try:
-        found = detect(chosen, agent_dirs, config.last_touched_version, seen, pool)
-        version = newest_version(config.last_touched_version, written_by(chosen, agent_dirs, pool)) or seen
-    finally:
-        if databases is None:
-            pool.close()
-    problems = list(config.problems)
-    if not agents and not config.exists:
-        problems.append(Problem("empty-state-dir", str(chosen), "holds neither openclaw.json nor agents"))
-    elif found.generation is None or not found.proven:
-        problems.append(Problem("generation-guessed", str(chosen), f"{found.how}; clawtop writes nothing there"))
+    found, version = _proof(chosen, agent_dirs, config, _seen_version(agents), databases)
     return Layout(
         state_dir=chosen,
         config_path=path,
@@ -244,8 +230,36 @@ def locate(
         version=version,
         generation_how=found.how,
         writable_generation=found.proven,
-        problems=tuple(problems),
+        problems=tuple(_problems(chosen, config, agents, found)),
     )
+
+
+def _config_in_force(read: ConfigRead, last: ConfigRead | None) -> ConfigRead:
+    """What was read; the last reading while the same file cannot be read."""
+    if read.raw is None and read.problems and last is not None and last.path == read.path:
+        return replace(last, problems=read.problems, stamps=read.stamps)
+    return read
+
+
+def _proof(
+    state_dir: Path, agent_dirs: Sequence[Path], config: ConfigRead, seen: str | None, databases: Databases | None
+) -> tuple[Detected, str | None]:
+    """The generation, and the newest version that configuration, databases or else what was `seen` tell of."""
+    pool = Databases(SystemClock()) if databases is None else databases
+    try:
+        found = detect(state_dir, agent_dirs, config.last_touched_version, seen, pool)
+        return found, newest_version(config.last_touched_version, written_by(state_dir, agent_dirs, pool)) or seen
+    finally:
+        if databases is None:
+            pool.close()
+
+
+def _problems(state_dir: Path, config: ConfigRead, agents: Sequence[AgentPaths], found: Detected) -> Iterator[Problem]:
+    yield from config.problems
+    if not agents and not config.exists:
+        yield Problem("empty-state-dir", str(state_dir), "holds neither openclaw.json nor agents")
+    elif found.generation is None or not found.proven:
+        yield Problem("generation-guessed", str(state_dir), f"{found.how}; clawtop writes nothing there")
 
 
 def layout_stamps(layout: Layout) -> dict[Path | str, Stamp | None]:
