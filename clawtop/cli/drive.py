@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from clawtop import threads
 from clawtop.cli import drive_gateway, steered
+from clawtop.cli.drive_batch import JOBS, run_batch
 from clawtop.cli.drive_output import JsonOutput, TextOutput, TurnOutput, stop_exit
 from clawtop.cli.driving import (
     cancel_on_signals,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from clawtop.engine.drive.driver import Driver
 
 DEFAULT_ACCOUNT_WAIT_S = 6 * 3600.0
+BATCH_ONLY = ("jobs", "rate", "budget", "max_tokens_total", "resume")
 EXIT_CODES = """\
 exit codes:
   0  the reply was written to the session
@@ -96,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "batch", "JSON lines in, each {message, session?, id?, model?, system?, new?}; JSON lines out"
     )
     batch.add_argument("--batch", metavar="FILE|-", help="read the turns from FILE, or from standard input")
-    batch.add_argument("--jobs", type=_count, default=4, metavar="N", help="turns to run at once (default: 4)")
+    batch.add_argument("--jobs", type=_count, metavar="N", help=f"turns to run at once (default: {JOBS})")
     batch.add_argument("--rate", type=_seconds, metavar="N", help="turns to start per minute, at most")
     batch.add_argument(
         "--budget", type=_seconds, metavar="USD", help="start no more turns once this much has been spent"
@@ -117,9 +119,10 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(
                 "--batch reads its messages from the file, not from --message", hint="leave out one of them"
             )
-        from clawtop.cli.drive_batch import run_batch
-
         return run_batch(args, model)
+    for option in BATCH_ONLY:
+        if getattr(args, option):
+            raise UsageError(f"--{option.replace('_', '-')} is for a batch", hint="leave it out, or add --batch FILE")
     if args.session is None:
         raise UsageError("name a session with --session", hint="clawtop drive --list shows their keys")
     if args.steered is not None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import heapq
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +22,18 @@ if TYPE_CHECKING:
     from clawtop.core.model import Event, ModelRef
     from clawtop.engine.drive.driver import Driver
 
+JOBS = 4
+NOT_BEGUN_EXIT = 5
 MAX_BYTES = 256 * 1024 * 1024
 FIELDS = frozenset({"id", "session", "message", "model", "system", "new"})
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One turn of a batch. `id` names its result: the line's own, else its number."""
+    """One turn of a batch. `id` names its result: the line's own, else its number. `line`: that number."""
 
     id: str
+    line: int
     session: str
     message: str
     model: ModelRef | None
@@ -36,16 +41,36 @@ class Item:
     new: bool
 
 
+class SessionQueues:
+    """The turns that are still to begin: of each session one at a time, as its lines stand in the batch."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._waiting: dict[str, deque[Item]] = {}
+        for item in items:
+            self._waiting.setdefault(item.session, deque()).append(item)
+        self._free = [(waiting[0].line, session) for session, waiting in self._waiting.items()]
+        heapq.heapify(self._free)
+
+    def take(self) -> Item | None:
+        """The first turn whose session is free; None: those that are left follow turns under way."""
+        return self._waiting[heapq.heappop(self._free)[1]].popleft() if self._free else None
+
+    def ended(self, item: Item) -> None:
+        """A turn that was taken is over."""
+        if waiting := self._waiting[item.session]:
+            heapq.heappush(self._free, (waiting[0].line, item.session))
+
+
 @dataclass
 class Batch:
-    """A batch under way: what was spent, and the first exit code that was not 0."""
+    """A batch under way: what was spent, and the first line that failed, with its exit code."""
 
     driver: Driver
     args: argparse.Namespace
     out: Any = None
     spent_usd: float = 0.0
     spent_tokens: int = 0
-    code: int = 0
+    first_failed: tuple[int, int] | None = None
     answered: int = 0
     failed: int = 0
     not_begun: int = 0
@@ -97,7 +122,8 @@ class Batch:
             self._next_start = max(clock.monotonic(), self._next_start) + 60.0 / self.args.rate
 
     def _ended(self, item: Item, code: int, facts: Mapping[str, Any], *, ok: bool = False) -> None:
-        self.code = self.code or code
+        if code:
+            self.first_failed = min(self.first_failed or (item.line, code), (item.line, code))
         self.answered, self.failed = self.answered + ok, self.failed + (not ok)
         line = json.dumps({"schema": SCHEMA, "type": "result", "id": item.id, "ok": ok, "exit_code": code, **facts})
         print(line, flush=True)
@@ -123,15 +149,16 @@ async def _run(args: argparse.Namespace, items: list[Item], resumed: int, signal
     driver = open_driver(args, _Quiet())
     out = _appending(args.out) if args.out is not None else None
     batch = Batch(driver, args, out)
-    todo = iter(items)
+    todo = SessionQueues(items)
 
     async def worker() -> None:
-        for item in todo:
+        while (item := todo.take()) is not None:
             await batch.one(item)
+            todo.ended(item)
 
     try:
         async with driver, asyncio.TaskGroup() as group:
-            for _ in range(min(args.jobs, len(items))):
+            for _ in range(min(args.jobs or JOBS, len(items))):
                 group.create_task(worker())
     finally:
         if out is not None:
@@ -145,7 +172,8 @@ async def _run(args: argparse.Namespace, items: list[Item], resumed: int, signal
     if args.budget is not None and batch.unpriced:
         models = ", ".join(safe(name, 80) for name in sorted(batch.unpriced))
         print(f"clawtop: no price is configured for {models}: its turns do not count against --budget", file=sys.stderr)
-    return batch.code or (5 if batch.not_begun else 0)
+    failed = batch.first_failed[1] if batch.first_failed is not None else 0
+    return failed or (NOT_BEGUN_EXIT if batch.not_begun else 0)
 
 
 class _Quiet(JsonOutput):
@@ -193,6 +221,7 @@ def _item(raw: Any, where: str, number: int, args: argparse.Namespace, model: Mo
         raise UsageError(f"{where}: system is not text")
     return Item(
         id=str(raw.get("id", number)),
+        line=number,
         session=session,
         message=message,
         model=model_named(raw["model"]) if raw.get("model") is not None else model,

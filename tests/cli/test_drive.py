@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clawtop.cli.drive_batch import Item, SessionQueues
 from clawtop.cli.drive_output import JsonOutput, TextOutput, ToldNowAndThen, Words
 from clawtop.clock import SystemClock
 from clawtop.demo.provider import Act, BreakStream, Raw, Refuse, Respond, Stall, rate_limited
@@ -391,6 +392,45 @@ def test_a_bad_batch_sends_nothing(served: ServedWorld, tmp_path: Path, text: st
     assert done.returncode == 64
     assert words in done.stderr
     assert served.provider.requests == []
+
+
+def test_lines_of_one_session_are_turns_in_their_order(served: ServedWorld, tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    rows = [{"session": f"s{n % 2}", "message": f"line {n}"} for n in range(8)]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = served.drive("--batch", str(source), "--new", "--jobs", "8", message=None)
+    assert done.returncode == 0
+    for session in (0, 1):
+        asked = [request.prompt for request in served.provider.requests if int(request.prompt[-1]) % 2 == session]
+        assert asked == [f"line {n}" for n in range(session, 8, 2)]
+
+
+def test_a_batch_takes_the_first_line_whose_session_is_free() -> None:
+    items = [Item(str(n), n, session, "", None, None, False) for n, session in enumerate("aabac")]
+    todo, under_way = SessionQueues(items), list[Item]()
+    while (item := todo.take()) is not None:
+        under_way.append(item)
+    assert [item.line for item in under_way] == [0, 2, 4]
+    todo.ended(items[0])
+    assert todo.take() is items[1]
+    assert todo.take() is None
+    todo.ended(items[2])
+    assert todo.take() is None
+    todo.ended(items[1])
+    assert todo.take() is items[3]
+
+
+@pytest.mark.parametrize("option", [("--jobs", "3"), ("--rate", "1"), ("--budget", "1"), ("--resume",)])
+def test_what_is_for_batches_is_refused_without_one(served: ServedWorld, option: tuple[str, ...]) -> None:
+    done = served.drive("--session", LIGHTHOUSE.key, *option)
+    assert (done.returncode, served.provider.requests) == (64, [])
+    assert f"{option[0]} is for a batch" in done.stderr
+
+
+def test_a_mistyped_provider_is_not_replaced_by_another(served: ServedWorld) -> None:
+    done = served.drive("--session", LIGHTHOUSE.key, "--model", "corral/crab")
+    assert (done.returncode, served.provider.requests) == (64, [])
+    assert "provider corral has no base URL: did you mean coral?" in done.stderr
 
 
 def test_a_budget_that_cannot_count_says_so(served: ServedWorld, tmp_path: Path) -> None:

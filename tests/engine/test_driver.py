@@ -550,11 +550,12 @@ async def test_no_model_answers_and_the_summary_lists_every_attempt_and_the_soon
 
 
 async def test_a_provider_without_an_address_is_passed_over(tmp_path: Path) -> None:
-    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
-        answer = await lab.driver.drive(
-            TurnRequest(LIGHTHOUSE.key, "hello", model=ModelRef("atlantis", "poseidon"))
-        ).result()
+    models = (ModelRef("atlantis", "poseidon"), SECONDARY)
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE, models=models) as lab:
+        answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert answer.model == SECONDARY
+        with pytest.raises(UsageError, match="atlantis has no base URL"):
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", model=models[0])).result()
 
 
 @pytest.mark.parametrize("message", ["prompt is too long: 250000 tokens > 200000 maximum"])

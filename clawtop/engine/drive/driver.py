@@ -25,6 +25,7 @@ from clawtop.clock import Clock, SystemClock
 from clawtop.core.failover import fallback
 from clawtop.core.failure.engine_reason import COOLED_REASONS, ENDPOINT_REASONS
 from clawtop.core.model import Event, EventKind
+from clawtop.core.nearest import did_you_mean
 from clawtop.core.rotation.pins import Pin
 from clawtop.core.session.admission import OnContention
 from clawtop.core.session.lanes import CRON, MAIN, NESTED, SUBAGENT, global_lane, session_lane
@@ -48,6 +49,7 @@ from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 from clawtop.store.locks.standpoint import evidence
 from clawtop.store.own.journal import Journal
 from clawtop.store.place.layout import Layout
+from clawtop.store.provider.model_config import ProviderUnknownError
 from clawtop.store.sessions.entry import add_entry, entry_for, make_sessions_dir
 from clawtop.store.sessions.lists import NotReadYetError, ReadLists, SessionLists
 from clawtop.store.sessions.settings import RunContext, RunContexts
@@ -322,6 +324,8 @@ class Driver:
                 f"agent {safe(choice.agent.id, 60)} has no model{unread}",
                 hint="name one with --model PROVIDER/MODEL, or set agents.defaults.model in openclaw.json",
             )
+        if request.model is not None:
+            self._check_provider(choice.agent.id, request.model.provider)
         row = choice.row
         pin = Pin(row.profile, row.profile_source, row.profile_compaction_count) if row is not None else Pin()
         return ResolvedRequest(
@@ -341,6 +345,15 @@ class Driver:
             system=request.system,
             settings=choice.settings,
         )
+
+    def _check_provider(self, agent: str, name: str) -> None:
+        """Whether the provider that the operator named has an address. Raises UsageError: no other is asked instead."""
+        try:
+            self.resources.provider(agent, name)
+        except ProviderUnknownError as error:
+            known = {profile.provider for profile in self.resources.auth(agent).profiles}
+            near = did_you_mean(name, known)
+            raise UsageError(f"{error.title}{near}", hint=error.hint, unchanged=error.unchanged) from None
 
     def _make_own_place(self, choice: SessionChoice) -> None:
         """The directory of clawtop's own transcripts. Raises OperationFailedError."""
