@@ -106,10 +106,23 @@ class Exporter(Collector):
 
 
 class _ShownLabels(dict[str, str]):
-    """Label values as they are shown: an id appears in many series, and in every scrape."""
+    """Label values as they are shown: an id appears in many series, and in every scrape.
+
+    Ids that are shown alike, since they were cut or masked, get a number: of a series that stands twice, the node
+    exporter refuses the whole file.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown_for: dict[str, str] = {}
 
     def __missing__(self, value: str) -> str:
-        shown = self[value] = safe(masked(value), LABEL_LENGTH)
+        text = shown = safe(masked(value), LABEL_LENGTH)
+        number = 1
+        while self._shown_for.setdefault(shown, value) != value:
+            number += 1
+            shown = f"{text}~{number}"
+        self[value] = shown
         return shown
 
     def of(self, values: tuple[str, ...]) -> list[str]:

@@ -177,6 +177,33 @@ def test_no_secret_and_no_control_byte_becomes_a_label() -> None:
     assert _series(exporter)
 
 
+def test_ids_that_are_shown_alike_are_different_series_and_stay_what_they_are() -> None:
+    clock = ManualClock()
+    exporter = Exporter(clock)
+    state = _state(clock.now_ms())
+    agent = state.agents[0]
+    assert agent.store is not None
+    ids = (
+        "p:" + "x" * 200 + "1",
+        "p:" + "x" * 200 + "2",
+        f"p:{SECRET}1",
+        f"p:{SECRET}2",
+        'p:"} 1\n# HELP \\',
+        "p:\ud800",
+        "",
+    )
+    profiles = tuple(replace(agent.store.profiles[0], id=one) for one in ids)
+    store = replace(agent.store, profiles=profiles)
+    exporter.take(replace(state, agents=(replace(agent, store=store),)))
+    lines = [line.rpartition(" ")[0] for line in exporter.text().decode().splitlines() if not line.startswith("#")]
+    assert len(lines) == len(set(lines))
+    shown = [dict(labels)["profile"] for name, labels in _series(exporter) if name == "clawtop_profile_usable"]
+    assert len(shown) == len(ids)
+    exporter.take(replace(state, agents=(replace(agent, store=replace(store, profiles=profiles[1:])),)))
+    after = [dict(labels)["profile"] for name, labels in _series(exporter) if name == "clawtop_profile_usable"]
+    assert after == shown[1:]
+
+
 @pytest.mark.parametrize("sample", samples(), ids=str)
 def test_promtool_accepts_every_real_state(sample: Sample) -> None:
     exporter = Exporter(ManualClock())
