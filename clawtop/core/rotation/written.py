@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.model import AgentInfo, Problem, Snapshot
@@ -14,9 +15,16 @@ _NAMED = 6
 
 
 def order_problems(snapshot: Snapshot, now: int) -> tuple[Problem, ...]:
-    """A warning for each stored or configured order that names missing profiles, with the ones it leaves out."""
-    found = (problem for agent in snapshot.agents for problem in _of_agent(agent, snapshot, now))
-    return tuple(dict.fromkeys(found))
+    """A warning for each stored or configured order that names missing profiles, with the ones it leaves out.
+
+    One that several agents share is named once, and as nobody's own.
+    """
+    found: dict[Problem, Problem] = {}
+    for agent in snapshot.agents:
+        for problem in _of_agent(agent, snapshot, now):
+            shared = replace(problem, agent=None)
+            found[shared] = shared if shared in found else problem
+    return tuple(found.values())
 
 
 def _of_agent(agent: AgentInfo, snapshot: Snapshot, now: int) -> Iterator[Problem]:
