@@ -82,7 +82,7 @@ store/  The disk: one module for each format. Nothing else knows paths or format
     config          openclaw.json, with its includes
     interning       equal values stay the same object
     place/          Where a state directory is and what it is: layout, generation, databases, copies, mounts,
-                    environment
+                    environment; temporary: OpenClaw's places outside it
     config_part     warnings about the configuration, as a part of snapshots
     locks/          lockfile, openclaw (its protocol), reader, owners; processes, procfs, command_line, life and
                     standpoint: who lives, as seen from this process; descendants and stack: what is below a process

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from clawtop import text
+from clawtop.store.place import temporary
 from tests.conformance.tally import (
     pytest_runtest_logreport,
     pytest_runtest_makereport,
@@ -60,6 +62,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test makes known as a secret is unknown to the next one: words that begin like it would be held back."""
     monkeypatch.setattr(text, "_known_secrets", text._known_secrets)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _system_tmp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A `/tmp` of the tests' own: locks and logs of gateways that live on this machine are none of their business."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(temporary, "SYSTEM", tmp_path_factory.mktemp("system-tmp"))
+        yield
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ from clawtop.errors import ClawtopError
 from clawtop.store import door
 from clawtop.store.gateway.log import LogTail
 from clawtop.store.gateway.log_lines import Names, Ours, hashed_profile, remember
-from clawtop.store.gateway.log_place import SHARED, LogPlace, log_place
+from clawtop.store.gateway.log_place import LogPlace, log_place, shared_logs
 from clawtop.store.interning import Interned
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.place.layout import Layout
@@ -282,7 +282,7 @@ def _places(layout: Layout, snapshot: Snapshot) -> tuple[LogPlace, tuple[Path, .
 
 def _watched(layout: Layout, paths: tuple[Path, ...]) -> tuple[Path, ...]:
     own = _own_directory(layout)
-    logs = {path.parent: None for path in paths if path.parent == SHARED or path.parent in layout.lock_dirs}
+    logs = {path.parent: None for path in paths if path.parent == shared_logs() or path.parent in layout.lock_dirs}
     return tuple(place for place in (own, own / "holders", *logs) if place.is_dir())
 
 

@@ -16,6 +16,7 @@ import pytest
 from clawtop.core.model import GatewayState, ProcessEvidence, Serving, VerdictKind
 from clawtop.store.gateway.liveness import ThrottledProbe, ask_healthz
 from clawtop.store.locks.life import LIFE_SECONDS, LifeWatch
+from clawtop.store.place import temporary
 from clawtop.store.place.mounts import filesystem, mount_obstacles
 from tests.support.clocks import ManualClock
 from tests.support.processes import FixedProcesses, alive
@@ -45,6 +46,19 @@ def session_lock(state: StateDir, pid: int = 77) -> Path:
     path = state.sessions_dir / "s.jsonl.lock"
     path.write_text(json.dumps({"pid": pid, "createdAt": WRITTEN, "starttime": 5}))
     return path
+
+
+def test_no_test_looks_into_the_temporary_directory_of_this_machine(state: StateDir) -> None:
+    """A gateway that really runs here must not change what a test sees; one in the tests' own `/tmp` does."""
+    reader = state.reader(FixedProcesses({PID: alive(TICKS)}), env={})
+    assert reader.read().gateway.pid is None
+    assert {place.parent for place in reader.layout.lock_dirs} == {temporary.SYSTEM, state.path / "tmp"}
+    lock = gateway_lock(state)
+    own = temporary.SYSTEM / lock.parent.name / lock.name
+    own.parent.mkdir(exist_ok=True)
+    lock.rename(own)
+    assert reader.read().gateway.pid == PID
+    own.unlink()
 
 
 def answers(_port: int) -> bool:

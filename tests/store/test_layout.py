@@ -12,6 +12,7 @@ import pytest
 
 from clawtop.core.model import Generation
 from clawtop.errors import RefusedError, StateUnreadableError
+from clawtop.store.place import temporary
 from clawtop.store.place.layout import Layout, locate
 
 
@@ -152,7 +153,7 @@ def test_gateway_locks_are_looked_for_by_the_hash_of_the_configurations_path(tmp
     layout = locate(state, env={"TMPDIR": "/var/tmp/"}, home=tmp_path, uids=(1000,))
     name = f"gateway.{sha256(str(state / 'openclaw.json').encode()).hexdigest()[:8]}.lock"
     assert name in layout.gateway_lock_names
-    places = (Path("/var/tmp/openclaw-1000"), state / "tmp" / "openclaw-1000", Path("/tmp/openclaw-1000"))
+    places = (Path("/var/tmp/openclaw-1000"), state / "tmp" / "openclaw-1000", temporary.SYSTEM / "openclaw-1000")
     assert layout.lock_dirs == places
 
 

@@ -13,8 +13,9 @@ import pytest
 from clawtop.clock import SystemClock
 from clawtop.core.model import Gateway, GatewayState, Problem
 from clawtop.store.config import ConfigRead
-from clawtop.store.gateway.log_place import STILL_WRITTEN_S, log_place
+from clawtop.store.gateway.log_place import STILL_WRITTEN_S, log_place, shared_logs
 from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.place import temporary
 from clawtop.store.place.layout import Layout, expanded
 from clawtop.store.snapshot import SnapshotReader
 
@@ -24,7 +25,8 @@ NOW = 1_795_214_000
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    monkeypatch.setattr(temporary, "SYSTEM", tmp_path / "system")
     state = tmp_path / "home" / ".openclaw"
     config = state / "openclaw.json"
     return Layout(state, config, ConfigRead(config), lock_dirs=(tmp_path / "tmp" / f"openclaw-{UID}",))
@@ -38,45 +40,46 @@ def written(directory: Path, *names: str, age: float = 0.0) -> list[Path]:
     return [directory / name for name in names]
 
 
-def names(layout: Layout, shared: Path, configured: str | None = None, gateway: Gateway = LIVE) -> list[str]:
-    return [path.name for path in log_place(layout, configured, gateway, UID, shared).paths]
+def names(layout: Layout, configured: str | None = None, gateway: Gateway = LIVE) -> list[str]:
+    return [path.name for path in log_place(layout, configured, gateway, UID).paths]
 
 
-def test_yesterdays_file_is_followed_while_it_is_written(layout: Layout, tmp_path: Path) -> None:
-    shared = tmp_path / "openclaw"
+def test_yesterdays_file_is_followed_while_it_is_written(layout: Layout) -> None:
+    shared = shared_logs()
     written(shared, "openclaw-2026-11-20.log", "openclaw-2026-11-21.log")
     written(shared, "openclaw-2026-11-18.log", "openclaw-notes.log")
-    assert names(layout, shared) == ["openclaw-2026-11-20.log", "openclaw-2026-11-21.log"]
+    assert names(layout) == ["openclaw-2026-11-20.log", "openclaw-2026-11-21.log"]
     written(shared, "openclaw-2026-11-20.log", age=STILL_WRITTEN_S + 1)
-    assert names(layout, shared) == ["openclaw-2026-11-21.log"]
+    assert names(layout) == ["openclaw-2026-11-21.log"]
 
 
 def test_a_shared_directory_of_another_user_is_left_for_the_users_own(layout: Layout, tmp_path: Path) -> None:
     written(layout.lock_dirs[0], "openclaw-2026-11-21.log")
-    stranger = tmp_path / "link"
-    stranger.symlink_to(tmp_path)
-    assert names(layout, stranger) == ["openclaw-2026-11-21.log"]
-    assert names(layout, tmp_path / "missing") == []
+    shared_logs().parent.mkdir()
+    shared_logs().symlink_to(tmp_path)
+    assert names(layout) == ["openclaw-2026-11-21.log"]
+    shared_logs().unlink()
+    assert names(layout) == []
 
 
-def test_without_a_configuration_that_can_be_read_no_log_is_guessed(layout: Layout, tmp_path: Path) -> None:
-    shared = tmp_path / "openclaw"
+def test_without_a_configuration_that_can_be_read_no_log_is_guessed(layout: Layout) -> None:
+    shared = shared_logs()
     written(shared, "openclaw-2026-11-21.log")
     path = layout.config_path
     unread = replace(layout, config=ConfigRead(path, problems=(Problem("bad-json", str(path), "is half written"),)))
-    assert names(layout, shared)
-    assert names(unread, shared) == []
-    assert "where the gateway logs is not known" in log_place(unread, None, LIVE, UID, shared).how
+    assert names(layout)
+    assert names(unread) == []
+    assert "where the gateway logs is not known" in log_place(unread, None, LIVE, UID).how
     good = replace(layout, config=replace(unread.config, raw={}))
-    assert names(good, shared)
+    assert names(good)
 
 
-def test_a_daily_file_that_another_gateway_may_write_too_is_called_so(layout: Layout, tmp_path: Path) -> None:
-    shared = tmp_path / "openclaw"
+def test_a_daily_file_that_another_gateway_may_write_too_is_called_so(layout: Layout) -> None:
+    shared = shared_logs()
     written(shared, "openclaw-2026-11-21.log")
     plain = f"the daily file in {shared}"
-    assert log_place(layout, None, LIVE, UID, shared).how == plain
-    told = log_place(layout, None, replace(LIVE, others=(41, 42)), UID, shared).how
+    assert log_place(layout, None, LIVE, UID).how == plain
+    told = log_place(layout, None, replace(LIVE, others=(41, 42)), UID).how
     assert told.startswith(f"{plain}, which another gateway (pid 41, 42) may write too: ")
     assert told.endswith("the rest cannot be told apart")
 
@@ -118,26 +121,26 @@ def test_the_other_gateways_are_those_whose_locks_are_not_stale(layout: Layout) 
 def test_a_configured_name_with_a_date_rolls(layout: Layout, tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     asked = str(logs / "openclaw-2026-02-01.log")
-    assert names(layout, tmp_path, asked) == ["openclaw-2026-02-01.log"]
+    assert names(layout, asked) == ["openclaw-2026-02-01.log"]
     written(logs, "openclaw-2026-11-21.log")
-    assert names(layout, tmp_path, asked) == ["openclaw-2026-11-21.log"]
-    assert names(layout, tmp_path, str(logs / "gateway.log")) == ["gateway.log"]
+    assert names(layout, asked) == ["openclaw-2026-11-21.log"]
+    assert names(layout, str(logs / "gateway.log")) == ["gateway.log"]
 
 
-def test_a_profile_has_files_of_its_own(layout: Layout, tmp_path: Path) -> None:
-    shared = tmp_path / "openclaw"
+def test_a_profile_has_files_of_its_own(layout: Layout) -> None:
+    shared = shared_logs()
     written(shared, "openclaw-2026-11-21.log", "openclaw-night--shift-2026-11-21.log")
     named = replace(layout, state_dir=layout.state_dir.with_name(".openclaw-night-shift"))
-    assert names(named, shared) == ["openclaw-night--shift-2026-11-21.log"]
-    assert names(layout, shared) == ["openclaw-2026-11-21.log"]
+    assert names(named) == ["openclaw-night--shift-2026-11-21.log"]
+    assert names(layout) == ["openclaw-2026-11-21.log"]
 
 
-def test_the_shared_log_is_read_only_beside_a_gateway_of_ours(layout: Layout, tmp_path: Path) -> None:
-    shared = tmp_path / "openclaw"
+def test_the_shared_log_is_read_only_beside_a_gateway_of_ours(layout: Layout) -> None:
+    shared = shared_logs()
     written(shared, "openclaw-2026-11-21.log")
-    place = log_place(layout, None, Gateway(), UID, shared)
+    place = log_place(layout, None, Gateway(), UID)
     assert (place.paths, "no gateway of this directory is visible" in place.how) == ((), True)
-    copy = log_place(replace(layout, foreign_roots=("/home/op/.openclaw",)), None, LIVE, UID, shared)
+    copy = log_place(replace(layout, foreign_roots=("/home/op/.openclaw",)), None, LIVE, UID)
     assert (copy.paths, "copy" in copy.how) == ((), True)
 
 

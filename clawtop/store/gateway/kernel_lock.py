@@ -19,11 +19,11 @@ from pathlib import Path
 
 from clawtop.core.model import Gateway, GatewayState
 from clawtop.store import door
+from clawtop.store.place import temporary
 from clawtop.store.place.databases import STATE_DATABASE
 from clawtop.store.place.layout import Layout
 
 STATE_LOCK = "gateway.state.lock.sqlite"
-LIFECYCLE_ROOT = Path("/tmp")  # noqa: S108 - OpenClaw's own place, whatever TMPDIR says
 _LINUX, _DARWIN = "@hhqqixxxx", "@qqihh"
 
 
@@ -72,7 +72,7 @@ def _places(layout: Layout, uid: int) -> Iterator[Path]:
     yield layout.state_dir / "tmp" / f"openclaw-{uid}" / STATE_LOCK
     database = os.fsencode(os.path.realpath(layout.state_dir / STATE_DATABASE))
     name = f"gateway-lifecycle.{hashlib.sha256(database).hexdigest()[:8]}.lock.sqlite"
-    yield LIFECYCLE_ROOT / f"openclaw-state-locks-{uid}" / name
+    yield temporary.SYSTEM / f"openclaw-state-locks-{uid}" / name
 
 
 def with_kernel_lock(gateway: Gateway, lock: KernelLock | None) -> Gateway:

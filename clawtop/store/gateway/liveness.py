@@ -15,6 +15,7 @@ from clawtop.core.model import Gateway, GatewayState, Lock, LockFile, LockKind, 
 from clawtop.store.door import is_path
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.processes import Census, ProcessTable
+from clawtop.store.place import temporary
 from clawtop.store.place.layout import Layout
 
 PROBE_TIMEOUT_SECONDS = 0.3
@@ -107,14 +108,14 @@ class ThrottledProbe:
 
 
 def process_places(processes: ProcessTable, uid: int | None) -> tuple[Path, ...]:
-    """Where OpenClaw processes of this user keep their locks: their own TMPDIR, and /tmp as they see it."""
+    """Where OpenClaw processes of this user keep their locks: their temporary directory, here and as they see it."""
     if not isinstance(processes, Census) or uid is None:
         return ()
     places: list[Path] = []
     for process in processes.openclaws():
         if process.uid == uid:
-            own = processes.environment(process.pid).get("TMPDIR") or "/tmp"  # noqa: S108 - Node's default
-            places += [Path(own) / f"openclaw-{uid}", Path(f"/proc/{process.pid}/root{own}") / f"openclaw-{uid}"]
+            own = temporary.node_temporary(processes.environment(process.pid))
+            places += [own / f"openclaw-{uid}", Path(f"/proc/{process.pid}/root{own}") / f"openclaw-{uid}"]
     return tuple(dict.fromkeys(places))
 
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.core.model import Gateway
+from clawtop.store.place import temporary
 from clawtop.store.place.layout import Layout
 
-SHARED = Path("/tmp/openclaw")  # noqa: S108 - OpenClaw's own fixed path
 STILL_WRITTEN_S = 15 * 60
 """Another day's file counts as still written if it changed this shortly before the newest one."""
 
@@ -33,13 +33,17 @@ class LogPlace:
     how: str
 
 
-def log_place(layout: Layout, configured: str | None, gateway: Gateway, uid: int, shared: Path = SHARED) -> LogPlace:
+def shared_logs() -> Path:
+    """The directory in which the gateways of a user log by default."""
+    return temporary.SYSTEM / "openclaw"
+
+
+def log_place(layout: Layout, configured: str | None, gateway: Gateway, uid: int) -> LogPlace:
     """Find a gateway's log.
 
     Args:
         configured: `logging.file`, absolute and mapped into a copy.
         uid: the user that the gateway runs as.
-        shared: the default directory (a seam for tests).
     """
     if configured is not None:
         path = Path(configured)
@@ -54,6 +58,7 @@ def log_place(layout: Layout, configured: str | None, gateway: Gateway, uid: int
         return LogPlace((), "the configuration names no log, and this directory is a copy")
     if gateway.pid is None:
         return LogPlace((), "the configuration names no log, and no gateway of this directory is visible")
+    shared = shared_logs()
     directories = (shared,) if _is_gateways(shared, uid) else layout.lock_dirs
     prefixes = {"openclaw", *_profile_prefix(layout.state_dir.name)}
     for directory in directories:

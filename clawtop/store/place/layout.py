@@ -17,6 +17,7 @@ from clawtop.errors import RefusedError, StateUnreadableError
 from clawtop.store import config as config_file
 from clawtop.store.config import ConfigRead, read_config
 from clawtop.store.json_text import Stamp, stamp_of
+from clawtop.store.place import temporary
 from clawtop.store.place.copies import FORMER_NAMES, copied_tmp, directories, foreign_roots, former_names
 from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE, written_by
 from clawtop.store.place.generation import Detected, detect, recorded_version
@@ -431,9 +432,8 @@ def _lock_dirs(
             uids = (state_dir.stat().st_uid, os.getuid())
         except OSError:
             uids = (os.getuid(),)
-    temporary = next((env[name] for name in ("TMPDIR", "TMP", "TEMP") if env.get(name)), "/tmp")  # noqa: S108
     # The service may have no TMPDIR where the operator's shell has one, and vice versa.
-    roots = [Path(temporary.rstrip("/") or "/"), state_dir / "tmp", Path("/tmp")]  # noqa: S108
+    roots = [temporary.node_temporary(env), state_dir / "tmp", temporary.SYSTEM]
     places = [root / f"openclaw-{uid}" for root in roots for uid in uids]
     if foreign:
         for root in (state_dir / "tmp", copied_tmp(state_dir)):
