@@ -7,6 +7,7 @@ an expected result; it waits for the next snapshot.
 tests/test_architecture.py enforces who may import whom. Inside commands, core, store and engine, a package imports
 only packages that are listed above it.
 
+    values.py    immutable values: dataclasses that cost little to define
     errors.py    errors that an operator reads: what happened, what was not changed, what to do; with exit codes
     text.py      foreign bytes become text that is safe to show: safe, masked, elided
     nested.py    foreign JSON becomes values of bounded depth

@@ -12,9 +12,11 @@ import re
 import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from urllib.parse import quote
+
+from clawtop.values import dataclass
 
 ELLIPSIS = "…"
 MASK = "•••"

@@ -13,18 +13,19 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "clawtop"
-LEAVES = {"errors", "text", "clock", "crash", "threads", "nested"}
+LEAVES = {"errors", "text", "clock", "crash", "threads", "nested", "values"}
 
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
-    "text": set(),
+    "text": {"values"},
     "clock": set(),
     "crash": {"errors", "text"},
     "threads": set(),
     "nested": set(),
-    "core": {"core", "errors", "text", "nested"},
-    "commands": {"commands", "core", "text", "errors"},
-    "view": {"view", "core", "text", "errors", "commands"},
+    "values": set(),
+    "core": {"core", "errors", "text", "nested", "values"},
+    "commands": {"commands", "core", "text", "errors", "values"},
+    "view": {"view", "core", "text", "errors", "values", "commands"},
     "store": {"store", "core", *LEAVES},
     "engine": {"engine", "core", "store", *LEAVES},
     "export": {"export", "core", *LEAVES},

@@ -9,7 +9,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from clawtop import nested, threads
@@ -17,6 +17,7 @@ from clawtop.cli.drive_output import SCHEMA, JsonOutput, answer_facts, failure_f
 from clawtop.cli.driving import cancel_on_signals, exit_code, model_named, open_driver, read_system, turn_request
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import masked, safe
+from clawtop.values import dataclass
 
 if TYPE_CHECKING:
     from clawtop.core.model import Event, ModelRef

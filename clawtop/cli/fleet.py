@@ -7,12 +7,12 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawtop.errors import OperationFailedError, UsageError
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

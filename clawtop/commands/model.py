@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from clawtop.core.model import Snapshot
+from clawtop.values import dataclass
 
 
 class TargetKind(StrEnum):

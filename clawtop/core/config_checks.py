@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.core.cooldown.profile_state import ProfileState, state_for_models
@@ -18,6 +17,7 @@ from clawtop.core.locks.limits import lock_limits
 from clawtop.core.model import AgentInfo, Problem, Snapshot
 from clawtop.core.rules import Schedule
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 SHARED_BY_DEFAULT = "main"
 """`session.dmScope`: direct messages of all channels go to the main session, where heartbeats run too."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
+
+from clawtop.values import dataclass
 
 CHARS_PER_TOKEN = 4
 IMAGE_TOKENS = 1200

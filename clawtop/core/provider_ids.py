@@ -8,8 +8,10 @@ lower-cased, and the rest of the table comes from the manifests of the bundled p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
+
+from clawtop.values import dataclass
 
 BYPASSING = frozenset({"openrouter", "kilocode"})
 """Providers that manage their own limits: OpenClaw neither marks their profiles nor respects their windows."""

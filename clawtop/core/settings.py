@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.core.nearest import did_you_mean
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 VIEWS = ("overview", "tree", "lanes", "timeline", "forecast", "warnings")
 """The dashboard's views, in the order of their tabs; each is a command of `commands.table`."""

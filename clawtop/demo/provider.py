@@ -13,11 +13,12 @@ import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import Any
 
 from clawtop.clock import Clock, SystemClock
+from clawtop.values import dataclass
 
 REQUEST_LIMIT = 4 * 1024 * 1024
 KEY_PLACEHOLDER = "{key}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from clawtop.demo.provider import Act, Drop, Respond, Stall, out_of_credit, overloaded, rate_limited
 from clawtop.demo.world import CAST, PROFILES, Character
+from clawtop.values import dataclass
 
 LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL, MOLT, HARBOUR = CAST
 CORAL = tuple(f"coral:{name}" for name in PROFILES["coral"])

@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.providers.base import Timeouts
 from clawtop.errors import ClawtopError, SessionTakeoverError
 from clawtop.store.sessions.conversation import read_conversation
+from clawtop.values import dataclass
 
 TWO_AND_ONE = {"coral": ("clawdia", "larry"), "kelp": ("barnaby",)}
 SIX = {"coral": ("clawdia", "larry", "pinchy", "barnaby", "shelly", "tidewell"), "kelp": ("hermit",)}

@@ -10,7 +10,6 @@ import json
 import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from clawtop.core.session.key import key_of
 from clawtop.store.sessions.conversation import Conversation
 from clawtop.store.sessions.entry import entry_for
 from clawtop.store.sessions.transcript_write import EntryChain, TranscriptReply, encoded, header
+from clawtop.values import dataclass
 
 OPENCLAW_VERSION = "2026.5.20"
 NOBODY_LISTENS = 9

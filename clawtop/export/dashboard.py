@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.export import metrics
 from clawtop.export.families import Metric
+from clawtop.values import dataclass
 
 WIDTH, HEIGHT = 12, 8
 

@@ -6,7 +6,6 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clawtop.clock import Clock
@@ -18,6 +17,7 @@ from clawtop.fleet.remote import RemoteOperations
 from clawtop.fleet.steering import Steers
 from clawtop.fleet.transport import Connect, HostSpec
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 if TYPE_CHECKING:
     from clawtop.fleet.draining import RemoteDrains, RemoteRecoveries

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from clawtop import nested
 from clawtop.core.fleet.summary import HostSummary
+from clawtop.values import dataclass
 
 STREAM = 1
 """Version of the stream; a clawtop with another version is reported, not guessed at."""

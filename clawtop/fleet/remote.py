@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.clock import Clock
@@ -13,6 +12,7 @@ from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedEr
 from clawtop.fleet.protocol import ProtocolError, decode
 from clawtop.fleet.transport import Connect, HostSpec
 from clawtop.text import shown
+from clawtop.values import dataclass
 
 ANSWER_S = 60.0
 """How long a far verb may take: its waits for locks and for the gateway are shorter."""

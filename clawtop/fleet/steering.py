@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.clock import Clock
@@ -19,6 +18,7 @@ from clawtop.fleet.protocol import DEAD_S, MAX_OPENED_LINE, ProtocolError, decod
 from clawtop.fleet.remote import FIRST_PAUSE_S, LONGEST_PAUSE_S, SEARCH_S, LostError, RemoteOperations, refusal
 from clawtop.fleet.transport import Connect, HostSpec, Pipe
 from clawtop.text import shown
+from clawtop.values import dataclass
 
 Told = Mapping[str, Any]
 

@@ -17,7 +17,6 @@ import stat
 import tempfile
 from asyncio.subprocess import SubprocessStreamProtocol
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +24,7 @@ from clawtop.clock import Clock
 from clawtop.errors import RefusedError, UsageError
 from clawtop.fleet.protocol import MAX_LINE, ProtocolError
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 PLACEHOLDER = "{host}"
 MAX_STDERR = 4096

@@ -15,11 +15,11 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.store import door
 from clawtop.store.disk import disk
+from clawtop.values import dataclass
 
 _serial = itertools.count(1)  # next() is atomic; makes names unique within the process
 _LEFTOVER = re.compile(r"\.clawtop\.(?P<pid>\d+)\.\d+\.tmp\Z")

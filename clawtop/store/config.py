@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse_json
 from clawtop.store.runtimes import backends
 from clawtop.store.wire import mapping, milliseconds, text
 from clawtop.text import remember_secrets
+from clawtop.values import dataclass
 
 MAX_CONFIG_BYTES = 8 * MEGABYTE
 MAX_INCLUDE_BYTES = 2 * MEGABYTE

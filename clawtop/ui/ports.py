@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Protocol
 
 from clawtop.core.model import Event, Snapshot
 from clawtop.errors import ClawtopError
+from clawtop.values import dataclass
 from clawtop.view.replay_words import Position
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import tzinfo
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from clawtop.commands import Target
 from clawtop.text import cells
+from clawtop.values import dataclass
 from clawtop.view.facts import Facts
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, text_of, width_of
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import tzinfo
 
 from clawtop.core.session.drain import OUTCOMES, DrainOutcome, DrainPreview, DrainStage, DrainStep, DrainWishes
 from clawtop.text import safe, shown
+from clawtop.values import dataclass
 from clawtop.view.humanize import clock_time, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
 

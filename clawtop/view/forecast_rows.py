@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.cooldown.noted import open_provider_time
@@ -19,6 +18,7 @@ from clawtop.core.rotation.forecast import (
     stranded_sessions,
 )
 from clawtop.text import safe
+from clawtop.values import dataclass
 from clawtop.view.columns import Column, Env, Table, TableRow
 from clawtop.view.humanize import countdown, duration, time_near
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece

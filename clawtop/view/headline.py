@@ -5,7 +5,6 @@ attention.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from clawtop.core.health.wording import GATEWAY_NOT_SEEN
 from clawtop.core.model import GatewayState, LockKind, ProcessUsage, VerdictKind, counted
 from clawtop.core.session.key import short_key
 from clawtop.text import cells, elided_middle, safe, shown
+from clawtop.values import dataclass
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import clock_time, countdown, duration, time_near, zone_name

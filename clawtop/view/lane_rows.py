@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.commands import Target, TargetKind
@@ -13,6 +12,7 @@ from clawtop.core.incident.lane_stats import ENGINES, Contention, WorstSession, 
 from clawtop.core.incident.metrics import SOURCE as METRICS
 from clawtop.core.model import GATEWAY_LOG, GatewayState, LaneStats, Snapshot, counted
 from clawtop.text import safe, shown
+from clawtop.values import dataclass
 from clawtop.view.columns import Column, Env, Table, TableRow
 from clawtop.view.humanize import age, span, sparkline
 from clawtop.view.line import EMPTY, Line, Tone, piece

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from clawtop.commands import Arming, Context, Target
 from clawtop.core.incident.blocking import Severity
+from clawtop.values import dataclass
 from clawtop.view.columns import CURSOR, MARGIN, MARGIN_WIDTH, Env, Sorting, Table, chosen, heading, placed, render_row
 from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts

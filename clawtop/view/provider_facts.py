@@ -6,7 +6,6 @@ Judging every profile of every agent takes milliseconds; `ProviderMemory` keeps 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from clawtop.core.cooldown.profile_state import ANY_OTHER_MODEL, configured_models, state_for_models
@@ -23,6 +22,7 @@ from clawtop.core.cooldown.stats import (
 from clawtop.core.model import AgentInfo, AuthConfig, AuthStore, Problem, Profile, Snapshot
 from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import resolve_order
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

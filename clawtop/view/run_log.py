@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from clawtop.core.model import Event, EventKind
 from clawtop.core.session.turn_request import TurnRequest
+from clawtop.values import dataclass
 from clawtop.view.line import Line, Tone
 
 HOLDER, LOCK = "holder", "lock"

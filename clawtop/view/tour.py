@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from clawtop.commands import command, key_label
+from clawtop.values import dataclass
 from clawtop.view.line import Line, Tone, cut, fitted, wrapped
 
 

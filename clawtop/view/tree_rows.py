@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind, command, key_label
 from clawtop.core.incident.blocking import Node, NodeKind, Severity
 from clawtop.core.model import counted
 from clawtop.text import safe
+from clawtop.values import dataclass
 from clawtop.view.columns import Column, Env, Table, TableRow
 from clawtop.view.humanize import age, countdown, in_zone
 from clawtop.view.line import EMPTY, Line, Tone, piece

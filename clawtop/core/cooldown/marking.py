@@ -7,10 +7,11 @@ neither prolongs a cooldown nor undoes what came after it (thread 57281: rotate 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from clawtop.core.cooldown.stats import Schedule, on_failure, on_success
 from clawtop.core.model import UsageStats
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

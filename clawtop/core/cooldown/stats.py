@@ -7,7 +7,7 @@ bypass cooldowns (`bypasses_cooldown`), as in OpenClaw.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from clawtop.core.cooldown.profile_state import ProfileState, credential_state, profile_state, stat_problems
 from clawtop.core.cooldown.schedules import Schedules, schedule_for
@@ -26,6 +26,7 @@ from clawtop.core.cooldown.windows import (
 from clawtop.core.model import UsageStats, WindowKind
 from clawtop.core.provider_ids import bypasses_cooldown
 from clawtop.core.rules import Schedule
+from clawtop.values import dataclass
 
 __all__ = [
     "FailureCost",

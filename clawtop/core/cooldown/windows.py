@@ -8,11 +8,11 @@ that appears in no window, such as the empty string, leaves only the windows tha
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from clawtop.core.model import Profile, UsageStats, WindowKind
 from clawtop.core.provider_ids import bypasses_cooldown
 from clawtop.core.rules import Schedule
+from clawtop.values import dataclass
 
 _CERTAIN = 1_000
 """The weight of a window's own reason against failure counts."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -27,6 +26,7 @@ from clawtop.core.failure.rules import billing_text, normalized
 from clawtop.core.model import FailureReason, ModelRef
 from clawtop.core.rules import ChainEnd
 from clawtop.text import shown
+from clawtop.values import dataclass
 
 DETAIL_CELLS = 400
 

@@ -6,11 +6,11 @@ are replayed against OpenClaw's rows only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from clawtop.core.failover.decision import Signals
 from clawtop.core.model import FailureReason
+from clawtop.values import dataclass
 
 Messages = TypeVar("Messages")
 

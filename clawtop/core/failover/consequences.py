@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from clawtop.core.failover.candidate import Failure, FailureKind, failure_of
 from clawtop.core.failover.decision import Action, AttemptStage, Decision, Signals, TimeoutPolicy, decide
 from clawtop.core.failover.fallback import Available, CallFailed, Consult, start, step
@@ -11,6 +9,7 @@ from clawtop.core.failure.engine_reason import Reach, reach_of
 from clawtop.core.failure.record import ErrorValue
 from clawtop.core.model import FailureReason, ModelRef
 from clawtop.core.rules import TRANSIENT_REASONS
+from clawtop.values import dataclass
 
 _TWO_MODELS = (ModelRef("this", "model"), ModelRef("next", "model"))
 

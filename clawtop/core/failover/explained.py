@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import tzinfo
 
 from clawtop.core.failover.candidate import RETHROWN, Failure, FailureKind, failure_of
@@ -22,6 +22,7 @@ from clawtop.core.failure.signal import signal_of
 from clawtop.core.generations import Semantics
 from clawtop.core.model import FailureReason, ModelRef
 from clawtop.core.rules import Marking
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

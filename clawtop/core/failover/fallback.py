@@ -9,7 +9,7 @@ error, which is rethrown on the first candidate and never recorded (thread 83510
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from clawtop.core.failover.candidate import (
@@ -25,6 +25,7 @@ from clawtop.core.failover.probing import CooldownDecision, DecisionKind
 from clawtop.core.failure.provider_json import body_of
 from clawtop.core.model import FailureReason, ModelRef
 from clawtop.text import shown
+from clawtop.values import dataclass
 
 
 def candidates(

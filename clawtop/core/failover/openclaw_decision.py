@@ -6,11 +6,10 @@ leave timeouts of a harness to the harness (2026.6.11), and end a run whose budg
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from clawtop.core.failover.decision import Action, AttemptStage, Decision, Signals, TimeoutPolicy, decide
 from clawtop.core.model import FailureReason
 from clawtop.core.rules import RunPolicy
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ which clawtop's engine (`steps`) never does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from clawtop.core.failover.decision import Action, AttemptStage, Decision, Signals
@@ -17,6 +17,7 @@ from clawtop.core.failure.dialect import DIALECTS
 from clawtop.core.failure.retry_evidence import Span, limit_window
 from clawtop.core.generations import Semantics
 from clawtop.core.model import FailureReason
+from clawtop.values import dataclass
 
 _CREDENTIALS = frozenset({FailureReason.AUTH, FailureReason.AUTH_PERMANENT, FailureReason.SESSION_EXPIRED})
 _SAYS_NOTHING = frozenset({None, FailureReason.NO_ERROR_DETAILS, FailureReason.UNCLASSIFIED, FailureReason.UNKNOWN})

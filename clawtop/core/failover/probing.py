@@ -7,12 +7,13 @@ to it soon after it recovered; a throttle keeps the probes of one provider 30 s 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from clawtop.core.cooldown.windows import is_active, soonest_expiry, unavailable_reason
 from clawtop.core.model import FailureReason, ModelRef, UsageStats
 from clawtop.core.rules import DAY_MS, Schedule
+from clawtop.values import dataclass
 
 PROBE_MARGIN_MS = 120_000
 """A probe is due this long before the first window ends."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from clawtop.core.javascript import is_finite
 from clawtop.core.rules import SameAccountRetries
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

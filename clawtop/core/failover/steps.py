@@ -9,7 +9,6 @@ The order is OpenClaw 2026.5.20's (`assistant-failover.ts`, and the prompt side 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from clawtop.core.failover.decision import (
 )
 from clawtop.core.failure.classify import SUSPENDING, status_for_reason
 from clawtop.core.model import CooldownConfig, FailureReason
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ deep causes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +21,7 @@ from clawtop.core.failure.signal import direct_signal, holds_code, holds_name, s
 from clawtop.core.failure.status import Signal, inferred_status, says_nothing
 from clawtop.core.model import FailureReason
 from clawtop.core.rules import Marking
+from clawtop.values import dataclass
 
 __all__ = [
     "Classification",

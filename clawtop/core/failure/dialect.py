@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 
 from clawtop.core.failure import as_3_28, as_6_11, as_9_6
@@ -15,6 +15,7 @@ from clawtop.core.failure.rules import Classification
 from clawtop.core.failure.status import DEFAULT_STATUS, Signal, code_reason, read_signal
 from clawtop.core.model import FailureReason
 from clawtop.core.rules import ErrorDialect
+from clawtop.values import dataclass
 
 LOCK_TIMEOUT = "OPENCLAW_SESSION_WRITE_LOCK_TIMEOUT"
 LOCK_STALE = "OPENCLAW_SESSION_WRITE_LOCK_STALE"

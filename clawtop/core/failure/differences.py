@@ -7,9 +7,9 @@ why clawtop's engine does something else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from clawtop.core.model import FailureReason
+from clawtop.values import dataclass
 
 R = FailureReason
 

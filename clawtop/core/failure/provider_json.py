@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from clawtop import nested
 from clawtop.core.failure.record import ErrorRecord
+from clawtop.values import dataclass
 
 TEXT_LIMIT = 16_384
 MAX_DEPTH = 60

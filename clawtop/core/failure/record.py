@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
 from clawtop.core.model import FailureReason
+from clawtop.values import dataclass
 
 FAILOVER_NAME = "FailoverError"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
@@ -15,6 +14,7 @@ from clawtop.core.failure.as_9_6 import CODES_9, leading_status
 from clawtop.core.failure.provider_json import body_of
 from clawtop.core.failure.rules import TEXT_LIMIT, normalized
 from clawtop.core.model import FailureReason
+from clawtop.values import dataclass
 
 SHORT_WINDOW_S = 60.0
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
@@ -15,6 +14,7 @@ from clawtop.core.failure import billing_tables as money
 from clawtop.core.failure import phrase_tables as phrases
 from clawtop.core.failure.phrases import Phrases
 from clawtop.core.model import FailureReason
+from clawtop.values import dataclass
 
 Reason = FailureReason
 

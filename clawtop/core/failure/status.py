@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from clawtop.core.failure.rules import (
     quoted_402,
 )
 from clawtop.core.model import FailureReason
+from clawtop.values import dataclass
 
 Reason = FailureReason
 

@@ -6,10 +6,10 @@ A host's times are by its own clock; `skew` (its clock minus the local one, ms) 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from clawtop.core.fleet.summary import HostSummary
+from clawtop.values import dataclass
 
 UNREADABLE = 3
 STALE_MS = 15_000

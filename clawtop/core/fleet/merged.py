@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.fleet.summary import EventBrief
+from clawtop.values import dataclass
 
 T = TypeVar("T")
 

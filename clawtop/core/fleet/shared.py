@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from clawtop.core.fleet.hosts import Host
 from clawtop.core.fleet.summary import Account
+from clawtop.values import dataclass
 
 _Key = tuple[str, str]
 """Profile id and the fingerprint of its credential."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from clawtop.core.cooldown.noted import open_provider_time
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
@@ -11,6 +10,7 @@ from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.health.judgement import judge
 from clawtop.core.model import Event, EventKind, Profile, Snapshot, VerdictKind
 from clawtop.text import masked, shown
+from clawtop.values import dataclass
 
 MAX_ACCOUNTS = 500
 MAX_AGENTS = 200

@@ -8,11 +8,12 @@ Agents without a usable model and a dead gateway are not about single sessions: 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from clawtop.core.health.waiting import Hung, hung
 from clawtop.core.model import Lock, LockKind, Session, Snapshot, VerdictKind
 from clawtop.core.rotation.forecast import chain_recovery, schedule_of, stranded_sessions
+from clawtop.values import dataclass
 
 QUOTA = "quota"
 STALE_LOCK = "stale lock"

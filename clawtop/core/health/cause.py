@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -13,6 +12,7 @@ from clawtop.core.health.waiting import Hung, Waiting
 from clawtop.core.model import GatewayState, Snapshot
 from clawtop.core.operations.loaded import GatewaysView, Pending
 from clawtop.core.rotation.forecast import ChainRecovery
+from clawtop.values import dataclass
 
 
 class Level(IntEnum):

@@ -7,10 +7,11 @@ takeover and a run that the gateway gave up; a transcript shows what followed a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from clawtop.core.model import EndedTurn, EventKind, GatewayState, Session, Snapshot, TurnOutcome
 from clawtop.core.session.activity import lost_turn
+from clawtop.values import dataclass
 
 TOGETHER_MS = 20_000
 """Two sources that report an end within this time report the same one."""

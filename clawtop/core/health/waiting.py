@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from clawtop.core.model import Event, EventKind, Exchange, GatewayState, Session, Snapshot, TurnOutcome, WitnessKind
 from clawtop.core.session.activity import last_sign, lost_turn, running_since
+from clawtop.values import dataclass
 
 HORIZON_MS = 24 * 3_600_000
 """A message older than a day no longer counts as waiting."""

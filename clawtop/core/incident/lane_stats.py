@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import ceil
 
 from clawtop.core.model import GATEWAY_LOG, Event, EventKind, LaneStats, PromptHolder
 from clawtop.core.session.lanes import LaneClass, classify_lane, classify_session_key, global_lane
 from clawtop.nested import among
+from clawtop.values import dataclass
 
 KEPT_WAITS = 60
 """How many recent waits a lane keeps for its percentiles and sparkline."""

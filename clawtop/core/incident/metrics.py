@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from clawtop.core.model import LaneStats
 from clawtop.core.session.lanes import classify_lane
+from clawtop.values import dataclass
 
 SOURCE = "gateway-metrics"
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.health.judgement import Cause, Health, Level
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.text import safe, shown
+from clawtop.values import dataclass
 
 CAPTION = "demo"
 """Source of what the demo's narrator says."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from heapq import merge
 from types import MappingProxyType
 
 from clawtop.core.model import Event, EventKind
+from clawtop.values import dataclass
 
 BACKGROUND = frozenset({EventKind.LANE, EventKind.ACQUIRE, EventKind.RELEASE, EventKind.RUN_START, EventKind.RUN_END})
 """Kinds that happen all the time, shown only on request, as are events whose data has `routine`."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.core.javascript import MAX_SAFE_INTEGER, is_finite, to_number
 from clawtop.core.model import LockLimits
 from clawtop.core.rules import WriteLockSettings
+from clawtop.values import dataclass
 
 NEVER_MS = MAX_SAFE_INTEGER
 """Represents JavaScript's Infinity in a `LockLimits`."""

@@ -6,13 +6,13 @@ Replayed row by row in tests/conformance/test_lock_staleness_vectors.py.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from clawtop.core.javascript import parse_date, whole
 from clawtop.core.model import ProcessEvidence
 from clawtop.core.rules import SessionLockRules
+from clawtop.values import dataclass
 
 _CONTENT_REASONS = frozenset({"missing-pid", "invalid-createdAt"})
 

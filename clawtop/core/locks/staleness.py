@@ -8,7 +8,6 @@ locks of the auth store and the gateway's (docs/formats.md 1, 3 and 4). `verdict
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.core.generations import Storage
@@ -23,6 +22,7 @@ from clawtop.core.model import (
     Verdict,
     VerdictKind,
 )
+from clawtop.values import dataclass
 
 BOOT_SLACK_MS = 2_000
 """Some systems know their boot time only to a second."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from clawtop.core.model.problem import Problem
+from clawtop.values import dataclass
 
 NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 

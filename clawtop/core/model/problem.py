@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from clawtop.core.model.sentence import Sentence, plain_text
+from clawtop.values import dataclass
 
 EMPTY_KEY, NOT_IMPORTED = "empty-key", "doctor-pending"
 """Problems of credentials that OpenClaw has not imported into its database: its gateway goes on without them (2026.6,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from clawtop.core.model.problem import Problem
 from clawtop.core.model.prompts import Waiter
 from clawtop.core.model.witness import Witness
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from clawtop.core.generations import Generation, Semantics, Storage, semantics_of, storage_of
 from clawtop.core.model.auth import Profile
@@ -14,6 +14,7 @@ from clawtop.core.model.locks import Lock, ProcessEvidence
 from clawtop.core.model.problem import Problem
 from clawtop.core.model.prompts import LaneStats, PromptHolder
 from clawtop.core.model.sessions import Session
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any, Final
 
 from clawtop.core.cooldown.stats import cleared
 from clawtop.core.model import NO_COUNTS, UsageStats
 from clawtop.nested import among
+from clawtop.values import dataclass
 
 STATS, ORDER, LAST_GOOD = "usageStats", "order", "lastGood"
 

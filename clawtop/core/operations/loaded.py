@@ -10,7 +10,7 @@ shows that it has not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.model import (
@@ -29,6 +29,7 @@ from clawtop.core.operations.edit import STATS, AuthState, FieldChange, Restore,
 from clawtop.core.operations.loading import answered_since, loads, reload_loads
 from clawtop.core.operations.past import past_operation
 from clawtop.core.rotation.forecast import schedule_of
+from clawtop.values import dataclass
 
 KEPT_MS = 24 * 3_600_000
 """A change older than this is assumed to be loaded: it no longer matters."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from clawtop.core.cooldown.schedules import schedule_for
 from clawtop.core.model import (
@@ -30,6 +30,7 @@ from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import Order, moved_to_end, resolve_order
 from clawtop.errors import RefusedError
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 
 def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:

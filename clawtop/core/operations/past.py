@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.core.model import Event
 from clawtop.core.operations.edit import FieldChange, field_change
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ changes, or refuses because the state has changed. If no plan can be made, a Ref
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from clawtop.core.model import AuthPart, GatewayState, LockFile, Sentence, Snapshot
@@ -23,6 +23,7 @@ from clawtop.core.operations.target import (
     state_of,
 )
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 
 class PlanKind(StrEnum):

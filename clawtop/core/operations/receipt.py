@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -10,6 +9,7 @@ from clawtop.core.model import Event, EventKind
 from clawtop.core.operations.edit import FieldChange
 from clawtop.core.operations.plan import Plan, PlanKind, StoreStep
 from clawtop.core.operations.undo import undo_record
+from clawtop.values import dataclass
 
 REVERTED_EXIT = 4
 NOTHING_TO_DO = "nothing to do"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from clawtop.core.model import EMPTY_KEY, NOT_IMPORTED, SHARED, AgentInfo, AuthPart, AuthStore, Lock, Profile, Snapshot
 from clawtop.core.nearest import did_you_mean
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import RefusedError
 from clawtop.text import safe, shown
+from clawtop.values import dataclass
 
 UNTOUCHED = "nothing was changed"
 

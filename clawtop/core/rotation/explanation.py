@@ -6,7 +6,6 @@ For `clawtop explain profile ID` and the dashboard's detail pane.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from clawtop.core.cooldown.profile_state import ProfileState, configured_models, stat_problems, state_for_models
 from clawtop.core.cooldown.stats import (
@@ -22,6 +21,7 @@ from clawtop.core.model import AgentInfo, Problem, Profile, Session, Snapshot
 from clawtop.core.rotation.eligibility import NOTHING_PENDING
 from clawtop.core.rotation.forecast import Recovery, order_of, pinned_sessions, provider_recovery, schedule_of
 from clawtop.core.rotation.order import Ranked, Rejected
+from clawtop.values import dataclass
 
 COMMON_REASONS = ("rate_limit", "overloaded", "auth", "billing", "auth_permanent")
 """The reasons for which the next failure's cost is shown."""

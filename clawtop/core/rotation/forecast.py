@@ -5,7 +5,6 @@ profile.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import schedule_for
@@ -14,6 +13,7 @@ from clawtop.core.model import AgentInfo, ModelRef, Profile, Session, Snapshot
 from clawtop.core.rotation.eligibility import NOTHING_PENDING, order_query
 from clawtop.core.rotation.order import Order, resolve_order
 from clawtop.core.rules import Schedule
+from clawtop.values import dataclass
 
 TOGETHER_MS = 1_000
 """Windows that end within a second of each other count as ending together: all their runs resume at once."""

@@ -7,7 +7,6 @@ reason for every place and every rejection; and the choice of a profile within a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from clawtop.core.cooldown.profile_state import is_past_expiry
@@ -24,6 +23,7 @@ from clawtop.core.rotation.eligibility import (
     written_order,
 )
 from clawtop.core.rules import Schedule
+from clawtop.values import dataclass
 
 _TYPE_RANKS: Final = {"oauth": 0, "token": 1, "api_key": 2}
 _OTHER_TYPE: Final = 3

@@ -8,10 +8,10 @@ only if the version allows it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from clawtop.core.model import Profile
 from clawtop.core.rules import Schedule
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from clawtop.core.model import (
     EndedTurn,
@@ -27,6 +26,7 @@ from clawtop.core.model import (
     Witness,
     WitnessKind,
 )
+from clawtop.values import dataclass
 
 SETTLING_MS = 60_000
 """Longest quiet time between two attempts of one run: after a longer silence it has ended."""

@@ -7,8 +7,10 @@ session belongs to the waiter with the lowest ticket. All times are milliseconds
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+
+from clawtop.values import dataclass
 
 TURN_MS = 2_000
 """How long a free session stays reserved for its first waiter; then any waiter may take the turn."""

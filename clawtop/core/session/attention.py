@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 from clawtop.core.javascript import is_finite
 from clawtop.core.model import AccountRetry, Attention, PromptHolder, Session
 from clawtop.core.rules import AttentionRules
+from clawtop.values import dataclass
 
 TICK_MS = 30_000
 DEFAULT_LIMITS = Attention()

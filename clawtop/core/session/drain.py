@@ -9,13 +9,14 @@ Times are milliseconds of a monotonic clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 
 from clawtop.core.model import LockFile, LockIdentity, PromptHolder, Verdict, VerdictKind
 from clawtop.core.session.fence import FileFingerprint
 from clawtop.core.session.proof import Proof
 from clawtop.core.session.remedies import AUTOMATIC, Means, Remedy
+from clawtop.values import dataclass
 
 SEEN_AGAIN_MS = 1_000
 """A stale lock is removed if it is the same in two checks, this far apart."""

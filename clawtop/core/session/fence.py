@@ -7,11 +7,11 @@ unless the change is one that this OpenClaw version accepts. Pure: the caller re
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NoReturn
 
 from clawtop import nested
+from clawtop.values import dataclass
 
 _LINE_ENDS = re.compile(r"\r?\n")
 

@@ -7,10 +7,11 @@ timeout loses its place although it may still be unwinding. Times are millisecon
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 
 from clawtop.core.session.lanes import DEFAULT_LIMIT, MAIN
+from clawtop.values import dataclass
 
 WARN_AFTER_MS = 2_000
 _PROBE_LANES = ("auth-probe:", "session:probe-")

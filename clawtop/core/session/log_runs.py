@@ -7,10 +7,11 @@ logged only with `logging.level` debug; a turn that failed for good is logged at
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from clawtop.core.model import AccountRetry, EndedTurn, Event, EventKind, TurnOutcome, Witness, WitnessKind
 from clawtop.core.session.lanes import session_lane
+from clawtop.values import dataclass
 
 KEPT_TURNS = 400
 

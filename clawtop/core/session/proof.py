@@ -7,13 +7,14 @@ Without a witness that should exist, it is unproven.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from clawtop.core.generations import Storage
 from clawtop.core.model import Gateway, GatewayState, GatewayWords, Lock, Session, VerdictKind, WitnessKind
 from clawtop.core.rules import Remote
 from clawtop.core.session.gateway_witness import tasks_in
+from clawtop.values import dataclass
 
 
 class ProofSource(StrEnum):

@@ -7,13 +7,14 @@ clawtop's rule against that (thread 83510 B): with a live holder it waits, bound
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from clawtop.core.model import PromptHolder
 from clawtop.core.rules import AttentionRules
 from clawtop.core.session.attention import AttentionReport
 from clawtop.core.session.lanes import session_lane
+from clawtop.values import dataclass
 
 STALE_MS = 300_000
 """For how long a run may be silent if no abort threshold is given."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
 from clawtop.core.model import GatewayState, TaskSight
 from clawtop.core.rules import Remote
 from clawtop.core.session.lanes import LaneClass, classify_session_key
 from clawtop.core.session.proof import Access
+from clawtop.values import dataclass
 
 
 class Means(StrEnum):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from clawtop.core.model import ModelRef
 from clawtop.core.session.admission import OnContention
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

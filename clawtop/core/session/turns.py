@@ -10,7 +10,6 @@ tasks name runs, and on 2026.7 a second task is a turn that waits (on 2026.6 non
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from clawtop.core.model import (
     Gateway,
@@ -24,6 +23,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.activity import RUNNING
 from clawtop.core.session.lanes import session_lane
+from clawtop.values import dataclass
 
 ADMISSION_MS = 60_000
 """How long an input may be queued without a turn before it no longer counts as about to start."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from clawtop.clock import Clock
 from clawtop.core.model import Event, LockKind, PromptHolder, Session, Snapshot, VerdictKind
@@ -30,6 +29,7 @@ from clawtop.engine.etcd.choice import shared_records
 from clawtop.engine.prompt.recoverer import Recoverer, SessionWork
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.snapshot import SnapshotReader
+from clawtop.values import dataclass
 
 DEFAULT_WAIT_S = 60.0
 PROOF = DrainWishes(deadline_s=30.0, still_s=3.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -46,6 +45,7 @@ from clawtop.store.own.holders import canonical, holders_dir, prompt_holder, rea
 from clawtop.store.sessions.fingerprint import fingerprint
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 DATABASE_SUFFIX = ".sqlite"
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clawtop.clock import Timer
@@ -26,6 +25,7 @@ from clawtop.store.provider.secrets import SecretUnavailableError
 from clawtop.store.sessions.conversation import Conversation, continued, size_of
 from clawtop.store.sessions.transcript_write import EntryChain, TranscriptReply, append, header
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 if TYPE_CHECKING:
     from clawtop.engine.providers.http import ProviderClient

@@ -7,7 +7,7 @@ Mutable state: `ProbeBook.throttle`, one per driver, touched by its event loop o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from clawtop.core.cooldown.windows import cooling_until
 from clawtop.core.failover.fallback import Available, Consult, Cooling, Moved, SuspendLane
@@ -24,6 +24,7 @@ from clawtop.core.rotation.order import cooling_check, order_ids
 from clawtop.engine.drive.resources import DriverResources
 from clawtop.engine.drive.turn import DrivenTurn
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 
 @dataclass(slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.clock import Clock
 from clawtop.core.model import Event, EventKind, ModelRef
 from clawtop.text import shown
+from clawtop.values import dataclass
 
 SOURCE = "engine"
 TEXT_CELLS = 300

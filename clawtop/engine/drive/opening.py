@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -37,6 +37,7 @@ from clawtop.store.provider.secrets import SecretSources
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 DEFAULT_TURN_S = 600.0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from clawtop.core.failure.engine_reason import ENDPOINT_REASONS, engine_mark
 from clawtop.core.model import FailureReason, ModelRef, Profile
@@ -13,6 +12,7 @@ from clawtop.engine.providers.base import Finished, Message, Prompt, Timeouts
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.errors import ClawtopError
 from clawtop.store.provider.secrets import SecretUnavailableError
+from clawtop.values import dataclass
 
 QUESTION = "Reply with: ok"
 MAX_TOKENS = 16

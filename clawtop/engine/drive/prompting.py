@@ -6,7 +6,7 @@ Anything that OpenClaw would send and clawtop does not is reported before the re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from clawtop.core.conversation import Message, as_words, paired, trimmed, without_images
@@ -14,6 +14,7 @@ from clawtop.core.model import ModelRef
 from clawtop.engine.providers.base import Prompt
 from clawtop.store.provider.model_config import ModelEntry, ProviderConfig
 from clawtop.store.sessions.settings import RunContext, SessionSettings, default_thinking, raw_settings
+from clawtop.values import dataclass
 
 THINKING_LEVELS = frozenset({"off", "minimal", "low", "medium", "high", "xhigh"})
 RESERVE_TOKENS = 4096

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from clawtop.core.failover.compaction import abort_in_compaction_wait
 from clawtop.core.failover.decision import AttemptStage, Signals, run_iteration_limit
@@ -46,6 +45,7 @@ from clawtop.engine.drive.resources import DriverResources
 from clawtop.engine.drive.turn import NOT_ROTATABLE, DrivenTurn, TurnAnswer
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 ENDPOINT_TRIES = 2
 LONGEST_PAUSE_S = 2.0

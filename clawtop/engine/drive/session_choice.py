@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from clawtop.store.sessions.lists import KeptList, Lists, SessionLists
 from clawtop.store.sessions.settings import NO_SETTINGS, SessionSettings
 from clawtop.store.sessions.transcript_write import session_id_for
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 SUFFIX = ".jsonl"
 

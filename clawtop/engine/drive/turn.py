@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -14,6 +14,7 @@ from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText, RunIte
 from clawtop.engine.providers.base import Usage
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.store.sessions.settings import RunContext, SessionSettings
+from clawtop.values import dataclass
 
 NOT_ROTATABLE = frozenset({"appending", "releasing"})
 """Phases in which the reply is already complete: there is nothing left to rotate."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -18,6 +17,7 @@ from clawtop import nested
 from clawtop.clock import Clock
 from clawtop.errors import ClawtopError
 from clawtop.text import shown
+from clawtop.values import dataclass
 
 CALL_S = 2.0
 MAX_ANSWER = 8 * 1024 * 1024

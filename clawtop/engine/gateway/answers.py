@@ -6,7 +6,6 @@ A field of the wrong type is left out; a session without a key is skipped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +17,7 @@ from clawtop.core.session.key import key_of
 from clawtop.core.session.lanes import classify_lane
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.wire import part, text
+from clawtop.values import dataclass
 
 MAX_ROWS = 2_000
 MAX_LANES = 500

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from clawtop.core.model import Gateway, GatewayState
 from clawtop.core.session.proof import Access
@@ -15,6 +15,7 @@ from clawtop.store.gateway.token import gateway_token
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.place.layout import Layout
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 OFF = "the gateway is not asked (--no-gateway)"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from clawtop.clock import Clock
@@ -18,6 +18,7 @@ from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.http import HttpProbe
 from clawtop.engine.gateway.words import GatewayRound, ask_words
 from clawtop.store.locks.processes import listens
+from clawtop.values import dataclass
 
 HEALTH_EVERY = 5
 """Rounds between two questions for health, if the gateway can be asked for words."""

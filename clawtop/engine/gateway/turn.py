@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -19,6 +18,7 @@ from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.wire import WRITE, part, text
 from clawtop.text import shown
+from clawtop.values import dataclass
 
 LONGEST_TEXT = 4 * 1024 * 1024
 """Maximum characters of a reply; the rest is left out."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop import nested
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.text import shown
+from clawtop.values import dataclass
 
 OLDEST_PROTOCOL, NEWEST_PROTOCOL = 3, 4
 MAX_FRAME = 8 * 1024 * 1024

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from clawtop.clock import Clock
 from clawtop.core.model import GatewayWords, LaneStats
@@ -12,6 +12,7 @@ from clawtop.engine.gateway.door import Door, Pass
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.wire import READ
 from clawtop.store.locks.processes import answers_to
+from clawtop.values import dataclass
 
 SESSIONS = "sessions.list"
 TASKS = "tasks.list"

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +49,7 @@ from clawtop.store.owners import check_owner, user_name
 from clawtop.store.place.layout import Layout
 from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 DEFAULT_WAIT_S = 15.0
 DEFAULT_VERIFY_S = 10.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 
 from clawtop.clock import Clock
 from clawtop.core.model import Event, EventKind
@@ -18,6 +17,7 @@ from clawtop.core.operations.receipt import Sight
 from clawtop.errors import ClawtopError
 from clawtop.store.auth.port import AuthPlace
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 POLL_S = 0.2
 RELOAD = ("openclaw", "secrets", "reload")

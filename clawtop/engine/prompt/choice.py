@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from clawtop.errors import UsageError
 from clawtop.text import shown
+from clawtop.values import dataclass
 
 DEFAULT_PREFIX = "clawtop"
 _SCHEMES = {"etcd": "http", "etcds": "https"}

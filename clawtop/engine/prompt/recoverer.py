@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -30,6 +29,7 @@ from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.registry import Foreign, PromptRegistry
 from clawtop.errors import SessionContendedError
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 OnEvent = Callable[[Event], None]
 

@@ -17,7 +17,7 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -46,6 +46,7 @@ from clawtop.errors import OperationFailedError, RefusedError, SessionContendedE
 from clawtop.store import atomic
 from clawtop.store.own.holders import Word, canonical, holders_dir
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 BUSY_PAUSE_S = 0.001
 """First pause after an attempt on a record that another process is changing, or that the disk refused; it doubles."""

@@ -7,13 +7,14 @@ modules (`anthropic.py`, `openai.py`, `responses.py`, ...) know the wire formats
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from clawtop.core.conversation import Block, Image, Message, Text, ToolCall, ToolResult, merged
 from clawtop.store.provider.network_config import DIRECT, Network
 from clawtop.store.provider.secrets import Secret
+from clawtop.values import dataclass
 
 __all__ = ["Block", "Image", "Message", "Network", "Text", "ToolCall", "ToolResult", "merged"]
 

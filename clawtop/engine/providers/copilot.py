@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from clawtop.engine.providers import reading
 from clawtop.engine.providers.base import Endpoint
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_status
 from clawtop.store.provider.secrets import Secret
+from clawtop.values import dataclass
 
 PROVIDER = "github-copilot"
 EXCHANGE_URL = "https://api.github.com/copilot_internal/v2/token"

@@ -7,9 +7,8 @@ OpenClaw leaves out for other hosts that are not local.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from clawtop.engine.providers.base import Endpoint
+from clawtop.values import dataclass
 
 _MISTRAL = ("api.mistral.ai",)
 _MOONSHOT = ("api.moonshot.ai", "api.moonshot.cn")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from clawtop.store.auth.port import AuthPlace, Change, OnWait, OnWritten, OwnAut
 from clawtop.store.auth.target import StoreTarget, check_writable, identity, read
 from clawtop.store.place.generation import PROFILES_FILE
 from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.values import dataclass
 
 if TYPE_CHECKING:
     from clawtop.store.auth.update import JsonUpdate

@@ -14,7 +14,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
 from clawtop.clock import Clock
@@ -27,6 +26,7 @@ from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import BreakOutcome, Proposal, Published, break_stale, release, still_ours, timestamp
 from clawtop.store.locks.owners import judged, owner_of
 from clawtop.text import safe, shown
+from clawtop.values import dataclass
 
 T = TypeVar("T")
 

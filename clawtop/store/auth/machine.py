@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.locks.staleness import HERE, NamespaceEvidence
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
+from clawtop.values import dataclass
 
 
 class LockOwner(Protocol):

@@ -8,7 +8,7 @@ with places, which hide paths, lock files and transactions. `clawtop.store.auth.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from clawtop.core.operations.edit import AuthState, Edit
 from clawtop.core.provider_ids import INLINE_KEY
 from clawtop.store.auth.machine import LockOwner, Machine
 from clawtop.store.place.layout import AgentPaths
+from clawtop.values import dataclass
 
 Change = Edit
 OnWait = Callable[[LockOwner], None]

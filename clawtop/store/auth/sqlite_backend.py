@@ -9,7 +9,7 @@ provider. When an inherited profile fails, its statistics are written to the sha
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.sqlite.writing import check_writable
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 if TYPE_CHECKING:
     from clawtop.store.auth.sqlite_update import SqliteUpdate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from clawtop.core.model import Problem
 from clawtop.core.operations.edit import AuthState
@@ -14,6 +14,7 @@ from clawtop.store.json_text import UnreadableError
 from clawtop.store.sqlite.cells import Cell, Cells
 from clawtop.store.sqlite.database import Database
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 NO_CREDENTIALS = '{"version":1,"profiles":{}}'
 """What OpenClaw itself writes for an agent with its own order or statistics but no profile."""

@@ -8,7 +8,6 @@ unknown keys stay, and every number keeps its digits.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import LockNotObtainedError, OperationFailedError
@@ -21,6 +20,7 @@ from clawtop.store.json_text import UnreadableError
 from clawtop.store.sqlite.cells import Cell
 from clawtop.store.sqlite.writing import LONGEST_INSIDE_S, BusyError, ReplacedError, SlowError, transaction
 from clawtop.text import safe, shown
+from clawtop.values import dataclass
 
 LONGEST_WAIT_S = 2.0
 """How long a change waits for another writer. OpenClaw's own writes take milliseconds; longer is stuck."""

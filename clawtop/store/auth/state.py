@@ -8,7 +8,6 @@ entries win, each as a whole, over those that an older generation left embedded 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.core.model import UsageStats
@@ -17,6 +16,7 @@ from clawtop.errors import RefusedError
 from clawtop.store.auth.json_edit import plain
 from clawtop.store.wire import usage_stats
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

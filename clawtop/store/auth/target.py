@@ -7,7 +7,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.core.generations import Storage, storage_of
@@ -19,6 +18,7 @@ from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.state import Documents
 from clawtop.store.owners import check_owner
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 MAX_BYTES = 64 * 1024 * 1024
 _DISK_HINTS = {

@@ -15,13 +15,13 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from clawtop.core.model import Gateway, GatewayState, MemoryKill
 from clawtop.nested import loads
 from clawtop.store import door
+from clawtop.values import dataclass
 
 FILES = ("logs/gateway.err.log", "logs/gateway.log")
 TAIL_BYTES = 256 * 1024

@@ -14,7 +14,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from clawtop.core.model import Gateway, GatewayState
@@ -22,6 +22,7 @@ from clawtop.store import door
 from clawtop.store.place import temporary
 from clawtop.store.place.databases import STATE_DATABASE
 from clawtop.store.place.layout import Layout
+from clawtop.values import dataclass
 
 STATE_LOCK = "gateway.state.lock.sqlite"
 _LINUX, _DARWIN = "@hhqqixxxx", "@qqihh"

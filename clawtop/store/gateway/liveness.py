@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -17,6 +17,7 @@ from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.processes import Census, ProcessTable
 from clawtop.store.place import temporary
 from clawtop.store.place.layout import Layout
+from clawtop.values import dataclass
 
 PROBE_TIMEOUT_SECONDS = 0.3
 PATIENT_SECONDS = 2.0

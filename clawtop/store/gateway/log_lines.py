@@ -11,7 +11,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from clawtop.core.session.lanes import base_session_key
 from clawtop.nested import loads
 from clawtop.store.gateway.log_words import TURN_FAILED, LineMeaning, meaning_of
 from clawtop.text import shown
+from clawtop.values import dataclass
 
 TEXT_LIMIT = 300
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.core.model import Gateway
 from clawtop.store.place import temporary
 from clawtop.store.place.layout import Layout
+from clawtop.values import dataclass
 
 STILL_WRITTEN_S = 15 * 60
 """Another day's file counts as still written if it changed this shortly before the newest one."""

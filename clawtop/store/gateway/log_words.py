@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 from clawtop.core.model import EventKind
+from clawtop.values import dataclass
 
 LineFacts = Mapping[str, Any]
 """The key=value pairs of a line, as strings."""

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from clawtop.clock import Clock
 from clawtop.core.model import Gateway, GatewayState, MemoryKill
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 from clawtop.store.locks.procfs import kernel_bytes, kernel_log, memory_groups
+from clawtop.values import dataclass
 
 KMSG = "/dev/kmsg"
 MOST_RECORDS = 50_000

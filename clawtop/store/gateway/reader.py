@@ -5,7 +5,7 @@ and what its process shows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from clawtop.clock import Clock
@@ -42,6 +42,7 @@ from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.locks.reader import LockFiles, LockJudge
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.timed_reads import LastAnswers, TimedReads
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

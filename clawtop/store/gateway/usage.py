@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -20,6 +19,7 @@ from clawtop.store.locks.procfs import (
     memory_groups,
     stat_fields,
 )
+from clawtop.values import dataclass
 
 EVERY_SECONDS = 2.0
 """The minimum time over which a share of a core is measured; within it the last measurement is reused."""

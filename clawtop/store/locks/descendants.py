@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.store.locks.processes import psutil_module
 from clawtop.store.locks.procfs import PARENT, RSS_PAGES, kernel_bytes, stat_fields
+from clawtop.values import dataclass
 
 _MOST = 2_000
 """A process with more descendants than this is not one whose children say anything."""

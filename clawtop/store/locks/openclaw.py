@@ -13,7 +13,6 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +22,7 @@ from clawtop.core.model import LockFile, Verdict, VerdictKind
 from clawtop.store import atomic, door
 from clawtop.store.disk import disk
 from clawtop.store.locks.lockfile import read_lock
+from clawtop.values import dataclass
 
 FIRST_RETRY_S = 0.02
 LONGEST_RETRY_S = 1.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from clawtop.core.model import ProviderTime
 from clawtop.store import door
 from clawtop.store.atomic import put
 from clawtop.store.own.holders import Presence, holders_dir
+from clawtop.values import dataclass
 
 LOCK_WAIT_S = 0.1
 MAX_BYTES = 1024 * 1024

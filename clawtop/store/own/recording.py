@@ -13,7 +13,7 @@ import json
 import textwrap
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from clawtop.store import door
 from clawtop.store.disk import DiskFile, disk
 from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 FORMAT = 1
 FLUSH_EVERY = 20

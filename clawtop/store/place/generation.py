@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from clawtop.store.place.databases import (
 )
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.wire import mapping, text
+from clawtop.values import dataclass
 
 MAX_AUTH_BYTES = 16 * MEGABYTE
 PROFILES_FILE = "auth-profiles.json"

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from clawtop.clock import SystemClock
@@ -23,6 +23,7 @@ from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE, writte
 from clawtop.store.place.generation import Detected, detect, recorded_version
 from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 CONFIG_NAMES = ("openclaw.json", "clawdbot.json", "moldbot.json")
 MAIN_AGENT = "main"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.store import door
+from clawtop.values import dataclass
 
 _NETWORK = frozenset(
     {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from clawtop.store.provider.builtin import BUILTIN, ENV_KEYS, MODEL_RULES, OWN_H
 from clawtop.store.provider.network_config import LOOPBACK
 from clawtop.store.provider.secrets import SHORTHAND, Secret, SecretSources, config_secret, expanded, filled, resolved
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 DEFAULT_API = "openai-completions"
 """A provider with a base URL but no `api` speaks this (docs gateway/config-tools, 2026.5.20)."""

@@ -7,11 +7,12 @@ environment, which count for everything but this machine itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
 from clawtop.store.provider.secrets import Secret, SecretSources, resolved
+from clawtop.values import dataclass
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 CA_VARIABLES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ from clawtop.errors import ClawtopError
 from clawtop.nested import loads
 from clawtop.store import door
 from clawtop.text import MASK, remember_secrets, safe
+from clawtop.values import dataclass
 
 SHORTHAND = re.compile(r"\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))")
 EMBEDDED = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,127})\}")

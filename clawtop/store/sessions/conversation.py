@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from clawtop.nested import loads
 from clawtop.store import door
 from clawtop.store.sessions.fingerprint import fingerprint, fingerprint_of
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 MAX_TRANSCRIPT_BYTES = 512 * 1024 * 1024
 MOST_KEPT = 256

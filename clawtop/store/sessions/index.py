@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 from clawtop.core.model import Problem, Session
@@ -27,6 +27,7 @@ from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.piecemeal import read_piecemeal
 from clawtop.store.wire import flag, session_entry, session_name, suspension
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 TRAJECTORY = ".trajectory.jsonl"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from clawtop.core.model import Session
@@ -17,6 +16,7 @@ from clawtop.store.json_text import stamp_of
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import SessionsRead, read_sessions
 from clawtop.store.sessions.settings import SessionSettings, list_settings
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import nlargest
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ from clawtop.store.sessions.trajectory import trajectory_path, trajectory_runs
 from clawtop.store.sessions.transcript_end import transcript_exchanges, transcript_text
 from clawtop.store.sessions.unlisted import UnlistedTranscripts
 from clawtop.store.timed_reads import NoAnswerError, TimedReads
+from clawtop.values import dataclass
 
 RECENT_MS = 24 * 3_600_000
 """Sessions changed within a day are examined with every read; the others in turn."""

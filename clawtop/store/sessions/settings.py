@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from clawtop.core.model import ModelRef
@@ -18,6 +17,7 @@ from clawtop.store.place.layout import AgentPaths
 from clawtop.store.sessions.index import MAX_SESSIONS_BYTES
 from clawtop.store.sessions.trajectory import trajectory_path
 from clawtop.store.wire import mapping, text
+from clawtop.values import dataclass
 
 CONTEXT = b'"context.compiled"'
 MAX_CONTEXT_BYTES = 16 * MEGABYTE

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -54,6 +54,7 @@ from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.timed_reads import NoAnswerError, TimedReads
 from clawtop.store.wire import flag, mapping, milliseconds, session_entry, session_name, suspension, text
+from clawtop.values import dataclass
 
 FIRST_ROWS = 5_000
 """How many rows the first of many reads reads, the latest ones; the others are counted."""

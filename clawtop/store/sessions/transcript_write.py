@@ -11,7 +11,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from clawtop.store.disk import disk
 from clawtop.store.sessions.conversation import Conversation
 from clawtop.store.sessions.fingerprint import fingerprint_of
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 VERSION = 3
 NO_COST: Mapping[str, int] = {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0, "total": 0}

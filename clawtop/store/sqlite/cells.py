@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from clawtop.store.sqlite.schema import DatabaseRole
+from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ D is 2026.8.1 on (state 15 and agent 19; 2026.9.6: 18 and 23). What lies between
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from clawtop.core.generations import why_too_new
+from clawtop.values import dataclass
 
 
 class DatabaseRole(StrEnum):

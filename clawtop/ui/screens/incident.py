@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from textual.app import ComposeResult
@@ -13,6 +13,7 @@ from clawtop.commands import Target
 from clawtop.core.incident.timeline import KIND_GROUPS, Filter, narrowings
 from clawtop.core.model import Event
 from clawtop.ui.screens.tables import TablesScreen
+from clawtop.values import dataclass
 from clawtop.view.columns import Env, Table, TableRow
 from clawtop.view.forecast_rows import forecast_table, stranded_table
 from clawtop.view.lane_rows import lane_table, worst_table
