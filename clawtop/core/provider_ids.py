@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from functools import lru_cache
 from types import MappingProxyType
 
 from clawtop.values import dataclass
@@ -78,6 +79,7 @@ NAMES_2026_6 = ProviderNames(
 NAMES_2026_9 = ProviderNames(auth_aliases=MappingProxyType({**_MINIMAX, "x-ai": "xai"}))
 
 
+@lru_cache(maxsize=256)
 def bypasses_cooldown(provider: str) -> bool:
     """Whether OpenClaw ignores cooldowns of this provider's profiles (all generations)."""
     return provider.strip().lower() in BYPASSING

@@ -147,9 +147,7 @@ def after_failure(
     `after_advance`. Otherwise the last effect is the end of the attempt: Fallback, Surface or Continue.
     """
     marks = (MarkFailure(signals.reason),) if signals.markable and signals.reason else ()
-    if signals.external_abort or signals.any_timeout:
-        pass
-    elif _stays_with_model(state, signals):
+    if _stays_with_model(state, signals) and not signals.external_abort and not signals.any_timeout:
         spent = signals._replace(profile_rotated=True)
         return state, (*marks, *_ending(decide(stage, spent, rules.timeouts), spent, rules))
     if signals.reason is FailureReason.EMPTY_RESPONSE:

@@ -102,6 +102,8 @@ def _is_failover(value: ErrorValue, dialect: Dialect) -> bool:
 class _Classifying:
     """One classification; remembers which records it has already read."""
 
+    __slots__ = ("_dialect", "_hint", "_seen")
+
     def __init__(self, dialect: Dialect, hint: str | None) -> None:
         self._dialect = dialect
         self._hint = hint

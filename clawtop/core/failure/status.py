@@ -13,6 +13,7 @@ from typing import NamedTuple
 from clawtop.core.failure import billing_tables as money
 from clawtop.core.failure import phrase_tables as phrases
 from clawtop.core.failure.rules import (
+    NOTHING,
     Classification,
     Kind,
     because,
@@ -193,7 +194,9 @@ def read_signal(signal: Signal) -> Classification:
     """The class of an error's status, code and message: the status first, then the code, then the words."""
     provider = (signal.provider or "").lower()
     status = inferred_status(signal.status, signal.message)
-    words = message_class(signal.message or "", provider)
+    rule = None if status is None else STATUS_RULES.get(status)
+    unread = rule is not None and not rule.text_wins
+    words = NOTHING if unread else message_class(signal.message or "", provider)
     answer = None if status is None else by_status(signal, status, provider, words)
     if answer:
         return answer

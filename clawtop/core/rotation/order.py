@@ -184,7 +184,7 @@ def _resolve(asked: OrderQuery) -> _Resolved:
         source = None  # an order without any existing id does not count
     available, cooling = _split(kept, asked)
     if not keeps_order:
-        available.sort(key=_by_type_and_use(asked))
+        available = _by_type_and_use(available, asked)
     ids = [profile.id for profile in available]
     ids += sorted(cooling, key=cooling.__getitem__)
     if asked.preferred is not None and asked.preferred in ids:
@@ -201,12 +201,10 @@ def _split(profiles: Sequence[Profile], asked: OrderQuery) -> tuple[list[Profile
     for_model = asked.for_model if asked.schedule.order_by_model else None
     for profile in profiles:
         stats = profile.stats
-        if stats.cooldown_until is None and stats.disabled_until is None and stats.blocked_until is None:
-            until = None
-        else:
+        until = None
+        if stats.cooldown_until or stats.disabled_until or stats.blocked_until:
             until = cooling_until(stats, profile.provider, now, asked.schedule, for_model)
-        marked = pending.get(profile.id, 0) if pending else 0
-        if marked > now:
+        if profile.id in pending and (marked := pending[profile.id]) > now:
             until = marked if until is None else max(marked, until)
         if until is None:
             available.append(profile)
@@ -215,16 +213,19 @@ def _split(profiles: Sequence[Profile], asked: OrderQuery) -> tuple[list[Profile
     return available, cooling
 
 
-def _by_type_and_use(asked: OrderQuery) -> Callable[[Profile], tuple[int, bool, int, int]]:
-    now, in_flight, logins_last = asked.now, asked.in_flight, asked.schedule.expired_logins_last
+def _by_type_and_use(profiles: list[Profile], asked: OrderQuery) -> list[Profile]:
+    """By kind of credential, then logins that have not expired, fewer turns, the least recent use.
 
-    def key(profile: Profile) -> tuple[int, bool, int, int]:
-        credential = profile.credential
-        kind = _TYPE_RANKS.get(credential.type, _OTHER_TYPE)
-        past = kind == 0 and logins_last and is_past_expiry(credential, now)
-        return kind, past, in_flight.get(profile.id, 0), profile.stats.last_used or 0
-
-    return key
+    Sorting by one number after the other, the last one first, is faster than sorting once by all of them.
+    """
+    now, in_flight = asked.now, asked.in_flight
+    ordered = sorted(profiles, key=lambda profile: profile.stats.last_used or 0)
+    if in_flight:
+        ordered.sort(key=lambda profile: in_flight.get(profile.id, 0))
+    if asked.schedule.expired_logins_last:
+        ordered.sort(key=lambda profile: profile.credential.type == "oauth" and is_past_expiry(profile.credential, now))
+    ordered.sort(key=lambda profile: _TYPE_RANKS.get(profile.credential.type, _OTHER_TYPE))
+    return ordered
 
 
 def _why_here(id_: str, found: _Resolved, asked: OrderQuery) -> str:

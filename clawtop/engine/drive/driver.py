@@ -54,7 +54,6 @@ from clawtop.store.sessions.entry import add_entry, entry_for, make_sessions_dir
 from clawtop.store.sessions.lists import NotReadYetError, ReadLists, SessionLists
 from clawtop.store.sessions.settings import RunContext, RunContexts
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 __all__ = ["AccountWait", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText", "TurnAnswer"]
 
