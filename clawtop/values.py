@@ -109,13 +109,13 @@ def _init_of(cls: type[Any]) -> Callable[..., None]:
     """The `__init__` that the standard decorator would make. It sets the slots by their descriptors, which is faster
     than by `object.__setattr__`.
     """
-    known: dict[str, Any] = {"_left_out": dataclasses.MISSING}
+    known: dict[str, Any] = {"__name__": cls.__module__, "_left_out": dataclasses.MISSING}
     places: list[str] = []
     words: list[str] = []
     lines: list[str] = []
     for each in dataclasses.fields(cls):
         name = value = each.name
-        place = f"{name}"
+        place = name
         if each.default is not dataclasses.MISSING:
             known[f"_default_{name}"] = each.default
             place, value = f"{name}=_default_{name}", name if each.init else f"_default_{name}"
