@@ -296,6 +296,45 @@ def test_a_log_that_is_lost_leaves_what_was_checkpointed(sample: Sample) -> None
     assert {session.status for session in snapshot.sessions} == {"done"}
 
 
+@pytest.mark.parametrize("begun", [True, False], ids=["beside a log", "closed"])
+def test_a_link_is_followed_to_the_log_beside_the_file(sample: Sample, tmp_path: Path, begun: bool) -> None:
+    """An operator keeps the database elsewhere: SQLite opens the log and the shared memory there."""
+    path, places = agent_database(sample.state_dir), (tmp_path / "disk", tmp_path / "larger disk")
+    run(path, RENAME, ("on the disk",))
+    run(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    for place in places:
+        place.mkdir()
+        shutil.copyfile(path, place / path.name)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+    path.symlink_to(places[0] / path.name)
+    reader = sample.reader()
+
+    def names() -> set[str | None]:
+        return {session.name for session in reader.read().sessions if session.agent == "main"}
+
+    with other(places[0] / path.name) as writer:
+        if not begun:
+            assert names() == {"on the disk"}
+        writer.run(RENAME, ("first",))
+        assert (places[0] / f"{path.name}-wal").stat().st_size > 0
+        assert names() == {"first"}
+        writer.run(RENAME, ("second",))
+        assert reader.has_changed()
+        assert names() == {"second"}
+        path.unlink()
+        path.symlink_to(places[1] / path.name)
+        assert names() == {"on the disk"}
+    with other(places[1] / path.name) as writer:
+        writer.run(RENAME, ("moved",))
+        assert reader.has_changed()
+        assert names() == {"moved"}
+    assert [*path.parent.glob(f"{path.name}*")] == [path], "nothing appears beside the link"
+
+
+RENAME = "UPDATE session_nodes SET entry_json=json_set(entry_json, '$.label', ?), updated_at=updated_at+1"
+
+
 def test_a_commit_between_two_connections_changes_the_version(sample: Sample) -> None:
     path = state_database(sample.state_dir)
     with other(path) as gateway:

@@ -76,11 +76,6 @@ class DatabaseFiles(NamedTuple):
         return _place(self.main), _place(self.wal)
 
 
-def files_of(path: str) -> DatabaseFiles:
-    """The files of the database at `path` as they are now, links followed."""
-    return DatabaseFiles(_stat(path), _stat(f"{path}-wal"), _stat(f"{path}-shm"))
-
-
 def _place(facts: Stat | None) -> tuple[int, int] | None:
     return None if facts is None else (facts.dev, facts.ino)
 
@@ -133,11 +128,10 @@ class Database:
         self.path = path
         self.role = role
         self._name = str(path)
-        self._log_name = f"{self._name}-wal"
-        self._real = os.path.realpath(path)
         self._clock = clock
-        self._guard = _guard_of(self._real)
-        _known[self._real].add(self)
+        self._real = ""
+        """Where a link leads; SQLite opens the log and the shared memory beside that."""
+        self._guard = self._guard_there()
         self._connection: sqlite3.Connection | None = None
         self._follows_log = False
         """Whether the connection sees what others write; else the files' stamps tell."""
@@ -162,27 +156,27 @@ class Database:
 
     def version(self) -> Hashable:
         """Changes with every commit by anybody, and when the file is replaced. Cheap: two stats and one pragma."""
-        with self._guard:
+        with self._alone():
             if self._connection is not None and self._follows_log and not self._counts_itself:
-                places = _place(_stat(self._name)), _place(_stat(self._log_name))
+                places = _place(_stat(self._name)), _place(_stat(f"{self._real}-wal"))
                 if self._opened is not None and places == self._opened.places:
                     with suppress(sqlite3.Error):
                         return (places, self._times_opened, self._data_version(self._connection))
-            files = files_of(self._name)
+            files = self._files()
             if self._connection is None or not self._is_current(files):
                 return files
             return files if self._follows_log and not self._counts_itself else files[:2]
 
     def identity(self) -> DatabaseIdentity:
         """The database's own description; checked before anything else is read."""
-        with self._guard:
+        with self._alone():
             self._ready()
             assert self._identity is not None  # noqa: S101 - what being ready means
             return self._identity
 
     def columns(self, table: str) -> frozenset[str]:
         """The columns of a table; none if there is no such table."""
-        with self._guard:
+        with self._alone():
             self._ready()
             known = self._columns.get(table)
             if known is None:
@@ -192,15 +186,15 @@ class Database:
 
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[SqlRow]:
         """All rows of one SELECT."""
-        with self._guard:
+        with self._alone():
             self._ready()
             try:
                 rows = self._rows(statement, parameters)
             except UnreadableError:
-                if self._follows_log or files_of(self._name) == self._opened:
+                if self._follows_log or self._files() == self._opened:
                     raise
             else:
-                if self._follows_log or files_of(self._name) == self._opened:
+                if self._follows_log or self._files() == self._opened:
                     return rows
             # The immutable or copied database changed while it was read.
             self._ready()
@@ -226,6 +220,36 @@ class Database:
             with suppress(sqlite3.Error):
                 connection.close()
 
+    # --- which files -------------------------------------------------------------------------------------------------
+
+    def _files(self) -> DatabaseFiles:
+        """The files as they are now."""
+        return DatabaseFiles(_stat(self._name), _stat(f"{self._real}-wal"), _stat(f"{self._real}-shm"))
+
+    def _guard_there(self) -> threading.RLock:
+        """The guard of where the path leads now."""
+        self._real = os.path.realpath(self._name)
+        _known[self._real].add(self)
+        return _guard_of(self._real)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A context in which nobody else uses this database. A link that leads elsewhere by now is followed first."""
+        while True:
+            guard = self._guard
+            with guard:
+                if guard is self._guard and self._leads_elsewhere():
+                    self.close()
+                    _known[self._real].discard(self)
+                    self._guard = self._guard_there()
+                if guard is self._guard:
+                    yield
+                    return
+
+    def _leads_elsewhere(self) -> bool:
+        opened = self._opened.main if self._opened is not None else None
+        return _place(_stat(self._name)) != _place(opened) and os.path.realpath(self._name) != self._real
+
     # --- opening -----------------------------------------------------------------------------------------------------
 
     def _is_current(self, files: DatabaseFiles) -> bool:
@@ -236,7 +260,7 @@ class Database:
         return files.places == self._opened.places if self._follows_log else files == self._opened
 
     def _ready(self) -> None:
-        files = files_of(self._name)
+        files = self._files()
         if self._connection is not None and self._is_current(files):
             return
         self.close()
@@ -290,7 +314,7 @@ class Database:
                 self._follows_log = True
                 before = self._data_version(connection)
                 connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
-                self._counts_itself = self._data_version(connection) != before and files_of(self._name) == files
+                self._counts_itself = self._data_version(connection) != before and self._files() == files
                 return connection
         return self._copied(files)
 
