@@ -85,6 +85,7 @@ _DETAILS = (
     *("startedAt", "endedAt", "abortedLastRun", "modelProvider", "model", "providerOverride", "modelOverride"),
     *("authProfileOverride", "authProfileOverrideSource", "totalTokens", "compactionCount"),
     *("authProfileOverrideCompactionCount", "quotaSuspension", "sessionId"),
+    *("label", "displayName", "subject", "groupChannel"),
 )
 
 
