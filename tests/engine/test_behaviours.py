@@ -1,4 +1,4 @@
-"""About 230 provider behaviours over real sockets, each with its class, whom the engine asks next, whom it marks, and
+"""About 270 provider behaviours over real sockets, each with its class, whom the engine asks next, whom it marks, and
 what the user reads."""
 
 from __future__ import annotations

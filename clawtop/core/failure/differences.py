@@ -73,6 +73,17 @@ DIFFERENCES: tuple[Difference, ...] = (
         "OpenClaw treats it as a malformed request; the model is retired or unsupported: clawtop asks the next model",
     ),
     Difference(
+        "conversation-sent-as-400",
+        _classes(frozenset({R.FORMAT}) | _SILENT, frozenset({R.CONTEXT_OVERFLOW, R.MODERATION})),
+        "OpenClaw treats it as a malformed request; the conversation is too long, or refused: clawtop asks"
+        " no other account, and no other model but one with a larger window",
+    ),
+    Difference(
+        "place-sent-as-400",
+        _classes(frozenset({R.FORMAT}), frozenset({R.NETWORK})),
+        "OpenClaw treats it as a malformed request; this place is not served: clawtop asks another endpoint",
+    ),
+    Difference(
         "sdk-status",
         lambda it: it.names_sdk_status and it.openclaw in _SILENT and it.engine is not None,
         "its status is in $metadata, where OpenClaw does not look: clawtop goes by it and by the error's name",
@@ -102,7 +113,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "good-key",
         _classes(
             frozenset({R.AUTH, R.AUTH_PERMANENT}),
-            frozenset({R.BILLING, R.RATE_LIMIT, R.MODERATION, R.NETWORK, R.FORMAT, R.SERVER_ERROR}),
+            frozenset({R.BILLING, R.RATE_LIMIT, R.MODERATION, R.NETWORK, R.FORMAT, R.SERVER_ERROR, R.MODEL_NOT_FOUND}),
         ),
         "OpenClaw cools a good key as if it were wrong; clawtop goes by the wording and leaves the key alone",
     ),
