@@ -239,6 +239,12 @@ class GatewayLab:
             return False
 
 
+def reply_in(out: str) -> dict[str, Any]:
+    """What `drive --json` said last of a turn's reply; the event that ends the run follows it."""
+    found: dict[str, Any] = [line for line in map(json.loads, out.splitlines()) if line["type"] != "event"][-1]
+    return found
+
+
 Lab = TypeVar("Lab", bound=GatewayLab)
 
 

@@ -14,6 +14,7 @@ import pytest
 from clawtop.core.model import EventKind
 from clawtop.store.own.journal import Journal
 from tests.interop.fake_provider import FakeProvider
+from tests.interop.gateways import reply_in
 from tests.interop.openclaw_install import installed_or_skip
 from tests.interop.test_databases import VERSIONS, DatabaseLab
 from tests.interop.test_gateway import HOUR, free_port, unusable_by_clawtop, unusable_by_openclaw
@@ -142,13 +143,12 @@ def done(lab: DatabaseLab, *words: str) -> dict[str, Any]:
 
 
 def said(lab: DatabaseLab, message: str) -> dict[str, Any]:
-    """The last line of a turn that the gateway runs."""
+    """What became of a turn that the gateway runs."""
     out, err = lab.begin("drive", "--session", MAIN, "--message", message, "--through", "gateway").communicate(
         timeout=TURN_S
     )
     assert out, err
-    last: dict[str, Any] = json.loads(out.splitlines()[-1])
-    return last
+    return reply_in(out)
 
 
 def pinned(lab: DatabaseLab) -> str | None:

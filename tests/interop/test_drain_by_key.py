@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.gateways import KEY, START_S, GatewayLab, gateway_lab
+from tests.interop.gateways import KEY, START_S, GatewayLab, gateway_lab, reply_in
 from tests.interop.openclaw_install import installed_or_skip
 from tests.support.databases import agent_database, state_database
 from tests.support.terminals import OVERVIEW, Terminal, clawtop, open_terminal
@@ -127,9 +127,9 @@ def have_the_gateway_end_it(terminal: Terminal) -> None:
 
 
 def last_word(turn: subprocess.Popen[str]) -> tuple[int, str]:
-    """The exit code of a driven turn, and the type of its last line."""
+    """The exit code of a driven turn, and what became of its reply."""
     out, _ = turn.communicate(timeout=START_S)
-    return turn.returncode, json.loads(out.splitlines()[-1])["type"]
+    return turn.returncode, reply_in(out)["type"]
 
 
 def leave(terminal: Terminal) -> None:

@@ -5,7 +5,6 @@ The provider's own log says which requests are open; whatever clawtop says of a 
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.gateways import KEY, START_S, GatewayLab, gateway_lab
+from tests.interop.gateways import KEY, START_S, GatewayLab, gateway_lab, reply_in
 from tests.interop.openclaw_install import installed_or_skip
 
 pytestmark = pytest.mark.interop
@@ -38,11 +37,10 @@ def told_true(lab: GatewayLab, answer: dict[str, Any]) -> None:
         assert lab.provider.open_at(answer["steps"][-1]["at"]) == 0, (answer, lab.provider.log)
 
 
-def last_line(turn: subprocess.Popen[str]) -> dict[str, Any]:
+def reply(turn: subprocess.Popen[str]) -> dict[str, Any]:
     out, err = turn.communicate(timeout=120)
     assert out, err
-    found: dict[str, Any] = json.loads(out.splitlines()[-1])
-    return found
+    return reply_in(out)
 
 
 @every_version
@@ -64,7 +62,7 @@ def test_a_hung_run_is_seen_never_called_released_and_ended_by_the_gateway(lab: 
     told_true(lab, drained)
     assert lab.provider.open == 0
     assert "the gateway says that no run is active in it" in drained["proof"]
-    assert last_line(turn)["type"] == "aborted"
+    assert reply(turn)["type"] == "aborted"
     assert lab.words().sessions[KEY].active is False
     no_pairing_is_left(lab)
 
@@ -104,7 +102,7 @@ def test_without_the_gateway_a_natural_release_is_proven_by_the_disk(lab: Gatewa
     told_true(lab, drained)
     assert drained["outcome"] == "drained"
     assert "the gateway says that no run is active in it" not in drained["proof"]
-    assert last_line(turn)["type"] == "final"
+    assert reply(turn)["type"] == "final"
 
 
 @pytest.mark.parametrize("lab", ["2026.3.28"], indirect=True)

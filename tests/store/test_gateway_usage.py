@@ -17,6 +17,7 @@ from clawtop.core.model import Gateway, GatewayState, ProcessCondition, ProcessU
 from clawtop.store.gateway.liveness import SilenceWatch
 from clawtop.store.gateway.usage import EVERY_SECONDS, UsageWatch
 from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
+from clawtop.store.locks.procfs import RSS_PAGES
 from tests.support.clocks import ManualClock
 
 BURNS = (
@@ -99,8 +100,10 @@ def test_the_nearest_limit_of_memory_counts(tmp_path: Path) -> None:
     assert watch.look(7, ("node", "--max-old-space-size=512")) == ProcessUsage(0, 2 << 20, None, 512 << 20)
 
 
-def fake_process(proc: Path, state: str, waited_ns: int) -> None:
-    files = {"stat": f"7 (open claw) {state} {' '.join(['0'] * 50)}", "status": "", "schedstat": f"9 {waited_ns} 1\n"}
+def fake_process(proc: Path, state: str, waited_ns: int, memory: int = 0) -> None:
+    numbers = ["0"] * 50
+    numbers[RSS_PAGES - 1] = str(memory // os.sysconf("SC_PAGE_SIZE"))
+    files = {"stat": f"7 (open claw) {state} {' '.join(numbers)}", "status": "", "schedstat": f"9 {waited_ns} 1\n"}
     (proc / "7").mkdir(parents=True, exist_ok=True)
     for name, words in {**files, "cgroup": "0::/system.slice/openclaw.service\n"}.items():
         (proc / "7" / name).write_text(words)
@@ -151,6 +154,36 @@ def test_a_process_that_gets_no_core_is_seen_to_wait_for_one(tmp_path: Path) -> 
     assert first is not None
     assert second is not None
     assert (first.waiting, second.waiting) == (None, 1 / EVERY_SECONDS)
+
+
+MB = 1 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="procfs is Linux")
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        ((), [500, 500, 500, 512]),
+        (("--max-old-space-size=4096",), [500, 500, 500, 512]),
+        (("--max-old-space-size=600",), [500, 500, 509, 509]),
+    ],
+    ids=["no limit", "far from its limit", "near its limit"],
+)
+def test_a_large_gateways_memory_is_told_anew_once_it_changed_by_a_part_of_it(
+    tmp_path: Path, argv: tuple[str, ...], told: list[int]
+) -> None:
+    clock = ManualClock()
+    watch = UsageWatch(SystemProcesses(proc=tmp_path), clock, cgroups=tmp_path / "none")
+    fake_process(tmp_path, "S", 0, 500 * MB)
+    watch.look(7, argv)
+    found = []
+    for memory in (500, 503, 509, 512):
+        clock.pause(EVERY_SECONDS)
+        fake_process(tmp_path, "S", 0, memory * MB)
+        usage = watch.look(7, argv)
+        assert usage is not None
+        found.append(usage.memory // MB)
+    assert found == told
 
 
 def test_a_stopped_process_is_paused_until_it_goes_on() -> None:

@@ -24,8 +24,13 @@ from clawtop.values import dataclass
 EVERY_SECONDS = 2.0
 """The minimum time over which a share of a core is measured; within it the last measurement is reused."""
 MEMORY_STEP = 4 << 20
+MEMORY_PART = 0.02
 CPU_STEP = 0.05
-"""Smaller changes are not reported: every changed state is judged and drawn again."""
+WAITING_STEP = 0.25
+"""Smaller changes are not reported: every changed state is judged and drawn again. A gateway's memory rises and falls
+with each collection of garbage, and on a busy machine it waits now and then; near its limit every step counts.
+"""
+NEAR_LIMIT = 0.8
 
 _HEAP_OPTION = re.compile(r"--max[-_]old[-_]space[-_]size=(\d{1,7})")
 _MOST_READ = 16_384
@@ -119,15 +124,20 @@ def _is_frozen(groups: list[Path]) -> bool:
 
 def _alike(before: ProcessUsage, now: ProcessUsage) -> bool:
     return (
-        abs(before.memory - now.memory) < MEMORY_STEP
+        abs(before.memory - now.memory) < _memory_step(now)
         and abs(before.swap - now.swap) < MEMORY_STEP
         and before.limit == now.limit
         and before.cpu is not None
         and now.cpu is not None
         and abs(before.cpu - now.cpu) < CPU_STEP
-        and abs((before.waiting or 0) - (now.waiting or 0)) < CPU_STEP
+        and abs((before.waiting or 0) - (now.waiting or 0)) < WAITING_STEP
         and before.condition is now.condition
     )
+
+
+def _memory_step(now: ProcessUsage) -> float:
+    is_near = now.limit is not None and now.memory >= now.limit * NEAR_LIMIT
+    return MEMORY_STEP if is_near else max(MEMORY_STEP, now.memory * MEMORY_PART)
 
 
 def _read_linux(process: Path) -> _Taken:
