@@ -1,7 +1,8 @@
 """Every figure that is promised, in one table: python -m tests.bench [--only NAME[,NAME]] [--quick] [--repeat N].
 
-Exit codes: 1 - a limit on a ratio is missed; 2 - a benchmark broke; 64 - a word was not understood; 130, 143 - it was
-cut. Limits on times and sizes are reported alone: they are the machine's as well.
+Exit codes: 1 - a limit on a ratio is missed; 2 - a benchmark broke; 64 - a word was not understood; 65 - nothing is
+kept that --readme could quote; 130, 143 - it was cut. Limits on times and sizes are reported alone: they are the
+machine's as well.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ def _options(words: list[str] | None) -> argparse.Namespace:
         help="keep the run in its commit's file in tests/bench/results, after each benchmark",
     )
     parser.add_argument("--history", action="store_true", help="draw what is kept")
+    parser.add_argument(
+        "--readme", action="store_true", help="quote the newest kept run of all benchmarks in README.md"
+    )
     parser.add_argument("--list", action="store_true", help="name each with how long it takes")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
@@ -60,6 +64,8 @@ def main(words: list[str] | None = None) -> int:
         print("\n".join(harness.history()))
         return 0
     known = benches()
+    if options.readme:
+        return _quote(known)
     if options.measure:
         harness.tell(known[options.measure], options.quick, options.into)
         return 0
@@ -77,6 +83,16 @@ def main(words: list[str] | None = None) -> int:
         print(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
         return 64
     return _run([known[name] for name in wanted], options)
+
+
+def _quote(known: Mapping[str, Bench]) -> int:
+    try:
+        text = harness.quoted(harness.README.read_text(), known, harness.kept_runs())
+    except harness.NothingToQuoteError as error:
+        print(f"README.md is unchanged: {error}", file=sys.stderr)
+        return 65
+    harness.README.write_text(text)
+    return 0
 
 
 def _quick(known: Mapping[str, Bench]) -> list[Bench]:
@@ -143,6 +159,7 @@ def _run(wanted: list[Bench], options: argparse.Namespace) -> int:
     facts = {"commit": harness.commit(), "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
     run = Run({**facts, "machine": harness.machine(), "noise": [before], "quick": options.quick})
     run.left_out = [bench.name for bench in wanted]
+    run.facts["benches"] = list(run.left_out)
     cut: int | None = None
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="clawtop-bench-") as place:

@@ -25,6 +25,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results"
+README = ROOT / "README.md"
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 ENOUGH = 200
@@ -278,15 +279,13 @@ def in_words(taken: Taken | Skipped) -> str:
     if isinstance(taken, Skipped):
         return f"{taken.what:<{_WIDTHS[0]}}  skipped: {taken.why}"
     one = taken.figure
-    sign = {Limit.AT_MOST: "<=", Limit.TIMES: "<=", Limit.AT_LEAST: ">=", Limit.FASTER: ">=", Limit.MORE: ">="}
-    limit = f"{sign[one.on]} {_short(one.limit)}{'x' if one.on.is_ratio else ''}" if one.on in sign else "-"
     cells = (
         one.what,
         _with_unit(one.ours, one.unit),
         _with_unit(one.peer, one.unit),
         _with_unit(one.floor, one.unit),
         f"{one.ratio:.2f}x" if one.ratio is not None else "-",
-        limit,
+        _bound(one.on, one.limit),
         {True: "met", False: "MISSED", None: "-"}[one.met],
     )
     notes = [one.note] if one.note else []
@@ -295,6 +294,13 @@ def in_words(taken: Taken | Skipped) -> str:
     if taken.rounds > 1:
         notes.append(f"{_short(taken.least)} - {_short(taken.most)} in {taken.rounds} rounds")
     return line(cells) + ("   " + "; ".join(notes) if notes else "")
+
+
+_SIGNS = {Limit.AT_MOST: "<=", Limit.TIMES: "<=", Limit.AT_LEAST: ">=", Limit.FASTER: ">=", Limit.MORE: ">="}
+
+
+def _bound(on: Limit, limit: float) -> str:
+    return f"{_SIGNS[on]} {_short(limit)}{'x' if on.is_ratio else ''}" if on in _SIGNS else "-"
 
 
 def _short(value: float) -> str:
@@ -345,10 +351,15 @@ def keep(run: Mapping[str, Any], directory: Path = RESULTS) -> Path:
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def history(directory: Path = RESULTS) -> Iterator[str]:
-    """A line for each figure that was kept: its way over the runs, oldest first; quick ones do not count."""
+def kept_runs(directory: Path = RESULTS) -> list[dict[str, Any]]:
+    """What was kept, oldest first; quick runs do not count."""
     kept = (run for path in directory.glob("*.json") for run in json.loads(path.read_text()))
-    runs = sorted((run for run in kept if not run.get("quick")), key=lambda run: run["at"])
+    return sorted((run for run in kept if not run.get("quick")), key=lambda run: run["at"])
+
+
+def history(directory: Path = RESULTS) -> Iterator[str]:
+    """A line for each figure that was kept: its way over the runs, oldest first."""
+    runs = kept_runs(directory)
     if not runs:
         yield f"nothing is kept in {directory.relative_to(ROOT)} yet: python -m tests.bench --keep"
         return
@@ -364,3 +375,42 @@ def history(directory: Path = RESULTS) -> Iterator[str]:
         drawn = "".join(_BARS[step] for step in steps)
         first, last = (_with_unit(values[at], each[at]["unit"]) for at in (0, -1))
         yield f"{name:<64} {drawn}  {first} -> {last}"
+
+
+# --- what README quotes ------------------------------------------------------------------------------------------
+
+FIRST_MARK, LAST_MARK = "<!-- figures of python -m tests.bench -->\n", "<!-- end of the figures -->\n"
+
+
+class NothingToQuoteError(Exception):
+    """No kept run of all benchmarks, or no place for its table; says which."""
+
+
+def quoted(text: str, names: Iterable[str], runs: Sequence[Mapping[str, Any]]) -> str:
+    """README's text with the table of the newest run of all benchmarks. Raises NothingToQuoteError."""
+    before, mark, rest = text.partition(FIRST_MARK)
+    _, end, after = rest.partition(LAST_MARK)
+    if not mark or not end:
+        raise NothingToQuoteError(f"there is no {FIRST_MARK.strip()} with a {LAST_MARK.strip()} after it")
+    whole = [run for run in runs if set(names) <= set(run.get("benches", ())) and not run["left_out"]]
+    if not whole:
+        raise NothingToQuoteError("no run of all benchmarks is kept: python -m tests.bench --keep")
+    return before + mark + "\n".join(_quote(whole[-1])) + "\n" + end + after
+
+
+def _quote(run: Mapping[str, Any]) -> Iterator[str]:
+    """The machine, and the figures that have limits."""
+    yield f"{run['machine']}; commit {run['commit']}, {run['at'][:10]}; before it: {run['noise'][0]}."
+    if run["broken"]:
+        yield f"Broke, so that figures are missing: {', '.join(run['broken'])}."
+    yield ""
+    yield "| | clawtop | beside it | at best | limit | |"
+    yield "|---|---|---|---|---|---|"
+    for one in run["figures"]:
+        if one["met"] is None:
+            continue
+        on = Limit(one["on"])
+        ours, peer, floor = (_with_unit(one[name], one["unit"]) for name in ("ours", "peer", "floor"))
+        ours += f", {one['ratio']:.2f}x" if on.is_ratio else ""
+        met = "met" if one["met"] else "missed"
+        yield f"| {one['what']} | {ours} | {peer} | {floor} | {_bound(on, one['limit'])} | {met} |"
