@@ -23,6 +23,7 @@ from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.json_edit import dump, parse
+from clawtop.store.auth.lock import AuthStoreLock
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import Landing, profile_change, update
 
@@ -330,6 +331,25 @@ def test_a_writer_without_the_lock_is_not_overwritten(tmp_path: Path) -> None:
     assert len(calls) == 2
     assert updated.after.stats["fakeai:two"].error_count == 5
     assert updated.after.stats["fakeai:one"].cooldown_until is None
+
+
+@pytest.mark.parametrize("generation", [Generation.A, Generation.B])
+def test_a_store_whose_lock_is_taken_away_while_it_is_changed_is_not_written(
+    generation: Generation, tmp_path: Path
+) -> None:
+    target = store(tmp_path, generation)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.json")}
+    lock = Path(AuthStoreLock(str(tmp_path), generation, Machine()).path)
+
+    def change(state: AuthState) -> AuthState:
+        lock.unlink()
+        lock.write_text('{"pid": 9, "createdAt": "x"}')
+        return profile_change("fakeai:one", cleared)(state)
+
+    with pytest.raises(OperationFailedError, match="was taken from clawtop"):
+        update(target, change, Machine(), wait=1)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.json")} == before
+    assert lock.read_text() == '{"pid": 9, "createdAt": "x"}', "it is its successor's"
 
 
 @pytest.mark.parametrize(("losses", "landing", "tries"), [(1, Landing.LANDED, 2), (9, Landing.LOST, 2)])
