@@ -36,7 +36,6 @@ from clawtop.core.session.activity import NOT_LOOKED, CommandLine
 from clawtop.core.session.backend_runs import process_witnesses, unseen_witnesses
 from clawtop.core.session.key import split
 from clawtop.core.session.openclaw_runs import heard_sessions
-from clawtop.crash import unexpected
 from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store.auth.port import OwnAuth
 from clawtop.store.auth.reader import AuthReader
@@ -492,4 +491,6 @@ def _assumed(layout: Layout) -> tuple[Problem, ...]:
 
 
 def _unexpected(error: Exception, where: str) -> Problem:
+    from clawtop.crash import unexpected
+
     return Problem("unexpected", where, str(unexpected(error, "reading it")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -309,14 +310,30 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_status_loads_neither_textual_nor_the_hub() -> None:
+UNLOADED = {
+    *("textual", "rich", "httpx", "watchfiles", "websockets", "filelock", "psutil", "json5", "pydantic", "asyncio"),
+    *("concurrent", "email", "ssl", "http", "logging", "subprocess", "tempfile", "traceback", "platform", "uuid"),
+    *("clawtop.engine", "clawtop.fleet", "clawtop.ui", "clawtop.export", "clawtop.demo", "clawtop.crash"),
+    *("clawtop.core.failure", "clawtop.core.fleet", "clawtop.core.operations.plan", "clawtop.core.operations.receipt"),
+    *("clawtop.core.session.drain", "clawtop.core.session.recovery", "clawtop.core.session.admission"),
+    *("clawtop.core.failover.steps", "clawtop.core.failover.fallback", "clawtop.core.failover.decision"),
+    *("clawtop.store.atomic", "clawtop.store.own.holders", "clawtop.store.own.journal", "clawtop.store.own.recording"),
+    *("clawtop.store.sqlite.database", "clawtop.store.sqlite.writing", "clawtop.view.plain", "clawtop.view.columns"),
+}
+"""What one reading of a state in files, told as JSON, has no use for: each would cost its start."""
+
+
+def test_status_loads_only_what_one_reading_needs() -> None:
     code = (
         "import sys; from clawtop.cli.main import run; run(sys.argv[1:]);"
-        "print([name for name in ('textual', 'httpx', 'watchfiles', 'clawtop.engine.live.hub') if name in sys.modules])"
+        "names = {'.'.join(name.split('.')[:n]) for name in sys.modules for n in range(1, 5)}; print(*sorted(names))"
     )
     arguments = ["status", "--json", *options_for(sample("2026.5.20", "healthy"))]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert [name for name in UNLOADED if name.startswith("clawtop") and importlib.util.find_spec(name) is None] == []
+    assert loaded & UNLOADED == set()
+    assert "clawtop.store.snapshot" in loaded
 
 
 def test_the_console_script_is_installed() -> None:

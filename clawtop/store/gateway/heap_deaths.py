@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -156,6 +155,8 @@ def journal_said(arguments: Sequence[str]) -> str:
     """What systemd's journal has, one JSON object a line; nothing where there is no journal."""
     if not any(os.path.isdir(place) for place in JOURNALS):  # noqa: PTH112
         return ""
+    import subprocess
+
     command = ["journalctl", "--quiet", "--no-pager", "--output", "json", *arguments]
     try:
         done = subprocess.run(
