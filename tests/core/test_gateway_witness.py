@@ -147,6 +147,12 @@ def test_without_the_gateway_a_trajectory_shows_that_no_attempt_followed(
     assert judged_with(GatewayWords(now, problem="it was not asked"), others, now=now).active is active
 
 
+def test_a_state_of_the_past_is_judged_by_its_own_time() -> None:
+    before = Snapshot(1, LINE + 86_400_000, "here", "/s", Generation.B, "2026.5.20", judged_at=LINE + 12_000)
+    before = replace(before, sessions=(Session("main", KEY, "s1", None, status="killed", active=None),))
+    assert heard(before, {KEY: (*OTHERS, ENDED, FAILED)}).sessions[0].active is None
+
+
 def judged_with(
     words: GatewayWords, others: tuple[Witness, ...], *, said_at: int | None = None, now: int = LINE + 12_000
 ) -> Session:
