@@ -8,7 +8,7 @@ at a time.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -69,6 +69,13 @@ class WatchingPart(Protocol):
 
     def watch_directories(self) -> tuple[Path, ...]:
         """Those whose changes matter to it and that exist, as of the last snapshot."""
+
+
+class _Written(NamedTuple):
+    """What files of environment set, where the first that sets a name counts; and their stamps."""
+
+    stamps: tuple[Stamp | None, ...]
+    names: Mapping[str, str]
 
 
 class _Keys(NamedTuple):
@@ -155,7 +162,7 @@ class SnapshotReader:
         self._command_lines = CommandLineWatch(processes, clock)
         self._backends = BackendWatch(processes, clock)
         self._keys: _Keys | None = None
-        self._env_stamps: tuple[Stamp | None, ...] = ()
+        self._written = _Written((), {})
         self._worked: Interned[SessionPlace, Session] = Interned()
         self._others: tuple[ProcessEvidence, ...] | None = None  # if this read had to look for them
 
@@ -313,7 +320,6 @@ class SnapshotReader:
         """The layout, found again when the configuration, the agents or the kind of store may have changed."""
         before = self._layout
         if before is not None and self._stamps == layout_stamps(before):
-            self._env_stamps = tuple(map(stamp_of, self._env_files(before)))
             return before
         last_config = before.config if before is not None else None
         layout = locate(
@@ -326,7 +332,6 @@ class SnapshotReader:
             self._sessions = None
         self._obstacles = () if self._at is not None else mount_obstacles(layout.state_dir)
         self._uid = layout.state_dir.stat().st_uid
-        self._env_stamps = tuple(map(stamp_of, self._env_files(layout)))
         return layout
 
     def _env_files(self, layout: Layout) -> tuple[Path, ...]:
@@ -398,24 +403,25 @@ class SnapshotReader:
         """
         lives = gateway.state is GatewayState.LIVE
         process = (gateway.state, gateway.pid if lives else None, gateway.started_at if lives else None)
-        known, written = self._keys, self._env_stamps
-        if known is not None and known[:3] == (layout.config, process, written):
+        files = self._env_files(layout)
+        read = partial(_written, files, self._written)
+        written = self._written = self._last("env", str(files[0]), read, self._written, warnings)
+        known = self._keys
+        if known is not None and known[:3] == (layout.config, process, written.stamps):
             return known.found
-        from clawtop.store.provider.keys import dotenv, provider_keys
+        from clawtop.store.provider.keys import provider_keys
 
         seen: Mapping[str, str] = {}
         if lives and gateway.pid is not None and isinstance(self._processes, Census):
             seen = self._processes.environment(gateway.pid)
         elif not lives and self._at is None and not layout.is_copy:
             seen = self._env
-        files = self._env_files(layout)
-        names = self._last("env", str(files[0]), partial(_written, files, dotenv), {}, warnings)
+        names = written.names
         if known is not None and lives and known.process == process:
             names = {**names, **known.names}
         complete = bool(seen) and gateway.state is not GatewayState.UNKNOWN
         keys = provider_keys(layout.config.raw or {}, config.backends, {**names, **seen}, complete=complete)
-        if not self._reads.is_silent("env"):
-            self._keys = _Keys(layout.config, process, written, names, keys)
+        self._keys = _Keys(layout.config, process, written.stamps, names, keys)
         return keys
 
     def _command_line(self, layout: Layout, gateway: Gateway) -> Callable[[], CommandLine]:
@@ -457,12 +463,17 @@ class SnapshotReader:
         return replace(snapshot, sessions=self._worked.altered(snapshot.sessions, sessions, session_place))
 
 
-def _written(files: Iterable[Path], read: Callable[[Path], dict[str, str]]) -> dict[str, str]:
-    """What files of environment set, where the first that sets a name counts."""
-    found: dict[str, str] = {}
+def _written(files: tuple[Path, ...], before: _Written) -> _Written:
+    """What files of environment set, read again only where one of them changed."""
+    stamps = tuple(map(stamp_of, files))
+    if stamps == before.stamps:
+        return before
+    from clawtop.store.provider.keys import dotenv  # after the first paint's imports
+
+    names: dict[str, str] = {}
     for file in files:
-        found = {**read(file), **found}
-    return found
+        names = {**dotenv(file), **names}
+    return _Written(stamps, names)
 
 
 def _of_agents(problems: Collection[Problem], layout: Layout, chosen: Sequence[AgentPaths]) -> tuple[Problem, ...]:

@@ -114,7 +114,9 @@ class GatewayReader:
             gateway = replace(gateway, others=_others(found.others, judge))  # who may write the same log
         if self._now and not layout.is_copy and not site.obstacles:
             killed = self._memory_kills.look(gateway, site.uid)
-            aborted = self._heap_deaths.look(gateway, layout.state_dir, config.log_file) if killed is None else None
+            look = partial(self._heap_deaths.look, gateway, layout.state_dir, config.log_file)
+            errors = f"the standard error of {layout.state_dir}'s gateway"
+            aborted = None if killed is not None else self._last("standard error", errors, look, None, warnings)
             gateway = replace(gateway, memory_kill=killed or aborted)
         files = self._lock_files.read_all(agents, layout, warnings)
         here = replace(here, served_here=gateway.state is GatewayState.LIVE and gateway.pid is not None)
