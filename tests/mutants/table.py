@@ -663,4 +663,35 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         ("tests/test_threads.py::test_a_signal_is_heard_while_the_loops_wake_up_pipe_is_full",),
     ),
+    # --- databases ---------------------------------------------------------------------------------------------------
+    Mutant(
+        "a commit that came while a database was closed is never seen",
+        "self._times_opened += 1",
+        "self._times_opened += 0",
+        ("tests/store/test_bad_databases.py::test_a_commit_between_two_connections_changes_the_version",),
+    ),
+    Mutant(
+        "a linked database's log is looked for beside the link",
+        '_stat(f"{self._real}-wal"), _stat(f"{self._real}-shm")',
+        '_stat(f"{self._name}-wal"), _stat(f"{self._name}-shm")',
+        ("tests/store/test_bad_databases.py::test_a_link_is_followed_to_the_log_beside_the_file",),
+    ),
+    Mutant(
+        "a link that leads elsewhere is not followed",
+        "and os.path.realpath(self._name) != self._real",
+        'and self._real == ""',
+        ("tests/store/test_bad_databases.py::test_a_link_is_followed_to_the_log_beside_the_file",),
+    ),
+    Mutant(
+        "rows that were deleted or archived stay",
+        "if _sums(database) == (len(table.nodes), table.total + table.archived):",
+        "if _sums(database):",
+        ("tests/store/test_bad_databases.py::test_rows_that_come_change_and_go_are_shown_as_who_looks_anew_sees_them",),
+    ),
+    Mutant(
+        "every change of a large table reads all of its rows",
+        "(len(table.nodes), table.total + table.archived):",
+        "(len(table.nodes), table.total + table.archived + 1):",
+        ("tests/store/test_bad_databases.py::test_one_changed_row_of_thousands_is_read_alone",),
+    ),
 )
