@@ -51,3 +51,34 @@ def test_the_pages_speak_of_no_place_outside() -> None:
     for page in sorted((PACKAGE / "docs").glob("*.md")):
         for word in ("/work/", "samples/", "harness", "worktree"):
             assert word not in page.read_text(), page.name
+
+
+def test_each_promise_names_tests_and_commands_that_are_there() -> None:
+    text = (PACKAGE / "docs/invariants.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (.+) \| (.*)\|$", text, re.MULTILINE)
+    assert [number for number, _, _ in rows] == re.findall(r"^## (\d+)\. ", text, re.MULTILINE)
+    for number, tests, commands in rows:
+        named = re.findall(r"`(\S+)`", tests)
+        assert named, number
+        for path in named:
+            found = [ROOT / path] if path.endswith(".py") else list((ROOT / path).glob("test_*.py"))
+            assert found, f"promise {number} names {path}"
+            assert all("def test_" in each.read_text() for each in found), f"promise {number}: {path}"
+        for module in re.findall(r"`python -m (tests\.\w+)", commands):
+            assert (ROOT / module.replace(".", "/") / "__main__.py").is_file(), f"promise {number} names {module}"
+
+
+def test_each_command_of_readmes_table_is_there_and_has_a_result() -> None:
+    rows = re.findall(
+        r"^\| `python -m (\S+)([^|]*?)` ?[^|]*\| .+ \| (.+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert {"tests.sim", "tests.faults", "tests.fuzz", "tests.mutants", "tests.soak", "tests.bench"} <= {
+        module for module, _, _ in rows
+    }
+    for module, words, result in rows:
+        assert result.strip(), module
+        if module == "pytest":
+            path = next((ROOT / word for word in words.split() if word.startswith("tests/")), ROOT / "tests")
+        else:
+            path = ROOT / module.replace(".", "/") / "__main__.py"
+        assert path.exists(), f"README names {module} {words}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.mutants.table import MUTANTS, Mutant
+from tests.mutants.table import MUTANTS, PARTS, Mutant
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +31,16 @@ def functions_of(path: str) -> frozenset[str]:
 def test_there_are_enough_and_no_name_stands_twice() -> None:
     assert len(MUTANTS) >= 30
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_each_promise_and_each_part_has_two_at_least() -> None:
+    promises = re.findall(r"^## (\d+)\. ", (ROOT / "clawtop/docs/invariants.md").read_text(), re.MULTILINE)
+    numbers = [int(number) for number in promises]
+    assert numbers == list(range(1, 16))
+    counts: Counter[int | str] = Counter(broken for mutant in MUTANTS for broken in mutant.breaks)
+    needed: tuple[int | str, ...] = (*numbers, *PARTS)
+    assert {broken for broken in counts if broken not in numbers} == set(PARTS)
+    assert {broken: counts[broken] for broken in needed if counts[broken] < 2} == {}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

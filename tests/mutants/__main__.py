@@ -16,12 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants.table import MUTANTS, Mutant
+from tests.mutants.table import MUTANTS, PARTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 240
@@ -95,12 +95,26 @@ def make_copy(parent: Path, number: int) -> Path:
     return copy
 
 
+def listed(mutants: Sequence[Mutant]) -> Iterator[str]:
+    """The bugs by the promise or the part that each breaks."""
+    titles = dict(re.findall(r"^## (\d+)\. (.+)$", (ROOT / "clawtop/docs/invariants.md").read_text(), re.MULTILINE))
+    for broken in (*map(int, titles), *PARTS):
+        found = [mutant for mutant in mutants if broken in mutant.breaks]
+        yield f"{broken}{f'. {titles[str(broken)]}' if isinstance(broken, int) else ''}: {len(found)}"
+        for mutant in found:
+            yield f"    {mutant.name}  <- {', '.join(mutant.caught_by)}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("-k", metavar="WORD", default="", help="only bugs whose name contains WORD")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="bugs at a time (default: one a core)")
     parser.add_argument("--killers", action="store_true", help="print which test caught each")
+    parser.add_argument("--list", action="store_true", help="only name them, by what each breaks, and the tests")
     args = parser.parse_args()
+    if args.list:
+        print(*listed(MUTANTS), sep="\n")
+        return 0
     chosen = [mutant for mutant in MUTANTS if args.k in mutant.name]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="clawtop-mutants-") as parent:

@@ -13,12 +13,14 @@ from clawtop.core.incident.metrics import SOURCE as METRICS
 from clawtop.core.incident.timeline import Filter
 from clawtop.core.model import (
     GATEWAY_LOG,
+    Credential,
     Event,
     EventKind,
     Gateway,
     GatewayHealth,
     GatewayState,
     LaneStats,
+    ModelRef,
     Problem,
     ProviderTime,
     Snapshot,
@@ -32,7 +34,7 @@ from clawtop.view.lane_rows import lane_table, source_notes, worst_table
 from clawtop.view.line import text_of
 from clawtop.view.replay_words import replay_words
 from clawtop.view.timeline_rows import about, event_of, timeline_table
-from tests.support.worlds import CALM, HOLDERS, INCIDENT, MINUTE, NOW, SECOND, saying
+from tests.support.worlds import CALM, HOLDERS, INCIDENT, MINUTE, NOW, SECOND, agent, cooling, profile, saying
 
 WIDTH = 90
 TAKEOVER = Event(
@@ -161,6 +163,10 @@ def test_an_empty_timeline_says_where_events_come_from_and_a_filtered_one_that_i
     assert "of this kind" in text_of(timeline_table(env(), Filter(lane="none")).empty)
 
 
+def test_the_newest_entry_stands_first() -> None:
+    assert [row.item.at for row in timeline_table(env(), Filter(background=True)).rows] == [TAKEOVER.at, EARLIER.at]
+
+
 # --- lanes -------------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +200,26 @@ def test_notes_stand_below_the_lanes_and_are_no_lanes() -> None:
     assert table.count() == 2
     assert all(row.target is None for row in table.rows if row.band)
     assert [row.key for row in table.arranged("cron")] == ["gateway-log:cron"]
+
+
+def test_each_figure_of_a_lane_stands_in_its_column_and_an_unknown_one_is_no_zero() -> None:
+    lanes = (
+        LaneStats("main", "main", GATEWAY_LOG, 3, 4, 2, 180, 2_400, 61_000),
+        LaneStats("cron", "cron", METRICS, 0, None, 0, 5, 6, 7),
+        LaneStats("channel", "channel", ENGINES),
+    )
+    table = lane_table(env(replace(TOLD, lanes=lanes)))
+    shown = [
+        {column.id: text_of(column.render(row.item, table.env)) for column in table.columns}
+        for row in table.rows
+        if not row.band
+    ]
+    names = ("load", "queued", "p50", "p95", "max")
+    assert [[each[name] for name in names] for each in shown] == [
+        ["3/4", "2", "0.2s", "2.4s", "1m01s"],
+        ["0", "0", "5ms", "6ms", "7ms"],
+        ["-", "-", "-", "-", "-"],
+    ]
 
 
 def test_the_worst_session_and_the_histogram() -> None:
@@ -230,6 +256,22 @@ def waves(snapshot: Snapshot, now: int = NOW) -> dict[tuple[str, str], str]:
         for row in table.rows
         if row.item.link is not None
     }
+
+
+def test_the_forecast_names_every_wave_and_says_what_never_comes_back() -> None:
+    first, later = profile("acme:a", cooling(20 * SECOND)), profile("acme:b", cooling(3 * MINUTE))
+    gone = profile("dead:a", credential=Credential("token", expires=NOW - MINUTE))
+    models = (ModelRef("acme", "m"), ModelRef("dead", "m"), ModelRef("none", "m"))
+    snapshot = replace(CALM, agents=(replace(agent("main", (first, later, gone)), models=models),))
+    table = forecast_table(env(snapshot))
+    shown = [
+        {column.id: text_of(column.render(row.item, table.env)).strip() for column in table.columns}
+        for row in table.rows
+        if not row.band
+    ]
+    assert [each["back"] for each in shown] == ["20s at 03:12:27", "not by itself", "no account"]
+    assert shown[0]["waves"] == "20s: acme:a  3m00s: acme:b"
+    assert [each["now"] for each in shown] == ["○ none"] * 3
 
 
 def test_the_forecast_says_what_a_provider_itself_said() -> None:

@@ -22,11 +22,11 @@ from clawtop.view.lane_rows import lane_table, worst_table
 from clawtop.view.line import text_of, width_of
 from clawtop.view.plain import plain_lines
 from clawtop.view.report import report
-from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
+from clawtop.view.rows import lock_table, profile_table, session_table, trouble_table, warning_table
 from clawtop.view.tabs import tab_at, tabs_line
 from clawtop.view.timeline_rows import timeline_table
 from clawtop.view.tree_rows import tree_table
-from clawtop.view.warning_columns import all_problems
+from clawtop.view.warning_columns import all_problems, every_problem, trouble
 from clawtop.view.words import VERDICTS
 from tests.support.worlds import CALM, INCIDENT, NOW, OUT, TOLD
 
@@ -242,3 +242,18 @@ def test_a_cell_is_cut_between_words_or_within_an_id(maker: Maker, world: str, w
                 continue  # an id, or the end of a sentence
             assert not whole[len(head) : len(head) + 1].strip(" ,;"), (whole, short)
             assert says_something(head.split()[-1]), (whole, short)
+
+
+def test_warnings_begin_with_what_the_headline_is_judged_by() -> None:
+    facts = env_of(OUT).facts
+    causes = trouble(facts)
+    assert causes, "a state in which nothing is usable"
+    told = every_problem(facts)
+    assert told[: len(causes)] == causes
+    assert [row.item for row in trouble_table(env_of(OUT)).rows][: len(causes)] == list(causes)
+
+
+def test_the_same_warning_of_two_agents_is_two() -> None:
+    twice = tuple(Problem("heartbeat", "openclaw.json", "not isolated", agent=name) for name in ("main", "ops"))
+    facts = env_of(replace(CALM, warnings=twice)).facts
+    assert [each.agent for each in all_problems(facts) if each.code == "heartbeat"] == ["main", "ops"]
