@@ -23,7 +23,6 @@ from clawtop.core.rules import (
     TRANSIENT_REASONS,
     Accepts,
     AttentionRules,
-    ChainEnd,
     ConfigKeys,
     DoublingWindow,
     ErrorDialect,
@@ -33,7 +32,6 @@ from clawtop.core.rules import (
     SameAccountRetries,
     Schedule,
     SessionLockRules,
-    WaitHeaders,
     WriteLockSettings,
 )
 
@@ -319,9 +317,7 @@ _KEYS_8 = ConfigKeys(
     refuses_unknown=True,
 )
 
-_ATTENTION_6 = AttentionRules(
-    silence_aborts=True, models_may_think=True, orphans_are_stuck=True, aborts_free_lane=True, reclaims_silent=True
-)
+_ATTENTION_6 = AttentionRules(silence_aborts=True, models_may_think=True, orphans_are_stuck=True, reclaims_silent=True)
 _ATTENTION_8 = _ATTENTION_6._replace(
     configurable=False,
     sees_requests=True,
@@ -353,9 +349,7 @@ class Semantics(NamedTuple):
         marking: which failures are marked.
         attention: how its watcher judges sessions that do not move, and what it does about them.
         policy: how a run continues after an attempt.
-        chain_end: what a run over several models reports, and how it ends without an answer.
         retries: how often a failing account is asked again before the run rotates.
-        wait_headers: how the client library reads a provider's wait.
         lane_limits: turns at a time per global lane, unless configured.
         config_keys: which settings it knows.
         remote: what its gateway reports and does for a local client.
@@ -374,9 +368,7 @@ class Semantics(NamedTuple):
     remote: Remote
     attention: AttentionRules
     policy: RunPolicy = RunPolicy()
-    chain_end: ChainEnd = ChainEnd()
     retries: SameAccountRetries = SameAccountRetries()
-    wait_headers: WaitHeaders = WaitHeaders()
     copilot_exchanges: bool = True
 
 
@@ -394,7 +386,6 @@ _3_28 = Semantics(
     lane_limits=_lanes(main=4, subagent=8, cron=1),
     config_keys=_KEYS_3_28,
     policy=RunPolicy(marks_first=True, capped=False),
-    chain_end=ChainEnd(tells_steps=False),
     attention=AttentionRules(recovers=False),
     remote=Remote(grants=False, aborts_stuck=False, keeps_start=True, rereads_on_write=False, resumes_ms=0),
 )
@@ -421,8 +412,6 @@ _6_11 = _5_X._replace(
     attention=_ATTENTION_6,
     remote=Remote(cancels_cron=True, model_clears_pin=True),
     policy=RunPolicy(leaves_timeouts_to_harness=True),
-    chain_end=ChainEnd(names_login=True, wraps_objects=True),
-    wait_headers=WaitHeaders(negative_is_none=True),
 )
 _7_1 = _6_11._replace(name="7.1", first=(2026, 7, 1), last=(2026, 7, 1), cooling=_COOLING_6._replace(name="7.1"))
 _8_X = _7_1._replace(
@@ -435,7 +424,6 @@ _8_X = _7_1._replace(
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8, nested=1),
     config_keys=_KEYS_8,
     attention=_ATTENTION_8,
-    chain_end=ChainEnd(is_failure=True, names_login=True, wraps_objects=True),
     retries=SameAccountRetries(
         frozenset({"rate_limit"}), most_rate_limited=3, first_ms=10_000, longest_ms=60_000, doubling=False
     ),
@@ -468,7 +456,6 @@ _9_X = _8_X._replace(
         empty_retries=3,
         final_codes=frozenset({"cli_max_turns", "cli_turn_stopped"}),
     ),
-    wait_headers=WaitHeaders(negative_is_none=True, seconds_too=True),
 )
 
 SEMANTICS: Mapping[str, Semantics] = MappingProxyType({row.name: row for row in (_3_28, _5_X, _6_11, _7_1, _8_X, _9_X)})

@@ -215,8 +215,6 @@ class AttentionRules(NamedTuple):
         sees_deadlines: so do waits for a provider, and the deadlines of backends (2026.9).
         least_tool_ms: a tool call without a deadline is not aborted before this.
         lone_calls_abort: a model call without a run can be aborted too.
-        aborts_free_lane: an abort frees the session's lane also where messages wait; else only where the run did not
-            end by itself.
         reclaims_silent: a run that has been silent for the abort threshold while messages wait is aborted although
             the watcher did not ask for that.
         lane_task_ms: a task that nothing else accounts for keeps its lane for at most this long.
@@ -233,7 +231,6 @@ class AttentionRules(NamedTuple):
     sees_deadlines: bool = False
     least_tool_ms: float = 0
     lone_calls_abort: bool = False
-    aborts_free_lane: bool = False
     reclaims_silent: bool = False
     lane_task_ms: float = math.inf
     clears_idle: bool = False
@@ -293,22 +290,6 @@ class RunPolicy(NamedTuple):
     final_codes: frozenset[str] = frozenset()
 
 
-class ChainEnd(NamedTuple):
-    """What a run over several models reports, and how it ends if none of them answered.
-
-    Attributes:
-        tells_steps: every step from one model to the next is reported (not in 2026.3).
-        is_failure: the run ends with the class and status of the last attempt; else with a summary that has neither.
-        names_login: the text ends with the command to log in again, if the last failure was one of credentials.
-        wraps_objects: a thrown value that is not an error becomes the cause of one.
-    """
-
-    tells_steps: bool = True
-    is_failure: bool = False
-    names_login: bool = False
-    wraps_objects: bool = False
-
-
 class SameAccountRetries(NamedTuple):
     """How often the same account is retried before a run rotates; by default never.
 
@@ -329,18 +310,6 @@ class SameAccountRetries(NamedTuple):
     doubling: bool = True
     within_ms: float = 90_000
     reads_words: bool = False
-
-
-class WaitHeaders(NamedTuple):
-    """How the client library reads how long a provider asks it to wait.
-
-    Attributes:
-        negative_is_none: a negative wait counts as none.
-        seconds_too: `retry-after` counts besides `retry-after-ms`; the longer of the two is used.
-    """
-
-    negative_is_none: bool = False
-    seconds_too: bool = False
 
 
 class ConfigKeys(NamedTuple):

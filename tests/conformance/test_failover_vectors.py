@@ -22,7 +22,6 @@ from clawtop.core.failover.steps import (
     SurfaceError,
     after_advance,
     after_failure,
-    failure_message,
 )
 from clawtop.core.model import FailureReason
 from tests.conformance.differences import (
@@ -31,6 +30,7 @@ from tests.conformance.differences import (
     without_mark_end,
 )
 from tests.conformance.harness import Row, replay
+from tests.conformance.openclaw_only import failure_message
 from tests.support.rules import reads_as_the_engine, semantics
 
 TIMEOUTS = TimeoutPolicy(TIMEOUTS_COMPARED_UNDER)

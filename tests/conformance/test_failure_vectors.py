@@ -16,11 +16,11 @@ from clawtop.core.failure.classify import (
     marked_reason,
     status_for_reason,
 )
-from clawtop.core.failure.dialect import DIALECTS, WITHOUT_PLUGINS
-from clawtop.core.failure.retry_after import should_bypass_long_sdk_retry
+from clawtop.core.failure.dialect import DIALECTS
 from clawtop.core.failure.signal import signal_of
 from tests.conformance.differences import coordination_expected
 from tests.conformance.harness import Row, error_from_spec, replay
+from tests.conformance.openclaw_only import WAIT_HEADERS, WITHOUT_PLUGINS, should_bypass_long_sdk_retry
 from tests.support.rules import dialect, reads_as_the_engine, semantics
 
 JAVASCRIPT_NAMES = {
@@ -112,6 +112,6 @@ def test_the_status_that_stands_for_a_reason(row: Row) -> None:
 @replay("misc", where=lambda raw: raw["fn"] == "shouldBypassLongSdkRetry")
 def test_long_retries_inside_the_client_library_are_bypassed(row: Row) -> None:
     headers, environment = row.input["headers"], row.input["env"] or {}
-    reading = semantics(row.version).wait_headers
+    reading = WAIT_HEADERS[semantics(row.version).name]
     status = row.input["status"]
     assert should_bypass_long_sdk_retry(status, headers, environment, now_ms=0, reading=reading) == row.expected

@@ -28,6 +28,7 @@ from clawtop.core.failure.record import ErrorRecord, ErrorValue
 from clawtop.core.model import ModelRef
 from tests.conformance.differences import TIMEOUTS_COMPARED_UNDER, calls_before_contention, names_contended
 from tests.conformance.harness import Row, error_from_spec, replay
+from tests.conformance.openclaw_only import CHAIN_ENDS, end_text
 from tests.support.rules import dialect, reads_as_the_engine, schedule, semantics
 
 LANE = "main"
@@ -43,7 +44,7 @@ class Replay:
 
     def __init__(self, given: Any, version: str, read: Dialect | None = None) -> None:
         self.dialect = dialect(version) if read is None else read
-        self.end = semantics(version).chain_end
+        self.end = CHAIN_ENDS[semantics(version).name]
         transient = schedule(version).transient_reasons
         self.script = list(given["script"])
         self.seen: list[ChainEffect] = []
@@ -101,7 +102,7 @@ class Replay:
         }
         said = {
             "name": "FailoverError" if self.end.is_failure else "FallbackSummaryError",
-            "message": summary.openclaw_text(self.end),
+            "message": end_text(summary, self.end),
             "attempts": [attempt(each) for each in summary.attempts],
             "lane": self.lane,
             "hasCause": not self.is_failover(last) or is_thrown(last),

@@ -32,10 +32,10 @@ from clawtop.core.session.lane_queue import (
     WaitExceeded,
     apply,
     lane_name,
-    next_deadline,
 )
-from clawtop.core.session.lanes import cron_agent_lane, global_lane, isolated_heartbeat_key, nested_lane, session_lane
+from clawtop.core.session.lanes import global_lane, session_lane
 from tests.conformance.harness import Row, replay
+from tests.conformance.openclaw_only import cron_agent_lane, isolated_heartbeat_key, nested_lane, next_deadline
 
 
 def heartbeat_keys(given: Mapping[str, Any]) -> dict[str, str]:

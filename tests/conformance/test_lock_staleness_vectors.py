@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from clawtop.core.generations import generation_of, storage_of
-from clawtop.core.locks.limits import max_hold_from_timeout, write_lock_options
 from clawtop.core.locks.session_rules import (
     Inspection,
     inspect_for_session,
@@ -17,6 +16,7 @@ from clawtop.core.locks.session_rules import (
 )
 from clawtop.core.model import Generation, ProcessEvidence
 from tests.conformance.harness import Row, replay
+from tests.conformance.openclaw_only import max_hold_from_timeout, write_lock_options
 
 PIDS = {"$LIVE": 4001, "$SELF": 4002, "$DEAD": 4003}
 SOME_OTHER_TICKS = 7_654_321

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from clawtop.core.failover.compaction import is_compaction_timeout, on_run_timeout, transcript_after_timeout
 from clawtop.core.failover.decision import run_iteration_limit
 from tests.conformance.harness import Row, replay
+from tests.conformance.openclaw_only import is_compaction_timeout, on_run_timeout, transcript_after_timeout
 
 
 def compaction_timeout(given: Mapping[str, Any]) -> bool:

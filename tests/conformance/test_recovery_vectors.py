@@ -8,14 +8,13 @@ from typing import Any
 from clawtop.core.model import Attention
 from clawtop.core.session.attention import AttentionReport, SessionActivity, WorkKind, classify_attention, thresholds
 from clawtop.core.session.recovery import (
-    AbortResult,
     AbortRun,
     RecoveryOutcome,
     StuckSession,
     openclaw_recovery,
-    outcome_after_abort,
 )
 from tests.conformance.harness import Row, replay
+from tests.conformance.openclaw_only import ABORTS_FREE_LANE, AbortResult, outcome_after_abort
 from tests.support.rules import semantics
 
 ABORTS = {
@@ -92,16 +91,16 @@ def test_stuck_recovery(row: Row) -> None:
         age_ms=given.get("ageMs", 0),
         compaction_ms=given.get("compactionSafetyTimeoutMs"),
     )
-    rules = semantics(row.version).attention
-    outcome = openclaw_recovery(stuck, rules)
+    version, abort = semantics(row.version), None
+    outcome = openclaw_recovery(stuck, version.attention)
     if isinstance(outcome, AbortRun):
-        outcome = outcome_after_abort(stuck, outcome.session_id, ABORTS[given["abortBehaviour"]], rules)
-    assert printed(stuck, outcome) == row.expected
+        abort = ABORTS[given["abortBehaviour"]]
+        outcome = outcome_after_abort(stuck, outcome.session_id, abort, frees_lane=version.name in ABORTS_FREE_LANE)
+    assert printed(stuck, outcome, abort) == row.expected
 
 
-def printed(stuck: StuckSession, outcome: RecoveryOutcome) -> dict[str, Any]:
+def printed(stuck: StuckSession, outcome: RecoveryOutcome, abort: AbortResult | None) -> dict[str, Any]:
     """The outcome with OpenClaw's names; absent figures are left out."""
-    abort = outcome.abort
     fields: dict[str, Any] = {
         "status": outcome.status.value,
         "action": outcome.action.value,

@@ -9,11 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clawtop.core.failover.compaction import (
-    Transcript,
     abort_in_compaction_wait,
-    is_compaction_timeout,
-    on_run_timeout,
-    transcript_after_timeout,
 )
 from clawtop.core.failover.decision import (
     Action,
@@ -42,9 +38,15 @@ from clawtop.core.failover.steps import (
     after_advance,
     after_failure,
     caps_from_config,
-    failure_message,
 )
 from clawtop.core.model import CooldownConfig, FailureReason
+from tests.conformance.openclaw_only import (
+    Transcript,
+    failure_message,
+    is_compaction_timeout,
+    on_run_timeout,
+    transcript_after_timeout,
+)
 
 FLAGS = (
     "aborted",

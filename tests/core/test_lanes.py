@@ -26,18 +26,15 @@ from clawtop.core.session.lane_queue import (
     TimedOut,
     WaitExceeded,
     apply,
-    next_deadline,
 )
 from clawtop.core.session.lanes import (
     LaneClass,
     classify_lane,
     classify_session_key,
-    cron_agent_lane,
     global_lane,
-    isolated_heartbeat_key,
-    nested_lane,
     session_lane,
 )
+from tests.conformance.openclaw_only import cron_agent_lane, isolated_heartbeat_key, nested_lane, next_deadline
 
 
 @pytest.mark.parametrize(

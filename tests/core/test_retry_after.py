@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from clawtop.core.failure.retry_after import (
+from tests.conformance.openclaw_only import (
     MAX_WAIT_VARIABLE,
+    WaitHeaders,
     max_wait_seconds,
     retry_after_seconds,
     should_bypass_long_sdk_retry,
 )
-from clawtop.core.rules import WaitHeaders
 
 NOON = 1_784_548_800_000  # Mon, 20 Jul 2026 12:00:00 GMT
 

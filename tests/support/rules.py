@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from clawtop.core.failure.dialect import DIALECTS, WITHOUT_PLUGINS, Dialect
+from clawtop.core.failure.dialect import DIALECTS, Dialect
 from clawtop.core.generations import SEMANTICS, Semantics, semantics_of
 from clawtop.core.rules import ErrorDialect, Schedule
+from tests.conformance.openclaw_only import WITHOUT_PLUGINS
 
 OLD, B, C, D8, D = (SEMANTICS[name].cooling for name in ("3.28", "5.x", "6.11", "8.x", "9.x"))
 SCHEDULES = {name: row.cooling for name, row in SEMANTICS.items()}

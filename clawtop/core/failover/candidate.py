@@ -24,7 +24,6 @@ from clawtop.core.failure.phrases import Phrases, ordered
 from clawtop.core.failure.record import ErrorRecord, ErrorValue
 from clawtop.core.failure.rules import billing_text, normalized
 from clawtop.core.model import FailureReason, ModelRef
-from clawtop.core.rules import ChainEnd
 from clawtop.text import shown
 from clawtop.values import dataclass
 
@@ -114,20 +113,6 @@ class FallbackSummary:
     def text(self) -> str:
         listed = " | ".join(str(attempt) for attempt in self.attempts) or "unknown"
         return f"All models failed ({len(self.attempts) or self.total}): {listed}"
-
-    def openclaw_text(self, end: ChainEnd) -> str:
-        """The error text with which OpenClaw ends the run."""
-        last = self.attempts[-1] if self.attempts else None
-        lost = last is not None and last.reason in {FailureReason.AUTH, FailureReason.AUTH_PERMANENT}
-        if not end.names_login or last is None or not lost:
-            return self.text
-        return f"{self.text}. Re-authenticate with: {login_command(last.model.provider)}"
-
-
-def login_command(provider: str) -> str:
-    """The command to log in to a provider again, quoted for a shell."""
-    quoted = provider.replace("'", "'\\''")
-    return f"openclaw models auth login --provider '{quoted}' --force"
 
 
 def failure_of(error: AnyError, model: ModelRef | None = None, dialect: Dialect = CLAWTOP) -> Failure:

@@ -9,7 +9,6 @@ The order is OpenClaw 2026.5.20's (`assistant-failover.ts`, and the prompt side 
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import NamedTuple
 
 from clawtop.core.failover.decision import (
@@ -231,22 +230,3 @@ def _status(reason: FailureReason, signals: Signals) -> int | None:
     """The status that goes with a failure; an unclassified one whose time ran out counts as a timeout."""
     counted = FailureReason.TIMEOUT if signals.reason is None and signals.any_timeout else reason
     return status_for_reason(counted)
-
-
-_SPOKEN = MappingProxyType(
-    {
-        FailureReason.RATE_LIMIT: "⚠️ API rate limit reached. Please try again later.",
-        FailureReason.OVERLOADED: "The AI service is temporarily overloaded. Please try again in a moment.",
-        FailureReason.TIMEOUT: "LLM request timed out.",
-    }
-)
-
-
-def failure_message(reason: FailureReason | None, answer: str | None, *, timed_out: bool = False) -> str:
-    """What OpenClaw tells the caller of a failed run: a sentence for common failures, else the provider's own message.
-
-    `timed_out` matters if there is no answer. Replayed against OpenClaw's rows only: clawtop words its own errors.
-    """
-    if answer:
-        return _SPOKEN.get(reason, answer) if reason else answer
-    return _SPOKEN[FailureReason.TIMEOUT] if timed_out else "LLM request failed."

@@ -93,8 +93,6 @@ _9_6 = Dialect(
     local=local_9_6,
     aborted=aborted_9_6,
 )
-WITHOUT_PLUGINS = replace(_9_6, of_signal=as_9_6.read_signal)
-"""2026.9.6 before any provider's plugin is loaded. Replayed against OpenClaw's rows only."""
 
 CLAWTOP = replace(
     _5_20,

@@ -15,21 +15,20 @@ from clawtop.values import dataclass
 NEVER_MS = MAX_SAFE_INTEGER
 """Represents JavaScript's Infinity in a `LockLimits`."""
 
-MAX_HOLD_CEILING_MS = 2_147_000_000
-TIMEOUT_GRACE_MS = 120_000
-
 
 @dataclass(frozen=True, slots=True)
-class _Limit:
+class Limit:
+    """One limit: its variable, its key in the configuration, its default."""
+
     env: str
     config: str
     default_ms: int
     may_be_infinite: bool = False
 
 
-_ACQUIRE = _Limit("OPENCLAW_SESSION_WRITE_LOCK_ACQUIRE_TIMEOUT_MS", "acquireTimeoutMs", 60_000, may_be_infinite=True)
-_STALE = _Limit("OPENCLAW_SESSION_WRITE_LOCK_STALE_MS", "staleMs", 1_800_000)
-_MAX_HOLD = _Limit("OPENCLAW_SESSION_WRITE_LOCK_MAX_HOLD_MS", "maxHoldMs", 300_000)
+ACQUIRE = Limit("OPENCLAW_SESSION_WRITE_LOCK_ACQUIRE_TIMEOUT_MS", "acquireTimeoutMs", 60_000, may_be_infinite=True)
+STALE = Limit("OPENCLAW_SESSION_WRITE_LOCK_STALE_MS", "staleMs", 1_800_000)
+MAX_HOLD = Limit("OPENCLAW_SESSION_WRITE_LOCK_MAX_HOLD_MS", "maxHoldMs", 300_000)
 
 
 def lock_limits(
@@ -41,26 +40,18 @@ def lock_limits(
         write_lock: `session.writeLock` of openclaw.json.
         env: the environment that the gateway is assumed to run in.
     """
-    resolved = [resolve(limit, settings, write_lock, env) for limit in (_ACQUIRE, _STALE, _MAX_HOLD)]
+    resolved = [resolve(limit, settings, write_lock, env) for limit in (ACQUIRE, STALE, MAX_HOLD)]
     sources = {source for _, source in resolved}
     source = next((name for name in ("environment", "config") if name in sources), "default")
     acquire, stale, hold = (NEVER_MS if math.isinf(value) else max(1, int(value)) for value, _ in resolved)
     return LockLimits(acquire, stale, hold, source)
 
 
-def write_lock_options(
-    settings: WriteLockSettings, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
-) -> dict[str, float]:
-    """The same in OpenClaw's own form: exact, with `math.inf` for waiting forever. Replayed against its rows only."""
-    names = {"timeoutMs": _ACQUIRE, "staleMs": _STALE, "maxHoldMs": _MAX_HOLD}
-    return {name: resolve(limit, settings, write_lock, env)[0] for name, limit in names.items()}
-
-
 def resolve(
-    limit: _Limit, settings: WriteLockSettings, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
+    limit: Limit, settings: WriteLockSettings, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
 ) -> tuple[float, str]:
     """One limit and its source: "environment", "config" or "default"."""
-    default_ms = settings.acquire_ms if limit is _ACQUIRE else limit.default_ms
+    default_ms = settings.acquire_ms if limit is ACQUIRE else limit.default_ms
     if not settings.configurable:
         return float(default_ms), "default"
     from_env = _from_env(env.get(limit.env, ""), settings)
@@ -70,18 +61,6 @@ def resolve(
     if isinstance(from_config, int | float) and _applies(from_config, limit.may_be_infinite):
         return float(from_config), "config"
     return float(default_ms), "default"
-
-
-def max_hold_from_timeout(
-    timeout_ms: float | None = None, *, grace_ms: float | None = None, min_ms: float | None = None
-) -> float:
-    """How long OpenClaw lets a run with this timeout hold its lock: timeout + grace, at least `min_ms`, at most 24.8 d.
-
-    Replayed against its rows only: clawtop's engine holds the lock for no longer than the configured limit.
-    """
-    minimum = _positive(min_ms, _MAX_HOLD.default_ms)
-    timeout = timeout_ms if timeout_ms == math.inf else _positive(timeout_ms, minimum)
-    return min(MAX_HOLD_CEILING_MS, max(minimum, timeout + _positive(grace_ms, TIMEOUT_GRACE_MS)))
 
 
 def _from_env(raw: str, settings: WriteLockSettings) -> float | None:
@@ -96,7 +75,3 @@ def _from_env(raw: str, settings: WriteLockSettings) -> float | None:
 
 def _applies(value: float, may_be_infinite: bool) -> bool:
     return not isinstance(value, bool) and value > 0 and (is_finite(value) or (may_be_infinite and value == math.inf))
-
-
-def _positive(value: float | None, fallback: float) -> float:
-    return value if value is not None and is_finite(value) and value > 0 else fallback

@@ -222,14 +222,6 @@ def apply(state: LaneState, event: LaneEvent, now: int) -> tuple[LaneState, tupl
             return _expire(state, now)
 
 
-def next_deadline(state: LaneState) -> int | None:
-    """When a `Tick` is due next; None while nothing that runs has a timeout. Replayed against OpenClaw's rows only: the
-    engine's own turns end by their clock.
-    """
-    running = (*state.active, *state.abandoned)
-    return min((each.deadline for each in running if each.deadline is not None), default=None)
-
-
 def _enqueue(state: LaneState, event: Enqueue, now: int) -> tuple[LaneState, tuple[LaneEffect, ...]]:
     if state.draining:
         return state, (TaskRefused(event.task),)

@@ -6,7 +6,6 @@ those of the collision histogram in thread 83510.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -21,7 +20,6 @@ NESTED = "nested"
 
 _SESSION_PREFIX = "session:"
 _NESTED_PREFIX = f"{NESTED}:"
-_HEARTBEAT_SUFFIX = ":heartbeat"
 _RUN_MARK = ":run:"
 
 
@@ -60,41 +58,6 @@ def base_session_key(key: str) -> str:
     """The key of the session that a run belongs to: a cron job's runs log under `<key>:run:<id>` (2026.5.20)."""
     base, found, run = key.rpartition(_RUN_MARK)
     return base if found and base and run and ":" not in run else key
-
-
-def cron_agent_lane(lane: str | None) -> str:
-    """The lane of an agent turn that a cron job starts; a lane named by the job stays. Replayed against OpenClaw's rows
-    only: clawtop starts no cron jobs.
-    """
-    name = (lane or "").strip()
-    return CRON_NESTED if name in {"", CRON} else name
-
-
-def nested_lane(session_key: str | None) -> str:
-    """The lane of agent-to-agent turns: one for each session, so that they do not wait for one another.
-
-    Replayed against OpenClaw's rows only: clawtop starts no such turns.
-    """
-    key = (session_key or "").strip()
-    return _NESTED_PREFIX + key if key else NESTED
-
-
-def isolated_heartbeat_key(session_key: str, configured_key: str, stored_base: str | None = None) -> tuple[str, str]:
-    """The session key of an isolated heartbeat, and the key it is derived from.
-
-    Repeated `:heartbeat` suffixes collapse onto the base that was stored with the session, else onto the configured
-    key - unless that key itself ends in `:heartbeat`, which is then a real session name.
-
-    Replayed against OpenClaw's rows only: clawtop starts no heartbeats.
-    """
-    for base in ((stored_base or "").strip(), "" if configured_key.endswith(_HEARTBEAT_SUFFIX) else configured_key):
-        if base and re.fullmatch(f"(?:{_HEARTBEAT_SUFFIX})+", _after(session_key, base)):
-            return base + _HEARTBEAT_SUFFIX, base
-    return session_key + _HEARTBEAT_SUFFIX, session_key
-
-
-def _after(text: str, prefix: str) -> str:
-    return text[len(prefix) :] if text.startswith(prefix) else ""
 
 
 _GLOBAL_LANES: Mapping[str, LaneClass] = MappingProxyType(

@@ -77,19 +77,6 @@ class StuckSession:
 
 
 @dataclass(frozen=True, slots=True)
-class AbortResult:
-    """How an abort went: whether the run accepted it, and whether it ended in time."""
-
-    aborted: bool
-    drained: bool
-
-    @property
-    def force_cleared(self) -> bool:
-        """The registry entry was removed although the run may live on - this is how OpenClaw gets a second holder."""
-        return not (self.aborted and self.drained)
-
-
-@dataclass(frozen=True, slots=True)
 class RecoveryOutcome:
     """What recovery did. Fields that do not apply to the outcome are None."""
 
@@ -98,7 +85,6 @@ class RecoveryOutcome:
     reason: str | None = None
     lane: str | None = None
     active_session_id: str | None = None
-    abort: AbortResult | None = None
     released: int | None = None
     active_count: int | None = None
     queued_count: int | None = None
@@ -106,7 +92,7 @@ class RecoveryOutcome:
 
 @dataclass(frozen=True, slots=True)
 class AbortRun:
-    """Recovery must abort this run first, then ask `outcome_after_abort`."""
+    """Recovery must abort this run first."""
 
     session_id: str
 
@@ -151,25 +137,6 @@ def _lane_task_ms(stuck: StuckSession, rules: AttentionRules) -> float:
     """How long a task may keep its lane without a run; a compaction gets its own time plus settling time."""
     compaction = stuck.compaction_ms + ABORT_SETTLE_MS if stuck.compaction_ms else 0
     return max(rules.lane_task_ms, compaction)
-
-
-def outcome_after_abort(
-    stuck: StuckSession, run_session_id: str, result: AbortResult, rules: AttentionRules
-) -> RecoveryOutcome:
-    """What OpenClaw's watchdog does once the run was aborted: it resets the lane, unless the run ended by itself and
-    nothing waits. Replayed against OpenClaw's rows only.
-    """
-    waits = stuck.lane_queued > 0 or stuck.queue_depth > 0
-    reset = result.force_cleared or (rules.aborts_free_lane and waits)
-    return RecoveryOutcome(
-        RecoveryStatus.ABORTED,
-        RecoveryAction.ABORT_RUN,
-        lane=stuck.lane,
-        active_session_id=run_session_id,
-        abort=result,
-        released=stuck.lane_active if reset else 0,
-        queued_count=stuck.lane_queued or None,
-    )
 
 
 def _skipped(action: RecoveryAction, reason: str, *, active_session_id: str | None = None) -> RecoveryOutcome:
