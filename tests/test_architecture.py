@@ -580,7 +580,7 @@ OVERRIDDEN = {
 }
 """Methods of other people's classes, called by them; and the one step of a protocol that no run of ours takes."""
 
-FOR_PROGRAMS = {"read_state", "watch_state", "open_operations", "profile_change"}
+FOR_PROGRAMS = {"read_state", "watch_state", "open_operations"}
 """What a program that uses clawtop as a library calls (docs/library.md)."""
 
 

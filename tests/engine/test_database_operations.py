@@ -26,11 +26,12 @@ from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedEr
 from clawtop.store.auth import sqlite_update
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import Machine
-from clawtop.store.auth.port import AuthPlace, profile_change, update
+from clawtop.store.auth.port import AuthPlace, update
 from clawtop.store.own.journal import Journal
 from clawtop.store.sqlite import writing
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import DatabaseRole
+from tests.support.auth_changes import profile_change
 from tests.support.clocks import ManualClock
 from tests.support.databases import (
     NO_CREDENTIALS,

@@ -16,8 +16,9 @@ from clawtop.errors import LockNotObtainedError
 from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.lock import AuthStoreLock
 from clawtop.store.auth.machine import Machine
-from clawtop.store.auth.port import Updated, profile_change
+from clawtop.store.auth.port import Updated
 from clawtop.store.locks.openclaw import publish, release
+from tests.support.auth_changes import profile_change
 
 pytestmark = pytest.mark.anyio
 

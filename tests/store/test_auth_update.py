@@ -25,7 +25,8 @@ from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.json_edit import dump, parse
 from clawtop.store.auth.lock import AuthStoreLock
 from clawtop.store.auth.machine import Machine
-from clawtop.store.auth.port import Landing, profile_change, update
+from clawtop.store.auth.port import Landing, update
+from tests.support.auth_changes import profile_change
 
 CREDENTIALS = """{
   "version": 1,

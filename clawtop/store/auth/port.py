@@ -222,26 +222,6 @@ def _with_stats(row: Profile, own: OwnAuth, base: OwnAuth) -> Profile:
     return replace(row, stats=found[0], stats_owner=place.owner, problems=(*row.problems, *found[1]))
 
 
-def profile_change(
-    profile_id: str, change: Callable[[UsageStats], UsageStats], *, last_good: str | None = None
-) -> Change:
-    """The `Change` that applies `change` to one profile's statistics, and names it as `last_good` of that provider.
-
-    A profile that the place does not have is left alone, as OpenClaw does.
-    """
-
-    def apply(state: AuthState) -> AuthState:
-        if profile_id not in state.profiles:
-            return state
-        before = state.stats.get(profile_id, UsageStats())
-        after = change(before)
-        stats = state.stats if after == before else {**state.stats, profile_id: after}
-        good = state.last_good if last_good is None else {**state.last_good, last_good: profile_id}
-        return replace(state, stats=stats, last_good=good)
-
-    return apply
-
-
 def update(
     place: AuthPlace,
     change: Change,
