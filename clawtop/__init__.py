@@ -140,7 +140,8 @@ view/  What is shown, as lines: pure functions of a snapshot and the time. No te
                        run_log, error_lines
     explain            explain_error_lines, explain_profile_lines, provider_times, aligned
     overview           where the overview's parts stand, and its first frame
-    plain, report      the state as text and as JSON; check: why --check exits as it does
+    plain, report      the state as text and as JSON; masking of what is printed as JSON; check: why --check exits as it
+                       does
 
 ui/  The Textual app, as thin as possible.
     shell, ports       what screens may ask of the app; what the app is connected to

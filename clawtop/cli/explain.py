@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from clawtop.core.failover.consequences import Consequence
     from clawtop.core.failover.explained import Explained
     from clawtop.core.generations import Chosen
+    from clawtop.store.place.layout import Layout
 
 INPUT_LIMIT = 1_000_000
 
@@ -99,7 +100,24 @@ def _openclaw(args: argparse.Namespace) -> tuple[str | None, Chosen]:
         if args.state_dir is not None:
             raise
         return None, semantics_of(None, None)
+    _remember_keys(layout)
     return layout.version, semantics_of(layout.version, layout.generation)
+
+
+def _remember_keys(layout: Layout) -> None:
+    """Read the accounts, so that none of their keys is shown if the error quotes it."""
+    from contextlib import suppress
+
+    from clawtop.clock import SystemClock
+    from clawtop.errors import ClawtopError
+    from clawtop.store.auth.reader import AuthReader
+    from clawtop.store.timed_reads import ANSWER_S, NoAnswerError, TimedReads
+
+    clock = SystemClock()
+    reader = AuthReader(layout, clock, reads=TimedReads(clock, ANSWER_S))
+    for agent in layout.agents:
+        with suppress(ClawtopError, NoAnswerError):
+            reader.store(agent, [])
 
 
 def _given(text: str) -> str:

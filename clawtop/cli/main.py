@@ -315,11 +315,14 @@ def verb_module(verb: str) -> ModuleType:
 
 
 def _report(error: ClawtopError, *, as_json: bool) -> None:
+    from clawtop.text import masked
+
     if as_json:
         import json
 
         facts = {"title": error.title, "unchanged": error.unchanged, "hint": error.hint}
         if holder := getattr(error, "holder", ""):
             facts["holder"] = holder
-        print(json.dumps({"schema": 1, "error": facts, "exit_code": error.exit_code}))
-    print(f"clawtop: {error}", file=sys.stderr)
+        told = {name: masked(text) for name, text in facts.items()}
+        print(json.dumps({"schema": 1, "error": told, "exit_code": error.exit_code}))
+    print(f"clawtop: {masked(str(error))}", file=sys.stderr)

@@ -170,8 +170,10 @@ def _tell_wait(holder: LockOwner) -> None:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One JSON object, ASCII only."""
-    sys.stdout.write(json.dumps(value) + "\n")
+    """One JSON object, ASCII only, its words masked and its ids exact."""
+    from clawtop.view.masking import without_secrets
+
+    sys.stdout.write(json.dumps(without_secrets(value)) + "\n")
 
 
 def print_lines(lines: Iterable[str], stream: Any = None) -> None:

@@ -177,8 +177,8 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
     stored = f" (stored: {shown(session.status)})" if session.status and session.status != word else ""
     facts: list[Fact] = [
         ("", piece(safe(session.key), Tone.STRONG)),
-        ("label", piece(safe(env.facts.labels[session.key])) if session.key in env.facts.labels else EMPTY),
-        ("name", piece(safe(session.name)) if session.name else EMPTY),
+        ("label", piece(shown(env.facts.labels[session.key])) if session.key in env.facts.labels else EMPTY),
+        ("name", piece(shown(session.name)) if session.name else EMPTY),
         ("state", ((f"{glyph} {word}", tone), (stored, Tone.DIM))),
         ("known from", piece(shown(session.active_how), Tone.DIM) if session.active_how else EMPTY),
         *problem_facts(session.problems, env),

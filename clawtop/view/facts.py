@@ -39,7 +39,7 @@ from clawtop.core.rotation.explanation import ProfileExplanation, explain_profil
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import AttentionReport, attention_of
 from clawtop.core.session.key import split
-from clawtop.text import safe
+from clawtop.text import safe, shown
 from clawtop.view.provider_facts import ProfileFacts, ProviderFacts, ProviderGroup, ProviderMemory, changes_at
 
 A = TypeVar("A")
@@ -275,7 +275,7 @@ class Facts:
 
     @cached_property
     def _agent_names(self) -> Mapping[str, str]:
-        named = {a.id: safe(a.name, 40) for a in self.snapshot.agents if a.name and a.name != a.id}
+        named = {a.id: shown(a.name, 40) for a in self.snapshot.agents if a.name and a.name != a.id}
         others = Counter((*named.values(), *(a.id for a in self.snapshot.agents)))
         return {agent: f"{name} ({safe(agent)})" if others[name] > 1 else name for agent, name in named.items()}
 
@@ -294,7 +294,7 @@ class Facts:
         goes without saying; where there are several agents, whose it is.
         """
         if (name := self.names.get(key)) is not None:
-            return safe(name)
+            return shown(name)
         agent, rest = split(key)
         if agent is None or not rest:
             return safe(key)

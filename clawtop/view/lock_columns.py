@@ -36,7 +36,7 @@ def lock_name(lock: Lock, env: Env) -> str:
     """What the lock is for, in plain words."""
     session = env.facts.session_of(lock)
     if session is not None:
-        return safe(display_name(session, env.facts.labels))
+        return shown(display_name(session, env.facts.labels))
     if lock.file.kind in (LockKind.AUTH, LockKind.SESSIONS_STORE) and lock.file.agent:
         return f"{env.facts.agent_name(lock.file.agent)}: {lock.file.kind.said}"
     return safe(base_name(lock.file.path))

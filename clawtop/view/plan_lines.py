@@ -194,7 +194,7 @@ def value_text(field: str | None, value: Any, now: int, zone: tzinfo | None = No
     if field in _TIMES and isinstance(value, int):
         return f"{value} ({time_near(value, now, zone)} {zone_name(value, zone)})"
     if isinstance(value, Mapping):
-        return safe(", ".join(f"{name} {count}" for name, count in value.items()), 200)
+        return shown(", ".join(f"{name} {count}" for name, count in value.items()), 200)
     if isinstance(value, list | tuple):
-        return safe(" > ".join(str(item) for item in value))
-    return safe(value, 200)
+        return shown(" > ".join(str(item) for item in value))
+    return shown(value, 200)

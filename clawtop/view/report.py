@@ -33,8 +33,8 @@ from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import resolve_order
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
-from clawtop.text import masked
 from clawtop.view.check import check_line
+from clawtop.view.masking import without_secrets
 from clawtop.view.words import profile_state_words
 
 SCHEMA = 1
@@ -71,8 +71,7 @@ def report(
         "lanes": [_lane(lane) for lane in snapshot.lanes],
         "warnings": [problem_facts(item) for item in snapshot.warnings],
     }
-    told: dict[str, Any] = _Masking().of(whole)
-    return told
+    return without_secrets(whole)
 
 
 def _openclaw(snapshot: Snapshot) -> dict[str, Any]:
@@ -129,78 +128,6 @@ def _lane(lane: LaneStats) -> dict[str, Any]:
         "wait_max_ms": lane.wait_max_ms,
         "source": lane.source,
     }
-
-
-EXACT = frozenset(
-    {
-        *(
-            "id",
-            "key",
-            "agent",
-            "agents",
-            "sessions",
-            "session_id",
-            "session_key",
-            "session_file",
-            "run_id",
-            "owner_agent",
-        ),
-        *(
-            "file",
-            "path",
-            "paths",
-            "state_dir",
-            "provider",
-            "profile",
-            "model",
-            "on_disk",
-            "lane",
-            "name",
-            "label",
-            "where",
-        ),
-    }
-)
-"""What a verb takes, or what an operator named: these stay as they are. Everything else is somebody's words."""
-
-
-class _Masked(dict[str, str]):
-    """Words, masked; each distinct one once."""
-
-    def __missing__(self, word: str) -> str:
-        found = self[word] = masked(word)
-        return found
-
-
-class _Masking:
-    """Masks the words of a report, keys of mappings included."""
-
-    def __init__(self) -> None:
-        self._words = _Masked()
-
-    def of(self, value: Any, name: str = "") -> Any:
-        if isinstance(value, dict):
-            return self._members(value)
-        if type(value) is str:
-            return value if name in EXACT else self._words[value]
-        if isinstance(value, list | tuple):
-            return [self.of(part, name) for part in value]
-        return value
-
-    def _members(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        """Nearly all parts of a report are texts and numbers: a call for each is most of what masking takes."""
-        words = self._words
-        out: dict[str, Any] = {}
-        for key, part in value.items():
-            kind = type(part)
-            if kind is str:
-                out[words[key]] = part if key in EXACT else words[part]
-            else:
-                out[words[key]] = part if kind in _NO_WORDS else self.of(part, key)
-        return out
-
-
-_NO_WORDS = frozenset({int, bool, float, type(None)})
 
 
 def _health(health: Health, texts: Texts | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from clawtop.view.words import STATUSES, SUSPENDED, StateWords, said, session_wo
 
 def _key(session: Session, env: Env) -> Line:
     quiet = not session.active and (session.agent, session.key) not in env.facts.blocked
-    return piece(safe(display_name(session, env.facts.labels)), Tone.DIM if quiet else Tone.PLAIN)
+    return piece(shown(display_name(session, env.facts.labels)), Tone.DIM if quiet else Tone.PLAIN)
 
 
 def _agent(session: Session, env: Env) -> Line:

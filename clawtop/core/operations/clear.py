@@ -24,7 +24,7 @@ from clawtop.core.operations.target import (
 )
 from clawtop.core.provider_ids import bypasses_cooldown
 from clawtop.core.rules import Schedule
-from clawtop.text import safe
+from clawtop.text import safe, shown
 
 
 def clear_profile(snapshot: Snapshot, profile_id: str, *, agent: str | None = None, model: str | None = None) -> Plan:
@@ -96,5 +96,5 @@ def _lost_counts(profile: Profile, changes: Iterable[FieldChange]) -> str:
     counts = next((c.before for c in changes if c.key == profile.id and c.field == "failureCounts"), None)
     if not isinstance(counts, Mapping):
         return ""
-    told = ", ".join(f"{safe(reason)} {count}" for reason, count in counts.items())
+    told = ", ".join(f"{shown(reason)} {count}" for reason, count in counts.items())
     return f"{safe(profile.id)}'s failure counts ({told}): the next failure counts as the first"

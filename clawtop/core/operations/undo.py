@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,13 +21,30 @@ from clawtop.core.operations.target import (
     state_of,
 )
 from clawtop.errors import RefusedError
-from clawtop.text import safe
+from clawtop.text import masked, safe, shown
 
 
 def undo_record(steps: Iterable[StoreStep]) -> dict[str, Any]:
-    """What the journal keeps of steps that were done, so that they can be taken back."""
-    parts = [{"agent": step.owner, "changes": [change.to_json() for change in step.changes]} for step in steps]
+    """What the journal keeps of steps that were done, so that they can be taken back: exact, but for a secret that
+    OpenClaw wrote among the reasons of a profile's statistics, which comes back as a mask.
+    """
+    parts = [{"agent": step.owner, "changes": [_recorded(change) for change in step.changes]} for step in steps]
     return {**parts[0], "more": parts[1:]} if len(parts) > 1 else dict(parts[0]) if parts else {}
+
+
+def _recorded(change: FieldChange) -> dict[str, Any]:
+    facts = change.to_json()
+    if change.section == "usageStats":
+        facts |= {name: _words_masked(facts[name]) for name in ("before", "after")}
+    return facts
+
+
+def _words_masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, Mapping):
+        return {masked(key): _words_masked(part) for key, part in value.items()}
+    return value
 
 
 def undoable(events: Iterable[Event]) -> tuple[PastOperation, ...]:
@@ -68,7 +85,7 @@ def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None =
     if newer:
         raise RefusedError(
             f"the state has changed since {past.id}: "
-            + "; ".join(f"{safe(change.where)} is now {safe(change.before, 60)}" for change in newer[:3]),
+            + "; ".join(f"{safe(change.where)} is now {shown(change.before, 60)}" for change in newer[:3]),
             unchanged=UNTOUCHED,
             hint="the current values are newer than the operation",
         )

@@ -48,7 +48,7 @@ from clawtop.store.own.journal import Journal
 from clawtop.store.owners import check_owner, user_name
 from clawtop.store.place.layout import Layout
 from clawtop.store.sqlite.pool import Databases
-from clawtop.text import safe
+from clawtop.text import masked, safe
 from clawtop.values import dataclass
 
 DEFAULT_WAIT_S = 15.0
@@ -424,7 +424,7 @@ def _first_difference(shown: tuple[FieldChange, ...], now: tuple[FieldChange, ..
     change = after.get(place) or before[place]
     if place not in after:
         return f"{safe(change.where)} has changed"
-    return f"{safe(change.where)} is now {safe(change.before, 60)}"
+    return f"{safe(change.where)} is now {safe(masked(str(change.before)), 60)}"
 
 
 def _operation_id(now: int) -> str:

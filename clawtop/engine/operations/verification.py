@@ -16,7 +16,7 @@ from clawtop.core.operations.edit import FieldChange, moved_on
 from clawtop.core.operations.receipt import Sight
 from clawtop.errors import ClawtopError
 from clawtop.store.auth.port import AuthPlace
-from clawtop.text import safe
+from clawtop.text import safe, shown
 from clawtop.values import dataclass
 
 POLL_S = 0.2
@@ -69,7 +69,7 @@ def _look(watched: Watched, written: Hashable) -> tuple[Sight, str] | None:
     differing = moved_on(state, kept)
     back = [change for change in differing if change.before == change.after]
     if back:
-        return Sight.REVERTED, f"{safe(back[0].where)} is {safe(back[0].before, 60)} again"
+        return Sight.REVERTED, f"{safe(back[0].where)} is {shown(back[0].before, 60)} again"
     if not watched.place.publishes or watched.place.revision() == written:
         return None
     if any(event.kind in {EventKind.OPERATION, EventKind.MARK} for event in watched.others(watched.since + 1)):

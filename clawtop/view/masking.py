@@ -1,0 +1,63 @@
+"""Values that are printed as JSON, their words masked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clawtop.text import masked
+
+EXACT = frozenset(
+    {
+        *("id", "key", "agent", "agents", "owner_agent", "provider", "profile", "model", "lane", "run_id"),
+        *("session", "sessions", "session_id", "session_key", "session_file"),
+        *("file", "path", "paths", "state_dir", "on_disk", "where"),
+        *("target", "drain", "fresh", "plan_id", "fingerprint", "undo", "undoes"),
+    }
+)
+"""What a verb takes stays as it is. Everything else, a name too, is somebody's words."""
+
+
+class _Masked(dict[str, str]):
+    """Words, masked; each distinct one once."""
+
+    def __missing__(self, word: str) -> str:
+        found = self[word] = masked(word)
+        return found
+
+
+class _Masking:
+    """Masks the words of a report, keys of mappings included."""
+
+    def __init__(self) -> None:
+        self._words = _Masked()
+
+    def of(self, value: Any, name: str = "") -> Any:
+        if isinstance(value, dict):
+            return self._members(value)
+        if type(value) is str:
+            return value if name in EXACT else self._words[value]
+        if isinstance(value, list | tuple):
+            return [self.of(part, name) for part in value]
+        return value
+
+    def _members(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """Nearly all parts of a report are texts and numbers: a call for each is most of what masking takes."""
+        words = self._words
+        out: dict[str, Any] = {}
+        for key, part in value.items():
+            kind = type(part)
+            if kind is str:
+                out[words[key]] = part if key in EXACT else words[part]
+            else:
+                out[words[key]] = part if kind in _NO_WORDS else self.of(part, key)
+        return out
+
+
+_NO_WORDS = frozenset({int, bool, float, type(None)})
+
+
+def without_secrets(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, JSON-ready, every word of it masked except `EXACT`."""
+    told: dict[str, Any] = _Masking().of(value)
+    return told
