@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from clawtop import nested
 from clawtop.core.fleet.summary import HostSummary
+from clawtop.store.own.deltas import masked_record
 from clawtop.values import dataclass
 
 STREAM = 1
@@ -109,10 +110,14 @@ class SummaryReader:
         self._parts: dict[str, Any] = {}
 
     def take(self, changed: object) -> HostSummary:
-        """The summary after a change. Raises ProtocolError and then stays unchanged."""
+        """The summary after a change, with its words masked here too: another clawtop may mask less.
+
+        Raises ProtocolError and then stays unchanged.
+        """
         if not isinstance(changed, dict):
             raise ProtocolError("a summary that is not an object")
-        parts = {**self._parts, **{name: value for name, value in changed.items() if name in _FIELDS}}
+        told = {name: masked_record(value) for name, value in changed.items() if name in _FIELDS}
+        parts = {**self._parts, **told}
         try:
             summary = _SUMMARY.validate_python(parts)
         except ValidationError as error:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import UTC
 from random import Random
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from clawtop.core.fleet.diagnosis import not_a_stream, why_ended, wrong_version
 from clawtop.core.fleet.hosts import Host, HostLink, exit_code, in_frozen_order, worst_first
@@ -13,9 +17,13 @@ from clawtop.core.fleet.merged import NEWEST, answering, timeline
 from clawtop.core.fleet.shared import SharedAccounts, shared_accounts
 from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary, summarise
 from clawtop.core.model import ProviderTime
-from clawtop.view.fleet_rows import LINKS, about, report, shared_line, state_of
+from clawtop.fleet.protocol import SummaryReader
+from clawtop.text import remember_secrets
+from clawtop.ui.fleet import Below
+from clawtop.view.fleet_rows import LINKS, about, about_line, plain_lines, report, shared_line, state_of
 from clawtop.view.line import Line, LinesOf, piece, text_of
 from tests.support import worlds
+from tests.support.hostile import SECRET, gives_away, secret_forms
 
 NOW = 1_795_000_000_000
 
@@ -190,6 +198,38 @@ def test_lines_are_made_when_they_are_looked_at() -> None:
     assert text_of(lines[-1]) == "999"
     assert lines[2] is lines[2]
     assert made == [0, 1, 999]
+
+
+@pytest.mark.parametrize("form", secret_forms().values(), ids=secret_forms())
+def test_no_form_of_a_secret_in_what_hosts_send_is_shown(form: str) -> None:
+    remember_secrets([SECRET])
+    told = replace(
+        HostSummary(NOW, 2, "why", "2026.9.6", "D", "live", 1, 2),
+        accounts=(_account("cooling", NOW + 60_000), _account(name="p:two")),
+        agents=(AgentOutlook("main", NOW + 5_000),),
+        events=(EventBrief(NOW, "rotate", "rotated", "main", "p:one"),),
+    )
+    sent = TypeAdapter(HostSummary).dump_python(told, mode="json")
+    planted = {name: _planted(value, form) for name, value in sent.items()}
+    hosts = [replace(host(name), summary=SummaryReader().take(planted)) for name in ("a", "b")]
+    below = Below()
+    lines = [
+        *plain_lines(hosts, NOW, 300),
+        *(line for page in range(3) for line in below.lines(page, hosts, NOW, UTC)),
+        *(about_line(one, NOW) for one in hosts),
+    ]
+    assert hosts[0].summary is not None
+    assert hosts[0].summary.events
+    assert not gives_away("\n".join(text_of(line) for line in lines))
+    assert not gives_away(json.dumps(report(hosts, NOW)))
+
+
+def _planted(value: Any, form: str) -> Any:
+    if isinstance(value, str):
+        return f"{value} {form}"
+    if isinstance(value, dict):
+        return {key: _planted(part, form) for key, part in value.items()}
+    return [_planted(part, form) for part in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize(

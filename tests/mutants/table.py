@@ -652,6 +652,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # --- hosts, receipts and figures ----------------------------------------------------------------------------------
     Mutant(
+        "what a host sends is shown as it came",
+        "told = {name: masked_record(value) for name, value in changed.items() if name in _FIELDS}",
+        "told = {name: value for name, value in changed.items() if name in _FIELDS}",
+        ("tests/fleet/test_hosts.py::test_no_form_of_a_secret_in_what_hosts_send_is_shown",),
+        breaks=(9, "fleet"),
+    ),
+    Mutant(
         "arming one host arms every other",
         "        self.arming = ArmingSwitch(clock, locked=options.read_only)\n",
         '        self.arming = vars(ClawtopApp).get("kept") or ArmingSwitch(clock, locked=options.read_only)\n'
