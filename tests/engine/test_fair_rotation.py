@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,26 @@ async def test_a_failing_account_is_known_to_others_at_once_though_the_store_is_
             assert asked(lab) == [first, second]
             await other.drive(TurnRequest("elsewhere", "hello")).result()
             assert asked(lab) == [first, second, second]
+
+
+async def test_nobody_is_probed_before_the_time_that_every_provider_names(tmp_path: Path) -> None:
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab, drivers(lab, 1) as (other,):
+        lab.provider.standing = dict.fromkeys(lab.world.keys.values(), rate_limited(3600))
+        with pytest.raises(AllModelsFailedError):
+            await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
+        await lab.driver.resources.marks.drained()
+        lab.provider.requests.clear()
+        for driver in (lab.driver, other):
+            with pytest.raises(AllModelsFailedError, match=r"says that it answers again in 3[56]\d\d s"):
+                await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
+        assert asked(lab) == []
+        notes = lab.driver.resources.accounts.read().notes
+        now = lab.clock.now_ms()
+        (agent, profile), note = next((who, note) for who, note in notes.items() if who[1] == "kelp:barnaby")
+        lab.driver.resources.accounts.note(agent, profile, replace(note, at=now, told=None))
+        lab.provider.standing = {}
+        answer = await other.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
+        assert (answer.profile, asked(lab)) == ("kelp:barnaby", ["kelp:barnaby"])
 
 
 async def test_the_providers_own_time_is_the_earliest_retry(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ async def test_accounts_take_turns_by_last_use(tmp_path: Path) -> None:
 
 
 async def test_four_agents_time_out_at_once_and_their_sessions_stay_answerable(tmp_path: Path) -> None:
-    async with open_lab(tmp_path, profiles=TWO_AND_ONE, call=Timeouts(connect=2, first_byte=0.8, idle=0.8)) as lab:
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE, call=Timeouts(connect=10, first_byte=4, idle=4)) as lab:
         lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Stall())
         talks = CAST[:4]
         runs = [lab.driver.drive(TurnRequest(one.key, "anybody?")) for one in talks]
@@ -375,8 +375,9 @@ async def test_a_lock_timeout_within_a_chain_of_three_models_is_one_run_and_the_
         async with LockProcess("session", lab.world.transcript(LIGHTHOUSE)):
             code, output = await drive(lab, LIGHTHOUSE.key, "hello")
         assert code == 2
-        assert output[-1]["error"] == "SessionWriteLockTimeoutError"
-        assert "session file locked" in output[-1]["title"]
+        (error,) = (line for line in output if line["type"] == "error")
+        assert error["error"] == "SessionWriteLockTimeoutError"
+        assert "session file locked" in error["title"]
         assert not {"attempt", "failure", "fallback", "mark"} & {line.get("kind") for line in output}
         assert lab.provider.requests == []
 

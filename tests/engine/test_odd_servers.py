@@ -64,7 +64,7 @@ REPLIES: dict[str, bytes] = {
     "gzip unasked": answer(gzip.compress(OK), content_encoding="gzip"),
     "gzip without its end": head(content_encoding="gzip") + gzip.compress(OK)[:-6],
     "raw deflate": answer(zlib.compress(OK)[2:-4], content_encoding="deflate"),
-    "an encoding that it has not": answer(OK, content_encoding="br"),
+    "an encoding that it has not": answer(OK, content_encoding="dcb"),
     "an error behind the end": answer(sse(PONG, STOP, {"error": {"message": "billing hook failed"}}, "[DONE]")),
     "done in lower case": answer(sse(PONG, "[done]")),
     "done without brackets": answer(sse(PONG, "DONE")),
@@ -258,7 +258,11 @@ FAILURES: dict[str, tuple[bytes, str, str]] = {
     "an empty body": (answer(b""), "network", "ended early"),
     "blank lines": (answer(b"\n\n\n"), "network", "ended early"),
     "gzip with a fault": (answer(gzip.compress(OK)[:10] + b"\xff" * 40), "network", "decompressed"),
-    "brotli": (answer(b"\x0b\x02\x80pong\x03", content_encoding="br"), "server_error", "compressed as br"),
+    "a compression that nobody asked for": (
+        answer(b"\x0b\x02\x80pong\x03", content_encoding="dcb"),
+        "server_error",
+        "compressed as dcb",
+    ),
     "429 in gzip": (
         answer(gzip.compress(b'{"error":{"message":"Rate limit reached"}}'), "429 x", content_encoding="gzip"),
         "rate_limit",

@@ -104,6 +104,8 @@ EMPTY_DELTA = sse({"choices": [{"index": 0, "delta": {"content": ""}}]})
         (b"", b": ping\n\n", FULL, "total"),
         (b"", b'data: {"type": "ping"}\n\n', FIRST, "first-byte"),
         (b"", b"\n", FIRST, "first-byte"),
+        (b"", b" ", FIRST, "first-byte"),
+        (b"data: ", b" ", FIRST, "first-byte"),
         (WORD, b": ping\n\n", IDLE, "idle"),
         (WORD, EMPTY_DELTA, IDLE, "idle"),
         (WORD, WORD, FULL, "total"),

@@ -6,6 +6,7 @@ Mutable state: `ProbeBook.throttle`, one per driver, touched by its event loop o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import field
 
@@ -69,6 +70,11 @@ class Candidates:
             (one.id, model.model) in self.turn.limited for one in profiles
         ):
             error = f"Provider {model.provider} is in cooldown, and this run has asked it"
+            return Cooling(CooldownDecision(DecisionKind.SKIP, decision.reason, error=error))
+        earliest = resources.not_before(profiles, model.model)
+        if decision.kind is DecisionKind.ATTEMPT and earliest is not None:
+            seconds = math.ceil((earliest - now) / 1000)
+            error = f"Provider {model.provider} is in cooldown, and says that it answers again in {seconds} s"
             return Cooling(CooldownDecision(DecisionKind.SKIP, decision.reason, error=error))
         if decision.kind is DecisionKind.ATTEMPT and not self._may_try(model, now):
             error = f"Provider {model.provider} is in cooldown, and somebody has just probed it"

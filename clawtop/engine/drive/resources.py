@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -184,18 +184,27 @@ class DriverResources:
         """Until when accounts are not used for a model, in addition to what their store says: id -> ms since the
         epoch. A note counts until its account answers or is cleared.
         """
+        return {profile.id: note.until for profile, note in self._notes(profiles, model)}
+
+    def not_before(self, profiles: Sequence[Profile], model: str) -> int | None:
+        """When the first of these accounts may be asked for a model as their providers themselves say, in ms since the
+        epoch; None where one of them has not said so, or its time has come.
+        """
+        now = self.clock.now_ms()
+        told = [note.told for _, note in self._notes(profiles, model) if note.told is not None and note.told > now]
+        return min(told) if told and len(told) == len(profiles) else None
+
+    def _notes(self, profiles: Iterable[Profile], model: str) -> Iterator[tuple[Profile, AccountNote]]:
         notes = self.accounts.read().notes
         if not notes:
-            return {}
-        now, found = self.clock.now_ms(), dict[str, int]()
+            return
+        now = self.clock.now_ms()
         for profile in profiles:
             note = notes.get((profile.owner_agent, profile.id))
             if note is None or note.until <= now or note.model not in {None, model}:
                 continue
-            if is_settled(profile.stats, note.at, now):
-                continue
-            found[profile.id] = note.until
-        return found
+            if not is_settled(profile.stats, note.at, now):
+                yield profile, note
 
     def note_decision(self, turn: DrivenTurn, model: ModelRef, action: Action, reason: FailureReason | None) -> None:
         """Report what the run does next, if no other event says so."""
