@@ -31,6 +31,8 @@ from clawtop.store.auth.migration import leftovers
 from clawtop.store.locks.processes import UncheckedProcesses
 from clawtop.store.provider.credentials import load_credential
 from clawtop.store.provider.secrets import SecretSources, SecretUnavailableError
+from tests.support.databases import SHARED_STATE, run, state_database, stored
+from tests.support.databases import store as write_row
 from tests.support.samples import Sample, packed, unpacked
 
 KINDS = {"gateway": LockKind.GATEWAY, "session": LockKind.SESSION}
@@ -96,6 +98,23 @@ def test_an_agents_own_store_wins_by_whole_entries(sample: Sample) -> None:
         assert found.parts[0].owner == other["owner"]
         assert found.parts[0].profiles == own.keys()
     assert all(len(info.store.parts) <= 2 for info in snapshot.agents if info.store)
+
+
+def test_a_commit_of_something_else_leaves_a_store_as_it_was(tmp_path: Path) -> None:
+    """A gateway commits to the shared database every few seconds; what is unchanged is not judged and drawn again."""
+    sample = unpacked("2026.9.6", "rate-limited", tmp_path)
+    reader = sample.reader()
+    before = store(reader.read(), "main")
+    database = state_database(sample.state_dir)
+    table, key, _, value, at = SHARED_STATE
+    run(database, f"INSERT INTO {table}({key},{value},{at}) VALUES('something.else','{{}}',1)")
+    assert reader.has_changed()
+    assert store(reader.read(), "main") == before
+    document = stored(database, SHARED_STATE)
+    write_row(database, SHARED_STATE, {**(document or {}), "x-more": 1}, 2)
+    after = store(reader.read(), "main")
+    assert after.profiles == before.profiles
+    assert after.fingerprint != before.fingerprint
 
 
 def test_statistics_of_an_inherited_id_count_for_an_own_profile_of_the_same_id(tmp_path: Path) -> None:

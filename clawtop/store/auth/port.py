@@ -38,6 +38,7 @@ class OwnAuth:
         why_not_writable: why it can be read and must not be written; empty where it may be.
         warnings: what is odd, but readable.
         stamps: show whether a reading is current: the same stamps mean the same content.
+        digest: of the content, where stamps change without it: a database's do with every commit.
     """
 
     owner: str
@@ -52,6 +53,7 @@ class OwnAuth:
     why_not_writable: str = ""
     warnings: tuple[Problem, ...] = ()
     stamps: Hashable = None
+    digest: str | None = None
 
     @property
     def part(self) -> AuthPart:
@@ -205,7 +207,7 @@ def seen_by(agent: str, own: OwnAuth, *inherited: OwnAuth) -> AuthStore:
         last_good={**base.last_good, **own.last_good},
         problem=own.problem or base.problem,
         parts=tuple(place.part for place in (own, *inherited)),
-        fingerprint=repr(tuple(place.stamps for place in (own, *inherited))),
+        fingerprint=repr(tuple(place.digest or place.stamps for place in (own, *inherited))),
     )
 
 

@@ -8,7 +8,8 @@ provider. When an inherited profile fails, its statistics are written to the sha
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import hashlib
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,8 @@ from clawtop.values import dataclass
 if TYPE_CHECKING:
     from clawtop.store.auth.sqlite_update import SqliteUpdate
 
+DIGEST_CHARS = 32
+
 
 @dataclass(frozen=True, slots=True)
 class SqlitePlace(RowStore):
@@ -56,6 +59,7 @@ class SqlitePlace(RowStore):
         warnings: list[Problem] = []
         why_not = "" if self.proven else "its generation is a guess"
         documents: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
+        digest = hashlib.sha256()
         if self._is_lost():
             lost = Problem("missing", self.file, "is not there, though agents have their databases")
             return OwnAuth(self.owner, self.file, self.file, problem=lost, stamps=stamps)
@@ -64,8 +68,8 @@ class SqlitePlace(RowStore):
                 schema = self.database.identity().why_not_writable
                 stamps = self.stamps()
                 documents = (
-                    self._document(self.cells.credentials, warnings),
-                    self._document(self.cells.state, warnings),
+                    self._document(self.cells.credentials, warnings, digest.update),
+                    self._document(self.cells.state, warnings, digest.update),
                 )
                 if self.needs_credentials and documents[1] and self.content(self.cells.credentials) is None:
                     text = "OpenClaw does not read it: there is no credentials row beside it"
@@ -80,12 +84,15 @@ class SqlitePlace(RowStore):
             # OpenClaw will create it (2026.9.6 does with an agent's first turn): until then the shared entries count.
             warnings.append(error.problem)
         found = own_auth(self.owner, self.file, self.file, documents, warnings=warnings, stamps=stamps)
-        return replace(found, takes_orders=self.takes_orders, why_not_writable=why_not)
+        return replace(
+            found, takes_orders=self.takes_orders, why_not_writable=why_not, digest=digest.hexdigest()[:DIGEST_CHARS]
+        )
 
-    def _document(self, cell: Cell, warnings: list[Problem]) -> Mapping[str, Any]:
-        """The object in a cell; {} if there is no row."""
+    def _document(self, cell: Cell, warnings: list[Problem], digested: Callable[[bytes], None]) -> Mapping[str, Any]:
+        """The object in a cell; {} if there is no row. `digested` is told its bytes."""
         where = f"{self.file}:{cell.table}.{cell.key}"
         content = self.content(cell)
+        digested(b"-" if content is None else b"+%d:%b" % (len(content), content))
         if content is None:
             return {}
         repeated: list[str] = []
