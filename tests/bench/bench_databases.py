@@ -41,20 +41,23 @@ assert len(reader.read().sessions) >= 2_000
 
 
 def in_databases(root: Path, sessions: int = SESSIONS) -> Path:
-    """A directory of 2026.9.6 with so many settled sessions, each entry of several kilobytes."""
+    """A directory of 2026.9.6 with so many settled sessions, a second apart, each entry of several kilobytes."""
     sample = unpacked("2026.9.6", "rate-limited", root)
     path = agent_database(sample.state_dir)
     long = {"skillsSnapshot": "x" * 2_500, "systemPromptReport": "y" * 900}
     entry = json.dumps({"authProfileOverride": "fakeai:two", **long})
     names = [row[1] for row in run(path, "PRAGMA table_info(session_nodes)")]
-    rest = ", ".join(name for name in names if name not in {"session_key", "entry_json"})
+    others = [name for name in names if name not in {"session_key", "entry_json"}]
+    each = {"updated_at": "updated_at - i * 1000"}
+    rest, values = ", ".join(others), ", ".join(each.get(name, name) for name in others)
     run(
         path,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < ?)"
         f" INSERT INTO session_nodes(session_key, entry_json, {rest})"
-        f" SELECT 'agent:main:made-' || i, ?, {rest} FROM n, (SELECT * FROM session_nodes LIMIT 1)",
+        f" SELECT 'agent:main:made-' || i, ?, {values} FROM n, (SELECT * FROM session_nodes LIMIT 1)",
         (sessions, entry),
     )
+    run(path, "UPDATE session_nodes SET entry_valid=1")  # as once OpenClaw has checked them
     run(path, "PRAGMA wal_checkpoint(TRUNCATE)")
     return sample.state_dir
 
