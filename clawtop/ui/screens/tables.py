@@ -30,7 +30,7 @@ class TablesScreen(TableControl, DashboardScreen):
     def prepare(self, env: Env) -> None:
         super().prepare(env)
         for maker in self.makers:
-            env.facts.once(maker, env)
+            _ = env.facts.once(maker, env).needs  # kept by the table
 
     def __init__(self) -> None:
         super().__init__()
