@@ -80,7 +80,7 @@ PROSE = frozenset(
         *("text", "reason", "data", "argv", "why_unknown", "distrust", "problem", "what", "error", "execution"),
         *("cooldown_reason", "disabled_reason", "blocked_reason", "blocked_source", "cooldown_classification"),
         *("failure_counts", "status", "phase", "openclaw_version", "last_touched_version", "version", "trigger"),
-        *("payload", "type", "failing", "profile_source", "blocked_scope", "email", "active_how", "how"),
+        *("payload", "type", "failing", "profile_source", "blocked_scope", "email", "active_how", "how", "name"),
     }
 )
 """Fields of a snapshot's parts that contain foreign prose; the rest are ids, names and paths, which are exact."""
