@@ -30,7 +30,9 @@ def _value(cls: type[Any], eq: bool) -> type[Any]:
     shared = dict(_SHARED)
     if eq:
         shared |= {"__eq__": _equal, "__hash__": _hash}
-        made._compared = _getter([each.name for each in dataclasses.fields(made) if each.compare])
+        known = dataclasses.fields(made)
+        made._compared = _getter([each.name for each in known if each.compare])
+        made._hashed = _getter([each.name for each in known if (each.compare if each.hash is None else each.hash)])
     for name, function in shared.items():
         if name not in own or (name == "__hash__" and own[name] is None):
             setattr(made, name, function)
@@ -57,7 +59,7 @@ def _equal(self: Any, other: Any) -> Any:
 
 
 def _hash(self: Any) -> int:
-    return hash(self._compared(self))
+    return hash(self._hashed(self))
 
 
 def _repr(self: Any) -> str:

@@ -125,6 +125,20 @@ def test_equal_values_are_one_key() -> None:
     assert len({Itself(1), Itself(1)}) == 2
 
 
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A value with a part that is compared, and that no hash can be made of."""
+
+    name: str
+    parts: dict[str, int] = field(default_factory=dict, hash=False)
+
+
+def test_a_part_that_is_left_out_of_the_hash_is_compared_all_the_same() -> None:
+    assert hash(Apart("a", {"x": 1})) == hash(Apart("a", {"x": 2}))
+    assert Apart("a", {"x": 1}) != Apart("a", {"x": 2})
+    assert {Apart("a", {"x": 1}): 1}[Apart("a", {"x": 1})] == 1
+
+
 def test_no_name_can_be_added() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(Single(1), "other", 2)  # noqa: B010 - a name that type checkers refuse
