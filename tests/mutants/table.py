@@ -577,6 +577,13 @@ MUTANTS: tuple[Mutant, ...] = (
         breaks=(9,),
     ),
     Mutant(
+        "a GitHub token goes to a host that only begins like one of GitHub's",
+        "parts.port is not None or HOSTS.fullmatch(host) is None:",
+        "parts.port is not None or HOSTS.match(host) is None:",
+        ("tests/engine/test_provider_wires.py::test_github_names_no_other_host_than_its_own_for_its_token",),
+        breaks=(9,),
+    ),
+    Mutant(
         "a link in the place of a file is followed",
         "_ALWAYS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY",
         "_ALWAYS = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY",
