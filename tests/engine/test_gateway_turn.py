@@ -11,7 +11,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.engine.gateway.errors import GatewayCallError
-from clawtop.engine.gateway.turn import TurnPhase, TurnTold, send_turn
+from clawtop.engine.gateway.turn import WITHOUT_A_RUN, TurnPhase, TurnTold, send_turn
 from clawtop.engine.gateway.wire import WRITE
 from tests.engine.test_gateway_client import KEY, door, live
 from tests.support.gateways import FakeGateway, RefusingError, serving
@@ -108,7 +108,7 @@ async def test_a_message_that_another_run_takes_in_is_answered_by_that_run(tmp_p
 async def test_a_message_that_never_ran_is_no_empty_reply(tmp_path: Path) -> None:
     elsewhere = chat("aborted", "elsewhere", sessionKey="agent:main:other")
     (_, end) = await told(tmp_path, elsewhere, chat("final", sessionKey=KEY, seq=1))
-    assert (end.kind, end.text) == (TurnPhase.FAILED, "the gateway ended it without running it; it does not say why")
+    assert (end.kind, end.text) == (TurnPhase.FAILED, WITHOUT_A_RUN)
 
 
 async def test_events_that_are_no_words_are_passed_over(tmp_path: Path) -> None:

@@ -77,12 +77,16 @@ async def send_turn(
     raise GatewayCallError(Trouble.MUTE, "the gateway stopped reporting the turn")
 
 
+WITHOUT_A_RUN = "the gateway ended it without a reply; where messages queue up, a later run may answer it, unseen here"
+
+
 class _TurnCourse:
     """One turn by the gateway's events.
 
     A message that waited behind another run ends with a bare `final`: no beginning, no text. 2026.8.2 and 2026.9.6 send
     it when the message was taken into that run, whose reply then answers it, and when it was dropped because that run
-    was aborted.
+    was aborted. Where messages queue up (`messages.queue` followup, collect), 2026.9.6 sends it as soon as that run has
+    ended, and answers the message with a later run under another id.
     """
 
     def __init__(self, run_id: str, key: str) -> None:
@@ -121,7 +125,7 @@ class _TurnCourse:
             )
         if "aborted" in self._others.values():
             return TurnTold(TurnPhase.ABORTED, "dropped, as the run that it waited behind was aborted", self._run_id)
-        return TurnTold(TurnPhase.FAILED, "the gateway ended it without running it; it does not say why", self._run_id)
+        return TurnTold(TurnPhase.FAILED, WITHOUT_A_RUN, self._run_id)
 
     def _chat(self, payload: Mapping[str, Any]) -> TurnTold | None:
         match payload.get("state"):
