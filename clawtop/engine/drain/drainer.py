@@ -82,6 +82,7 @@ ASK_EVERY_S = 1.0
 CLOSED_FOR_MS = 30_000
 RENEW_AFTER_S = 5.0
 BUSY_PAUSE_S = 0.002
+LONGEST_BUSY_PAUSE_S = 0.05
 BUSY_S = 10.0
 """A step on a record takes microseconds: who has not finished after this long does not work."""
 
@@ -344,7 +345,7 @@ class Drainer:
             self._closed_at = None
 
     async def _apply(self, request: AdmissionRequest) -> tuple[AdmissionEffect, ...]:
-        until = self._clock.monotonic() + BUSY_S
+        until, pause = self._clock.monotonic() + BUSY_S, BUSY_PAUSE_S
         while True:
             effects = await self._records().step(str(self.target.file), request, self._clock.now_ms())
             if effects is None and self._clock.monotonic() >= until:
@@ -357,7 +358,8 @@ class Drainer:
                     if isinstance(effect, Wake):
                         await self._records().tell(effect.who, Word.WAKE)
                 return effects
-            await self._clock.sleep(BUSY_PAUSE_S)
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, LONGEST_BUSY_PAUSE_S)
 
     def _records(self) -> PromptRecords:
         if self._make_shared is None:
