@@ -159,18 +159,24 @@ def run(args: argparse.Namespace) -> int:
 
 def watch(args: argparse.Namespace, specs: tuple[HostSpec, ...]) -> int:
     """Open the fleet's screen; without a terminal, print the state of each host."""
-    from clawtop.cli.common import has_terminal
+    from clawtop.cli.common import has_terminal, notice_hook
 
     if not has_terminal():
         return _shown(_asked(specs, getattr(args, "wait", WAIT_S)), args)
     from clawtop.clock import SystemClock
     from clawtop.ui.fleet_run import run_fleet
-    from clawtop.ui.ports import Options
+    from clawtop.ui.ports import IncidentPorts, Options
 
     options = Options(
         read_only=getattr(args, "read_only", False),
         mouse=not getattr(args, "no_mouse", False),
         theme=getattr(args, "theme", None),
+        incident=IncidentPorts(
+            bell=getattr(args, "bell", False),
+            notify=getattr(args, "notify", False),
+            on_notice=notice_hook(args),
+            blocked_minutes=getattr(args, "blocked_minutes", args.settings["limits.blocked_minutes"]),
+        ),
     )
     clock = SystemClock()
     return run_fleet(_fleet(specs, clock), clock, options)

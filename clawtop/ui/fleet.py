@@ -25,7 +25,7 @@ from clawtop.ui.pasting import PastingApp
 from clawtop.ui.ports import Options
 from clawtop.ui.screens.table_control import TableControl
 from clawtop.ui.surviving import Survival, SurvivingApp
-from clawtop.ui.terminal import on_ending_signals
+from clawtop.ui.terminal import on_ending_signals, terminal_notice
 from clawtop.ui.terminal_output import SparingApp, TerminalDriver
 from clawtop.ui.theme import ThemeStyles, textual_theme
 from clawtop.ui.typed_ahead import TypedAheadApp
@@ -33,7 +33,7 @@ from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.view import fleet_rows
-from clawtop.view.line import EMPTY, Line, LinesOf, Tone, piece
+from clawtop.view.line import EMPTY, Line, LinesOf, Tone, cut_at_words, piece
 
 TICK_SECONDS = 1.0
 FROZEN_SECONDS = 6.0
@@ -149,7 +149,9 @@ class FleetScreen(TableControl):
         """The host under the cursor in full."""
         under = self.table.target.id if self.table.target is not None else ""
         chosen = next((host for host in self._hosts if host.name == under), None)
-        self._headline.show(self._counts, fleet_rows.about_line(chosen, now))
+        notice = self.fleet_app.flash.notice.line
+        counts = self._counts if notice is None else cut_at_words(((" ", Tone.PLAIN), *notice), self.size.width)
+        self._headline.show(counts, fleet_rows.about_line(chosen, now))
 
     def on_target_changed(self) -> None:
         self._tell_chosen(self.fleet_app.clock.now_ms())
@@ -266,6 +268,7 @@ class FleetApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[str | No
     def redraw(self) -> None:
         """Draw the hosts in their latest state."""
         self.flash.answer.expire()
+        self.flash.notice.expire()
         if self._screen.is_mounted:
             self._screen.show_hosts(self._hosts(), self.clock.now_ms())
 
@@ -273,6 +276,16 @@ class FleetApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[str | No
         """Answer a key in the footer's place."""
         self.flash.answer.show(text, tone)
         self.redraw()
+
+    def tell(self, text: str, tone: Tone = Tone.ACCENT) -> None:
+        """Announce what happened on a host, in the place of the counts."""
+        self.flash.notice.show(text, tone)
+        self.redraw()
+
+    def tell_terminal(self, text: str) -> None:
+        """Send a notice to the terminal itself (OSC 9)."""
+        if self._driver is not None:
+            self._driver.write(terminal_notice(text))
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run something beside the screen."""

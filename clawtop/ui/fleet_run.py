@@ -12,6 +12,7 @@ from typing import Protocol
 from clawtop import threads
 from clawtop.clock import Clock
 from clawtop.core.fleet.hosts import Host
+from clawtop.core.fleet.notices import HostSeen, host_notices
 from clawtop.core.source import SnapshotSource
 from clawtop.ui.fleet import FleetApp
 from clawtop.ui.palettes import choose
@@ -37,6 +38,15 @@ class Opened(Protocol):
     def engine(self) -> Engine: ...
 
 
+class NoticeScreen(Protocol):
+    """A screen that gives notices: the fleet's, or the dashboard of an opened host."""
+
+    def call_later(self, callback: Callable[..., object], *arguments: object) -> object: ...
+    def tell(self, text: str) -> None: ...
+    def bell(self) -> None: ...
+    def tell_terminal(self, text: str) -> None: ...
+
+
 class Hosts(Protocol):
     """What the screen needs of `fleet.fleet.Fleet`."""
 
@@ -53,23 +63,57 @@ class Hosts(Protocol):
         """The ports for the dashboard of a host."""
 
 
+LOOK_SECONDS = 5.0
+"""How often hosts are looked at that send nothing new."""
+
+
 def run_fleet(fleet: Hosts, clock: Clock, options: Options) -> int:
-    """Show the fleet until the operator leaves. Returns the exit code: 0 after `q`, 128+n after signal n."""
+    """Show the fleet, and give notices of its hosts, until the operator leaves.
+
+    Returns the exit code: 0 after `q`, 128+n after signal n.
+    """
     return threads.run(_run(fleet, clock, options))
 
 
 async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
     options = replace(options, ascii_glyphs=options.ascii_glyphs or not speaks_unicode(given_environment()))
-    theme, shown, chosen = choose(options.theme, os.environ), list[FleetApp](), None
+    theme, shown, chosen = choose(options.theme, os.environ), list[NoticeScreen](), None
+
+    ports = options.incident
+    seen: dict[str, HostSeen] = {}
+
+    def look() -> Sequence[Host]:
+        """The hosts, after telling what has become worse or better on them."""
+        nonlocal seen
+        hosts = fleet.hosts
+        seen, told = host_notices(seen, hosts, clock.now_ms(), round(ports.blocked_minutes * 60_000))
+        if told is not None:
+            tell(told)
+        return hosts
+
+    def tell(text: str) -> None:
+        for app in shown:
+            app.call_later(app.tell, text)
+            if ports.bell:
+                app.bell()
+            if ports.notify:
+                app.tell_terminal(text)
+        if ports.on_notice is not None:
+            ports.on_notice(text)
 
     def deliver(_hosts: tuple[Host, ...]) -> None:
+        look()
         for app in shown:
-            app.call_later(app.redraw)
+            if isinstance(app, FleetApp):
+                app.call_later(app.redraw)
 
-    keeping = asyncio.create_task(fleet.run(deliver), name="fleet")
+    keeping = (
+        asyncio.create_task(fleet.run(deliver), name="fleet"),
+        asyncio.create_task(_regularly(look, clock), name="fleet notices"),
+    )
     try:
         while True:
-            app = FleetApp(clock, options, theme=theme, hosts=lambda: fleet.hosts, retry=fleet.retry_now, chosen=chosen)
+            app = FleetApp(clock, options, theme=theme, hosts=look, retry=fleet.retry_now, chosen=chosen)
             shown.append(app)
             chosen = await app.run_async(mouse=options.mouse)
             shown.clear()
@@ -79,12 +123,22 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
             of_host = replace(options, incident=IncidentPorts(opens="overview"), agent=None)
             jobs = JobPorts(opened.drains, partial(_same, opened.engine), opened.recoveries)
             host = make_app(opened.source, opened.clock, of_host, execute=opened.execute, jobs=jobs)
+            shown.append(host)
             await show(host, mouse=options.mouse)
+            shown.clear()
             if host.return_code:
                 return host.return_code
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
+
+
+async def _regularly(look: Callable[[], object], clock: Clock) -> None:
+    """Look also where time alone may have made something worse."""
+    while True:
+        look()
+        await clock.sleep(LOOK_SECONDS)
 
 
 def _same(engine: Engine) -> Engine:
