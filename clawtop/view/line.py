@@ -272,7 +272,7 @@ _LOOSE_WORDS = frozenset(
     )
 )
 """Words that say nothing without what follows."""
-_LOOSE = re.compile(r"[(\[{<\"'“‘]*[\d.,:+~≈%-]*")
+_LOOSE = re.compile(r"[(\[{<\"'“‘]*[\d.,:+~%-]*")
 """A number without what it counts, or an open bracket."""
 _CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
 _FACT_ENDS = ("·", ";", ".", ",")
