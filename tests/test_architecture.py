@@ -641,6 +641,21 @@ def test_core_is_standard_library_without_io_or_clock() -> None:
     assert {said for said in imported if said.split()[-1].partition(".")[0] not in allowed} == set()
 
 
+def test_the_package_uses_it_for_every_immutable_value() -> None:
+    """`from clawtop.values import dataclass`: a class of the standard decorator costs a start half a millisecond."""
+    found = []
+    for path in modules():
+        standard = {
+            alias.asname or alias.name
+            for node in tree_of(path).body
+            if isinstance(node, ast.ImportFrom) and node.module == "dataclasses"
+            for alias in node.names
+        }
+        if "dataclass" in standard and "@dataclass(frozen=True, slots=True" in path.read_text():
+            found.append(place_of(path))
+    assert found == []
+
+
 def test_the_wall_clock_enters_through_one_door() -> None:
     found = [
         f"{place_of(path)}:{node.lineno}"

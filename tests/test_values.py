@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import dataclasses
 import pickle
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 
 from clawtop.values import dataclass
-from tests.test_architecture import modules, place_of, tree_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +160,3 @@ def test_a_class_compiles_nothing_before_its_first_instance() -> None:
     assert compiled == []
     assert (Late(1).one, Late(one=3).two) == (1, 2)
     assert Late.__init__.__code__.co_filename == "<string>"
-
-
-def test_the_package_uses_it_for_every_immutable_value() -> None:
-    """A class of the standard decorator costs every start half a millisecond."""
-    found = []
-    for path in modules():
-        standard = {
-            alias.asname or alias.name
-            for node in tree_of(path).body
-            if isinstance(node, ast.ImportFrom) and node.module == "dataclasses"
-            for alias in node.names
-        }
-        if "dataclass" in standard and "slots=True" in path.read_text() and "frozen=True" in path.read_text():
-            found.append(place_of(path))
-    assert found == []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.health.judgement import Level
 from clawtop.core.model import counted
 from clawtop.text import safe, shown
+from clawtop.values import dataclass
 
 LOST_MS = 30_000
 """A host that is not reached for this long is told: a connection that comes back at once is no incident."""
