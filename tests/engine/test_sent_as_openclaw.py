@@ -143,6 +143,9 @@ def test_chatgpt_itself_is_sent_what_openclaw_sends_it() -> None:
     sent = {name: value for name, value in api.body(endpoint, prompt).items() if name not in TALK}
     assert sent == {**MODEL, "store": False, "text": {"verbosity": "low"}, "prompt_cache_key": "s1"}
     assert api.url(endpoint, "m") == "https://chatgpt.com/backend-api/codex/responses"
+    thinks = api.body(endpoint, replace(prompt, thinking="medium"))
+    assert thinks["reasoning"] == {"effort": "medium", "summary": "auto"}
+    assert thinks["include"] == ["reasoning.encrypted_content"]
 
 
 IDE = {

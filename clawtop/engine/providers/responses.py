@@ -117,7 +117,9 @@ class CodexResponses(OpenAiResponses):
         }
         if prompt.session_id:
             body["prompt_cache_key"] = prompt.session_id[:64]
-        return {**body, **_reasoning(prompt), **_tools(prompt), **prompt.params}
+        if reasoning := _reasoning(prompt):
+            body |= {**reasoning, "include": ["reasoning.encrypted_content"]}
+        return {**body, **_tools(prompt), **prompt.params}
 
 
 def _is_chatgpt(endpoint: Endpoint) -> bool:
