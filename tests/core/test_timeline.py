@@ -115,7 +115,8 @@ def test_sources_are_merged_in_order_and_told_once() -> None:
         (Filter(lane="main"), []),
         (Filter(lane="main", background=True), ["lane"]),
         (Filter(text="ROTATE to"), ["rotate"]),
-        (Filter(since=3), ["takeover"]),
+        (Filter(since=4), ["takeover"]),
+        (Filter(since=5), []),
     ],
 )
 def test_filters(chosen: Filter, shown: list[str]) -> None:

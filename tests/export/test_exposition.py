@@ -135,6 +135,15 @@ def test_events_count_once_however_often_a_snapshot_shows_them() -> None:
     assert 2.0 in WAIT_BUCKETS
 
 
+def test_events_are_counted_while_a_full_tail_drops_as_many_as_come() -> None:
+    clock = ManualClock()
+    exporter = Exporter(clock)
+    rotations = tuple(Event(at, EventKind.ROTATE, "engine", "next", provider="acme") for at in range(6))
+    for first in range(4):
+        exporter.take(replace(_state(clock.now_ms()), events=rotations[first : first + 3]))
+    assert _series(exporter)["clawtop_rotations_total", (("provider", "acme"),)] == 6
+
+
 def test_the_age_of_what_is_blocked_is_the_oldest_ones_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = ManualClock()
     now = clock.now_ms()

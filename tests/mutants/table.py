@@ -969,4 +969,47 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/view/test_sizes.py::test_warnings_begin_with_what_the_headline_is_judged_by",),
         breaks=("warnings",),
     ),
+    Mutant(
+        "the lock of an auth store is removed at the first look",
+        "            if before is not None and before.lock.identity == self._seen.lock.identity:\n",
+        "            if before is None or before.lock.identity == self._seen.lock.identity:\n",
+        ("tests/store/test_auth_lock.py::test_a_dead_owners_lock_is_removed_after_two_equal_looks",),
+        breaks=(7,),
+    ),
+    Mutant(
+        "counters lose events once the tail of events is full",
+        "            if identity not in self._seen:\n                self._count(event, providers)",
+        "            if identity not in self._seen and len(identities) != len(self._seen):\n"
+        "                self._count(event, providers)",
+        ("tests/export/test_exposition.py::test_events_are_counted_while_a_full_tail_drops_as_many_as_come",),
+        breaks=("metrics",),
+    ),
+    Mutant(
+        "the timeline's filter drops the event that it begins with",
+        "if self.since is not None and event.at < self.since:",
+        "if self.since is not None and event.at <= self.since:",
+        ("tests/core/test_timeline.py::test_filters",),
+        breaks=("timeline",),
+    ),
+    Mutant(
+        "a gateway is asked at every read",
+        "if port not in self._answers or now - asked >= PROBE_EVERY_SECONDS:",
+        "if port not in self._answers or now - asked >= 0:",
+        ("tests/store/test_gateway.py::test_the_port_is_asked_every_few_seconds_at_most",),
+        breaks=(12,),
+    ),
+    Mutant(
+        "two engines are made at once",
+        "        async with self._making:\n            if self._driver is None:",
+        "        if True:\n            if self._driver is None:",
+        ("tests/ui/test_jobs.py::test_runs_that_begin_at_once_share_one_engine",),
+        breaks=("operations",),
+    ),
+    Mutant(
+        "a detail is of the session of another agent with the same key",
+        "if s.key == key and (agent is None or s.agent == agent)), None)",
+        "if s.key == key), None)",
+        ("tests/view/test_rows.py::test_of_two_agents_with_one_key_the_asked_ones_session_is_found",),
+        breaks=("screens",),
+    ),
 )

@@ -247,6 +247,13 @@ def test_sessions_of_two_agents_with_one_key_are_two_rows_and_stay_two() -> None
     assert len(keep_order(rows, tuple(reversed(rows)))) == 2
 
 
+def test_of_two_agents_with_one_key_the_asked_ones_session_is_found() -> None:
+    twins = tuple(Session(name, "global", f"of-{name}", None, updated_at=NOW) for name in ("main", "ops"))
+    facts = env_of(replace(CALM, agents=(agent("main", ()), agent("ops", ())), sessions=twins)).facts
+    assert [facts.session("global", name) for name in ("main", "ops", None)] == [*twins, twins[0]]
+    assert facts.session("global", "coder") is None
+
+
 def test_one_agent_alone() -> None:
     env = env_of(INCIDENT, only="coder")
     assert {row.item.agent for row in session_table(env).rows} == {"coder"}
