@@ -87,10 +87,11 @@ def test_silence_is_no_witness() -> None:
 LINE = 100_000
 """When the log said that an attempt failed; 2026.5.20 says no more of it."""
 
-FAILED = Witness(WitnessKind.LOG, None, "its attempt failed, according to the log", at=LINE, since=40_000)
+FAILED = Witness(WitnessKind.LOG, None, "its attempt failed, according to the log", at=LINE, since=40_000, run_id="r1")
 NO = RunSight(KEY, False)
 YES = RunSight(KEY, True)
 NEXT = Witness(WitnessKind.TRAJECTORY, True, "its trajectory shows a run that has not ended", at=LINE + 9_000)
+SILENT = replace(NEXT, running=None, at=LINE + 1_500, run_id="r1")
 HELD = Witness(WitnessKind.LOCK, True, "its write lock is held by process 7")
 WORKS = Witness(WitnessKind.PROCESS, True, "process 8 works on it")
 QUEUED = TaskSight("q", KEY, "cli", "running", "queued", "r2", LINE + 1)
@@ -108,6 +109,7 @@ OTHERS = (Witness(WitnessKind.STATUS, False, "stored as killed", at=LINE - 3_100
         pytest.param(RunSight(KEY, None), LINE + 5_000, OTHERS, (), None, id="no answer to that"),
         pytest.param(RunSight(JOB, False), LINE + 5_000, OTHERS, (), None, id="of another session"),
         pytest.param(NO, LINE + 10_000, (*OTHERS, NEXT), (), True, id="no, and then a new run"),
+        pytest.param(NO, LINE + 5_000, (*OTHERS, SILENT), (), None, id="no, but its next attempt began and is silent"),
         pytest.param(NO, LINE + 5_000, (*OTHERS, HELD), (), True, id="no, but locked"),
         pytest.param(NO, LINE + 5_000, (*OTHERS, WORKS), (), True, id="no, but a process works"),
         pytest.param(NO, LINE + 5_000, OTHERS, (QUEUED,), None, id="no, but a task waits"),

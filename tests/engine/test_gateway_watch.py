@@ -14,7 +14,18 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWords, LaneStats, RunSight
+from clawtop.core.model import (
+    Gateway,
+    GatewayHealth,
+    GatewayState,
+    GatewayWords,
+    Generation,
+    LaneStats,
+    RunSight,
+    Session,
+    Witness,
+    WitnessKind,
+)
 from clawtop.engine.gateway.rounds import GatewayReport
 from clawtop.engine.gateway.watch import BUSY_SECONDS, IDLE_SECONDS, STALE_MS, Asker, GatewayWatch
 from clawtop.store.config import ConfigRead, read_config
@@ -178,6 +189,39 @@ async def test_words_are_believed_while_they_are_fresh_and_of_the_same_gateway()
     watch(LAYOUT, LIVE)
     await clock.advance(STALE_MS / 1000 + 1)
     assert watch(LAYOUT, LIVE).gateway.words is None
+
+
+async def test_what_a_gateway_said_before_it_was_started_anew_is_not_believed() -> None:
+    words = GatewayWords(NOW, "2026.9.6", {"k": RunSight("k", False)}, complete=True)
+    watch = watching(FakeAsker(replace(report(), words=words)))
+    watch(LAYOUT, LIVE)
+    await watch.look()
+    again = replace(LIVE, gateway=replace(LIVE.gateway, pid=8))
+    assert [watch(LAYOUT, again).gateway.words for _ in range(2)] == [None, None]
+    assert await watch.look(), "the same words of another process are news"
+    assert watch(LAYOUT, again).gateway.words == words
+
+
+@pytest.mark.parametrize(
+    ("asked_again", "active"),
+    [pytest.param(False, None, id="its health was asked for since"), pytest.param(True, False, id="and its words")],
+)
+async def test_a_no_counts_from_when_the_gateway_was_asked_for_words(asked_again: bool, active: bool | None) -> None:
+    """An attempt that failed while the gateway said no may be followed by another one, of which it has not told yet."""
+    clock = ManualClock(NOW)
+    words = GatewayWords(NOW, "2026.5.20", {"agent:main:main": RunSight("agent:main:main", False)}, complete=True)
+    first = replace(report(), words=words)
+    watch = watching(
+        FakeAsker(first, replace(first, words=replace(words, at=NOW + 7_000)) if asked_again else first), clock
+    )
+    failed = Witness(WitnessKind.LOG, None, "its attempt failed, according to the log", at=NOW + 1_000)
+    row = Session("main", "agent:main:main", "s1", None, status="killed", active=None, witnesses=(failed,))
+    doubted = replace(LIVE, generation=Generation.B, openclaw_version="2026.5.20", sessions=(row,))
+    watch(LAYOUT, doubted)
+    await watch.look()
+    await clock.advance(7)
+    await watch.look()
+    assert watch(LAYOUT, doubted).sessions[0].active is active
 
 
 # --- the token ---------------------------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ class GatewayWords:
     """What a live gateway says over its WebSocket. Outdated answers are removed from a snapshot, not shown.
 
     Attributes:
-        at: when it began to say so.
+        at: when it was asked and first said so.
         sessions: by key; only those that it named.
         complete: it named every session that it has.
         tasks: None where it was not asked or has no such question.

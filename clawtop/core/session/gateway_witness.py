@@ -31,7 +31,7 @@ def witnesses_of(
 
     Args:
         gateway_since: when it started (ms since the epoch): an older task was left open by an earlier gateway process.
-        said_at: when it last said so (ms since the epoch); None: when it first did.
+        said_at: when it was last asked and said so (ms since the epoch); None: when it first was.
     """
     if words.problem is not None:
         return {}
@@ -82,6 +82,8 @@ def _nothing_followed(session: Session, words: GatewayWords, at: int, remote: Re
     doubt = next((w for w in session.witnesses if w.kind is WitnessKind.LOG and w.running is None), None)
     if doubt is None or doubt.at is None or at - doubt.at < remote.admission_ms:
         return None
+    if any(w.running is not False and w.at is not None and w.at > doubt.at for w in session.witnesses):
+        return None  # a next attempt has been seen, however silent it is
     return replace(doubt, running=False, what=f"{doubt.what}, and its gateway has said since that no run is active")
 
 

@@ -28,6 +28,7 @@ from clawtop.core.session.openclaw_runs import heard
 from clawtop.store.gateway.liveness import SilenceWatch, ask_healthz
 from clawtop.store.interning import Interned
 from clawtop.store.place.layout import Layout
+from clawtop.values import dataclass
 
 if TYPE_CHECKING:
     from clawtop.engine.gateway.rounds import GatewayReport
@@ -49,11 +50,26 @@ class Asker(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What a gateway said last, part by part.
+
+    Attributes:
+        life: which process of which gateway was asked. at: when it was last asked anything (ms since the epoch).
+        said_at: when it was last asked for words and gave them; those that it gives again are not replaced.
+    """
+
+    report: GatewayReport
+    life: tuple[int | None, int | None]
+    at: int
+    said_at: int | None
+
+
 class GatewayWatch:
     """Asks the gateway of the last snapshot every few seconds, more often while something may be running.
 
-    As an extra part of the reader it runs in the hub's thread and only reads `_report` and `_heard_at`, which the loop
-    replaces whole. `_gateway`, `_layout`, `_busy` and `_sessions` are that thread's.
+    As an extra part of the reader it runs in the hub's thread and only reads `_heard`, which the loop replaces whole.
+    `_gateway`, `_layout`, `_busy` and `_sessions` are that thread's.
     """
 
     def __init__(
@@ -68,19 +84,18 @@ class GatewayWatch:
         self._served: tuple[GatewayHealth, Serving] | None = None
         self._silence = SilenceWatch()
         self._busy = False
-        self._report: GatewayReport | None = None
-        self._heard_at = 0
+        self._heard: _Heard | None = None
         self._sessions: Interned[SessionPlace, Session] = Interned()
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the gateway's health, words and lanes, as last reported."""
-        is_same = _life(self._gateway) == _life(snapshot.gateway)
         self._layout, self._gateway = layout, snapshot.gateway
         self._busy = any(session.active is not False for session in snapshot.sessions)
-        report = self._report
-        if report is None or snapshot.gateway.state is not GatewayState.LIVE or snapshot.judged_at is not None:
+        last = self._heard
+        if last is None or snapshot.gateway.state is not GatewayState.LIVE or snapshot.judged_at is not None:
             return snapshot
-        believed = is_same and self.clock.now_ms() - self._heard_at <= STALE_MS
+        report = last.report
+        believed = last.life == _life(snapshot.gateway) and self.clock.now_ms() - last.at <= STALE_MS
         snapshot = replace(
             snapshot,
             gateway=self._silence.told(
@@ -91,7 +106,7 @@ class GatewayWatch:
         )
         if report.words is None or not believed:
             return snapshot
-        told = with_words(snapshot, report.words, said_at=self._heard_at)
+        told = with_words(snapshot, report.words, said_at=last.said_at)
         return replace(told, sessions=self._sessions.altered(snapshot.sessions, told.sessions, session_place))
 
     def _serving(self, health: GatewayHealth) -> Serving:
@@ -110,17 +125,24 @@ class GatewayWatch:
 
     async def look(self) -> bool:
         """Ask one question; whether there is anything new to show."""
-        before, report = self._report, await self._rounds().look(self._gateway)
-        self._heard_at = self.clock.now_ms()
-        if report is not None and before is not None and _same(before, report):
+        before, asked = self._heard, self._gateway
+        after = self._answered(await self._rounds().look(asked), asked)
+        if before is not None and after is not None and _same(before, after):
+            self._heard = replace(after, report=before.report)
             return False
-        self._report = report
-        return report is not before
+        self._heard = after
+        return after is not before
 
     async def look_once(self) -> None:
         """Ask everything there is to ask, and close."""
-        self._report = await self._rounds().all_at_once(self._gateway)
-        self._heard_at = self.clock.now_ms()
+        asked = self._gateway
+        self._heard = self._answered(await self._rounds().all_at_once(asked), asked)
+
+    def _answered(self, report: GatewayReport | None, asked: Gateway) -> _Heard | None:
+        if report is None:
+            return None
+        said_at = report.words.at if report.words is not None else None
+        return _Heard(report, _life(asked), self.clock.now_ms(), said_at)
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Query until cancelled; `changed` is called when a snapshot would say more."""
@@ -144,7 +166,7 @@ def with_words(snapshot: Snapshot, words: GatewayWords, *, said_at: int | None =
     """The snapshot with what the gateway says about its runs, its sessions judged again.
 
     Args:
-        said_at: when it last said so (ms since the epoch); None: when it first did.
+        said_at: when it was last asked and said so (ms since the epoch); None: when it first was.
     """
     remote = semantics_of(words.version or snapshot.openclaw_version, snapshot.generation).row.remote
     told = witnesses_of(words, snapshot.sessions, remote, gateway_since=snapshot.gateway.started_at, said_at=said_at)
@@ -169,13 +191,14 @@ def _problems(health: GatewayHealth, port: int | None) -> tuple[Problem, ...]:
     return tuple(found)
 
 
-def _same(before: GatewayReport, after: GatewayReport) -> bool:
+def _same(before: _Heard, after: _Heard) -> bool:
     """Whether only time has passed."""
-    health = replace(after.health, at=before.health.at, uptime_ms=before.health.uptime_ms)
-    words = after.words
-    if words is not None and before.words is not None:
-        words = replace(words, at=before.words.at)
-    return replace(after, health=health, words=words) == before
+    old, new = before.report, after.report
+    health = replace(new.health, at=old.health.at, uptime_ms=old.health.uptime_ms)
+    words = new.words
+    if words is not None and old.words is not None:
+        words = replace(words, at=old.words.at)
+    return before.life == after.life and replace(new, health=health, words=words) == old
 
 
 def _asker(watch: GatewayWatch) -> Asker:

@@ -52,11 +52,12 @@ async def ask_words(
     """
     async with connected(door, leave, (READ,), clock=clock, belongs=belongs) as link:
         asked = {"limit": MOST_SESSIONS, "includeGlobal": True, "includeUnknown": True}
+        at = clock.now_ms()  # not of the answer: a busy gateway may give one that it made some seconds before
         seen, complete = sessions_said(await link.ask(SESSIONS, asked))
         if only is not None and only not in seen and not complete:
             more, _ = sessions_said(await link.ask(SESSIONS, {**asked, "search": only}))
             seen = {**seen, **more}
-        words = GatewayWords(clock.now_ms(), link.hello.version, seen, complete)
+        words = GatewayWords(at, link.hello.version, seen, complete)
         if TASKS in link.hello.methods:
             words = replace(words, tasks=tasks_said(await link.ask(TASKS, {"status": ["queued", "running"]})))
         return GatewayRound(words, await _lanes(link) if lanes else None)
