@@ -42,10 +42,8 @@ def _value(cls: type[Any], eq: bool) -> type[Any]:
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[object, ...]]:
-    """What gives the values of these fields, as a tuple."""
-    if not names:
-        return staticmethod(lambda _value: ())
-    return attrgetter(*(names if len(names) > 1 else names * 2))  # of one name alone it would give no tuple
+    """What gives the values of these fields, as a tuple; of fewer than two, the class fills it up."""
+    return attrgetter(*names, *["__class__"] * (2 - len(names)))
 
 
 # --- the methods that all share ----------------------------------------------------------------------------------
