@@ -54,10 +54,10 @@ def _written(path: Path, text: str) -> Path:
 
 def run(args: argparse.Namespace) -> int:
     """Write the file and say where. Exit 0; 3 when the state cannot be read or the file not written."""
-    from clawtop.cli.common import judged_at, load_whole_incident
+    from clawtop.cli.common import load_whole_incident
 
     snapshot = load_whole_incident(args)
-    now = judged_at(snapshot)
+    now = snapshot.as_of
     text = incident_file(snapshot, now)
     if args.out == "-":
         sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))

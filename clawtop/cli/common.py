@@ -227,11 +227,6 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
     return reader.read()
 
 
-def judged_at(snapshot: Snapshot) -> int:
-    """The time that a snapshot is judged by: `--at`, else when it was read (ms since epoch)."""
-    return snapshot.judged_at if snapshot.judged_at is not None else snapshot.taken_at
-
-
 def has_terminal() -> bool:
     """Whether a full-screen program can be shown."""
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")

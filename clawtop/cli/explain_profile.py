@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def explain(args: argparse.Namespace) -> int:
     """Print what is known of the profile `args.what`. Raises RefusedError where there is none."""
-    from clawtop.cli.common import judged_at, load_incident
+    from clawtop.cli.common import load_incident
     from clawtop.core.rotation.explanation import explain_profile
     from clawtop.view.explain_profile_lines import profile_lines
 
     snapshot = load_incident(args)
-    now = judged_at(snapshot)
+    now = snapshot.as_of
     found = explain_profile(snapshot, args.what, now, agent=args.agent)
     if found is None:
         known = sorted({p.id for agent in snapshot.agents if agent.store for p in agent.store.profiles})

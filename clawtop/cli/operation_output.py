@@ -57,7 +57,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
     Raises:
         RefusedError: it may not be done, or the operator did not agree.
     """
-    from clawtop.cli.common import judged_at, make_caller, open_reader
+    from clawtop.cli.common import make_caller, open_reader
     from clawtop.engine.drive.leftovers import land_leftovers
     from clawtop.engine.operations.execute import OperationRequest, Operations
     from clawtop.store.own.journal import Journal
@@ -74,7 +74,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         )
     plan = make_plan(replace(snapshot, events=journal.tail(PAST_EVENTS)), reader)
     _check_pin(args, plan)
-    now = judged_at(snapshot)
+    now = snapshot.as_of
     if args.dry_run:
         _show_plan(plan, now, args)
         return 0

@@ -64,12 +64,11 @@ def print_plain(args: argparse.Namespace) -> int:
 
 
 def _show(snapshot: Snapshot, reader: SnapshotReader, args: argparse.Namespace) -> int:
-    from clawtop.cli.common import judged_at
     from clawtop.core.health.judgement import judge
     from clawtop.view.check import check_line
     from clawtop.view.report import report
 
-    now, labels = judged_at(snapshot), args.settings["labels"]
+    now, labels = snapshot.as_of, args.settings["labels"]
     health = judge(snapshot, now)
     texts = _texts(snapshot, health, reader) if args.show_text else None
     if args.json:

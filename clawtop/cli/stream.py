@@ -55,10 +55,9 @@ async def _stream(args: argparse.Namespace) -> int:
 
 def summary(snapshot: Snapshot, fingerprint: SecretFingerprint) -> HostSummary:
     """A snapshot in short."""
-    from clawtop.cli.common import judged_at
     from clawtop.core.fleet.summary import summarise
 
-    return summarise(snapshot, judged_at(snapshot), fingerprint)
+    return summarise(snapshot, snapshot.as_of, fingerprint)
 
 
 def _secrets(reader: SnapshotReader, now: Callable[[], int]) -> Callable[[Profile], str | None]:

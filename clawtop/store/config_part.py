@@ -14,7 +14,7 @@ def config_part(layout: Layout, snapshot: Snapshot) -> Snapshot:
     """`snapshot` with what openclaw.json and written orders have wrong; an extra part of `SnapshotReader`."""
     if layout.config.raw is None:
         return snapshot
-    now = snapshot.taken_at if snapshot.judged_at is None else snapshot.judged_at
+    now = snapshot.as_of
     found = (*config_problems(layout.config.raw, snapshot, now), *order_problems(snapshot, now))
     if len(snapshot.agents) < len(layout.agents):
         found = of_agents(found, {agent.id for agent in snapshot.agents})

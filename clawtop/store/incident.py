@@ -219,7 +219,7 @@ class IncidentPart:
         times = {who: told for who, note in noted.notes.items() if (told := note.provider_time) is not None}
         if not times:
             return snapshot
-        now = snapshot.taken_at if snapshot.judged_at is None else snapshot.judged_at
+        now = snapshot.as_of
         agents = tuple(with_provider_times(agent, times, now) for agent in snapshot.agents)
         return replace(snapshot, agents=self._agents.interned((agent.id, agent) for agent in agents))
 

@@ -57,7 +57,7 @@ def report(
         texts: only if asked for.
         health: if the state was already judged.
     """
-    now = _judged_at(snapshot)
+    now = snapshot.as_of
     schedules = Schedules(snapshot)
     health = health or judge(snapshot, now)
     whole = {
@@ -402,7 +402,3 @@ def problem_facts(problem: Problem) -> dict[str, object]:
 
 def _texts(problems: Iterable[Problem]) -> list[str]:
     return [str(problem) for problem in problems]
-
-
-def _judged_at(snapshot: Snapshot) -> int:
-    return snapshot.judged_at if snapshot.judged_at is not None else snapshot.taken_at

@@ -50,6 +50,11 @@ class Snapshot:
     """Set when the state is judged as of another time (`--at`); the process table was then not consulted."""
 
     @property
+    def as_of(self) -> int:
+        """The time by which it is judged (ms since the epoch): `judged_at`, else when it was read."""
+        return self.taken_at if self.judged_at is None else self.judged_at
+
+    @property
     def profiles(self) -> tuple[Profile, ...]:
         """Each stored profile once, as its owner has it: shared and inherited ones appear under several agents."""
         found: dict[tuple[str, str], Profile] = {}

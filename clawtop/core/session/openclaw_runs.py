@@ -143,7 +143,7 @@ def _heard(
         return session
     kinds = {witness.kind for witness in told}
     witnesses = (*(w for w in session.witnesses if w.kind not in kinds), *told)
-    now = snapshot.taken_at if snapshot.judged_at is None else snapshot.judged_at
+    now = snapshot.as_of
     found = judge(session, witnesses, snapshot.gateway, command_line, now=now)
     problems = tuple(problem for problem in session.problems if problem.code not in _OF_STATUS)
     return replace(

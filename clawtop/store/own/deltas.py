@@ -46,8 +46,7 @@ class Changes:
             if (part := getattr(value, name)) != getattr(before, name, _ABSENT) or name in _ALWAYS
         }
         if changed.keys() - _ALWAYS:
-            at = value.taken_at if value.judged_at is None else value.judged_at
-            records.append(masked_record({"at": at, "set": changed}))
+            records.append(masked_record({"at": value.as_of, "set": changed}))
             self._before = value
         return records
 
