@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 from clawtop.values import dataclass
@@ -211,6 +212,17 @@ def masked(text: str) -> str:
             out += [text[shown_to:start], MASK]
         masked_to = shown_to = max(masked_to, end)
     return "".join((*out, text[shown_to:]))
+
+
+def masked_words(value: Any, *, keys: bool = False) -> Any:
+    """JSON-ready values with every text in them masked; with `keys`, the names in mappings as well."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, list | tuple):
+        return [masked_words(part, keys=keys) for part in value]
+    if isinstance(value, Mapping):
+        return {masked(key) if keys else key: masked_words(part, keys=keys) for key, part in value.items()}
+    return value
 
 
 def _shaped_spans(text: str) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from clawtop import nested
 from clawtop.core.fleet.summary import HostSummary
-from clawtop.store.own.deltas import masked_record
+from clawtop.text import masked_words
 from clawtop.values import dataclass
 
 STREAM = 1
@@ -116,7 +116,7 @@ class SummaryReader:
         """
         if not isinstance(changed, dict):
             raise ProtocolError("a summary that is not an object")
-        told = {name: masked_record(value) for name, value in changed.items() if name in _FIELDS}
+        told = {name: masked_words(value) for name, value in changed.items() if name in _FIELDS}
         parts = {**self._parts, **told}
         try:
             summary = _SUMMARY.validate_python(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from clawtop.core.operations.target import (
     state_of,
 )
 from clawtop.errors import RefusedError
-from clawtop.text import masked, safe, shown
+from clawtop.text import masked_words, safe, shown
 
 
 def undo_record(steps: Iterable[StoreStep]) -> dict[str, Any]:
@@ -35,16 +35,8 @@ def undo_record(steps: Iterable[StoreStep]) -> dict[str, Any]:
 def _recorded(change: FieldChange) -> dict[str, Any]:
     facts = change.to_json()
     if change.section == "usageStats":
-        facts |= {name: _words_masked(facts[name]) for name in ("before", "after")}
+        facts |= {name: masked_words(facts[name], keys=True) for name in ("before", "after")}
     return facts
-
-
-def _words_masked(value: Any) -> Any:
-    if isinstance(value, str):
-        return masked(value)
-    if isinstance(value, Mapping):
-        return {masked(key): _words_masked(part) for key, part in value.items()}
-    return value
 
 
 def undoable(events: Iterable[Event]) -> tuple[PastOperation, ...]:

@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from clawtop.core.model import Event, Snapshot
-from clawtop.text import masked
+from clawtop.text import masked_words
 
 _SNAPSHOT = TypeAdapter(Snapshot)
 _PARTS = tuple(part.name for part in fields(Snapshot) if part.name != "events")
@@ -46,7 +46,7 @@ class Changes:
             if (part := getattr(value, name)) != getattr(before, name, _ABSENT) or name in _ALWAYS
         }
         if changed.keys() - _ALWAYS:
-            records.append(masked_record({"at": value.as_of, "set": changed}))
+            records.append(masked_words({"at": value.as_of, "set": changed}))
             self._before = value
         return records
 
@@ -54,7 +54,7 @@ class Changes:
         fresh = {_identity(event): event for event in events}
         known, self._events = self._events, set(fresh)
         return [
-            masked_record({"at": event.at, "event": _dumped(_EVENT, event)})
+            masked_words({"at": event.at, "event": _dumped(_EVENT, event)})
             for identity, event in fresh.items()
             if identity not in known
         ]
@@ -89,15 +89,6 @@ class Assembly:
 
 def _identity(event: Event) -> tuple[object, ...]:
     return (event.at, event.kind, event.source, event.text, event.run_id, event.lane)
-
-
-def masked_record(value: Any) -> Any:
-    """JSON-ready values with every string masked."""
-    if isinstance(value, str):
-        return masked(value)
-    if isinstance(value, dict):
-        return {key: masked_record(part) for key, part in value.items()}
-    return [masked_record(part) for part in value] if isinstance(value, list) else value
 
 
 def _dumped(adapter: TypeAdapter[Any], value: Any) -> Any:

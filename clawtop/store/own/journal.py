@@ -12,11 +12,11 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import filelock
 
@@ -26,7 +26,7 @@ from clawtop.nested import loads
 from clawtop.store import door
 from clawtop.store.atomic import put
 from clawtop.store.disk import disk
-from clawtop.text import masked, safe
+from clawtop.text import masked, masked_words, safe
 
 MAX_BYTES = 4 * 1024 * 1024
 DISORDER_MS = 10_000
@@ -181,18 +181,8 @@ def _line(event: Event) -> bytes:
     told = {name: value for name in _NAMES if (value := getattr(event, name)) is not None and value != {}}
     told["text"] = masked(event.text)
     if event.data:
-        told["data"] = {key: value if key == EXACT else _masked(value) for key, value in event.data.items()}
+        told["data"] = {key: value if key == EXACT else masked_words(value) for key, value in event.data.items()}
     return json.dumps(told, separators=(",", ":")).encode() + b"\n"
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, str):
-        return masked(value)
-    if isinstance(value, Mapping):
-        return {key: _masked(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_masked(item) for item in value]
-    return value
 
 
 def _event(line: bytes) -> Event | None:
