@@ -25,7 +25,7 @@ from clawtop.core.model import (
     Snapshot,
     UsageStats,
 )
-from clawtop.core.operations.edit import STATS, AuthState, FieldChange, Restore, moved_on
+from clawtop.core.operations.edit import ORDER, STATS, AuthState, FieldChange, Restore, moved_on
 from clawtop.core.operations.loading import answered_since, loads, reload_loads
 from clawtop.core.operations.past import past_operation
 from clawtop.core.rotation.forecast import schedule_of
@@ -135,9 +135,9 @@ def _journaled(snapshot: Snapshot, now: int) -> Iterator[Pending]:
             continue
         past = past_operation(event)
         for owner, changes in past.changes if past is not None else ():
-            names = dict.fromkeys(change.key for change in changes if change.section == "usageStats")
+            names = dict.fromkeys(change.key for change in changes if change.section == STATS)
             providers = dict.fromkeys(
-                (*(name.partition(":")[0] for name in names), *(c.key for c in changes if c.section == "order"))
+                (*(name.partition(":")[0] for name in names), *(c.key for c in changes if c.section == ORDER))
             )
             refusal = _refused_since(snapshot, tuple(providers), event.at)
             if refusal is None and remote.rereads_on_write and _written_since(snapshot, owner, event.at):

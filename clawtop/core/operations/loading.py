@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clawtop.core.model import Snapshot, TurnOutcome
-from clawtop.core.operations.edit import FieldChange
+from clawtop.core.operations.edit import STATS, FieldChange
 from clawtop.core.rules import Remote
 
-STATS = "usageStats"
 AUDIT = "audit"
 """The source of turns whose end OpenClaw itself recorded (2026.7 on)."""
 

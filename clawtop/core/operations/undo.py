@@ -8,11 +8,7 @@ from typing import Any
 
 from clawtop.core.model import Event, EventKind, Moment, Snapshot
 from clawtop.core.nearest import did_you_mean
-from clawtop.core.operations.edit import (
-    FieldChange,
-    Restore,
-    moved_on,
-)
+from clawtop.core.operations.edit import STATS, FieldChange, Restore, moved_on
 from clawtop.core.operations.past import PastOperation, past_operation
 from clawtop.core.operations.plan import Plan, PlanKind, StoreStep, store_plan, store_step
 from clawtop.core.operations.target import (
@@ -34,7 +30,7 @@ def undo_record(steps: Iterable[StoreStep]) -> dict[str, Any]:
 
 def _recorded(change: FieldChange) -> dict[str, Any]:
     facts = change.to_json()
-    if change.section == "usageStats":
+    if change.section == STATS:
         facts |= {name: masked_words(facts[name], keys=True) for name in ("before", "after")}
     return facts
 
