@@ -11,7 +11,8 @@ import pytest
 
 from clawtop.core.health.judgement import Level, judge
 from clawtop.core.model import Gateway, GatewayState, Generation, MemoryKill, Serving, Snapshot
-from clawtop.store.gateway.heap_deaths import FORMER_MS, HeapDeathWatch, heap_death_in
+from clawtop.store.gateway.heap_deaths import HeapDeathWatch, heap_death_in
+from clawtop.store.gateway.memory_kills import FORMER_MS
 
 PID = 12885
 STARTED = 1_795_000_000_000

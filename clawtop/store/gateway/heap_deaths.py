@@ -20,6 +20,7 @@ from pathlib import Path
 from clawtop.core.model import Gateway, GatewayState, MemoryKill
 from clawtop.nested import loads
 from clawtop.store import door
+from clawtop.store.gateway.memory_kills import FORMER_MS, START_SLACK_MS
 from clawtop.values import dataclass
 
 FILES = ("logs/gateway.err.log", "logs/gateway.log")
@@ -27,10 +28,6 @@ TAIL_BYTES = 256 * 1024
 TRACE_BYTES = 8_192
 """How far before the error its trace is looked for."""
 
-FORMER_MS = 15 * 60_000
-"""How shortly before a gateway's start the end of its former life must have come."""
-
-START_SLACK_MS = 2_000
 JOURNALS = ("/run/log/journal", "/var/log/journal")
 JOURNAL_SECONDS = 3.0
 JOURNAL_LINES = 400
@@ -132,8 +129,9 @@ def _in_file(path: Path, gateway: Gateway) -> MemoryKill | None:
         return None
     if gateway.state is GatewayState.LIVE:
         at = changed if found.is_last else found.next_at
-        near = at is not None and started - FORMER_MS <= at <= started + FORMER_MS
-        return _death(min(at, started), found.pid) if at is not None and near and found.pid != gateway.pid else None
+        if at is None or abs(at - started) > FORMER_MS or found.pid == gateway.pid:
+            return None
+        return _death(min(at, started), found.pid)
     if not found.is_last or found.pid not in {None, gateway.pid} or changed < started - START_SLACK_MS:
         return None
     return _death(changed if found.ran_ms is None else min(changed, started + found.ran_ms), gateway.pid)
