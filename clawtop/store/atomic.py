@@ -63,16 +63,14 @@ def write_under_free_name(next_name: Callable[[], str], content: bytes, mode: in
     """Write `content` to a new file under the first of several names that is free, and return it. Raises as
     `write_new`: FileExistsError when `MOST_NAMES` are taken, which is what a broken disk says of any name.
     """
-    for left in reversed(range(MOST_NAMES)):
+    for _ in range(MOST_NAMES - 1):
         name = next_name()
-        try:
+        with contextlib.suppress(FileExistsError):
             write_new(name, content, mode, durable=durable)
-        except FileExistsError:
-            if not left:
-                raise
-        else:
             return name
-    raise AssertionError("unreachable")
+    name = next_name()
+    write_new(name, content, mode, durable=durable)
+    return name
 
 
 def write_new(path: str, content: bytes, mode: int, *, durable: bool = True) -> None:
