@@ -34,7 +34,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.activity import NOT_LOOKED, CommandLine
 from clawtop.core.session.backend_runs import process_witnesses, unseen_witnesses
-from clawtop.core.session.key import split
+from clawtop.core.session.key import agent_of
 from clawtop.core.session.openclaw_runs import heard_sessions
 from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store.auth.port import OwnAuth
@@ -489,7 +489,7 @@ def _of_agents(problems: Collection[Problem], layout: Layout, chosen: Sequence[A
 
     def owner(where: str) -> str | None:
         above = next((place for place in (where, *map(str, PurePath(where).parents)) if place in places), None)
-        return split(where)[0] if above is None else places[above]
+        return agent_of(where) if above is None else places[above]
 
     found = tuple(problem.of(owner(problem.where)) for problem in problems)
     return found if len(chosen) == len(layout.agents) else of_agents(found, {agent.id for agent in chosen})

@@ -8,7 +8,19 @@ from dataclasses import replace
 from heapq import nlargest
 from typing import NamedTuple
 
-from clawtop.core.model import Event, Exchange, Gateway, LaneStats, Lock, LockKind, Problem, Session, Witness
+from clawtop.core.model import (
+    Event,
+    Exchange,
+    Gateway,
+    LaneStats,
+    Lock,
+    LockKind,
+    Problem,
+    Session,
+    SessionPlace,
+    Witness,
+    session_place,
+)
 from clawtop.core.session.activity import (
     NOT_LOOKED,
     RUNNING,
@@ -55,7 +67,7 @@ class JsonSessions:
         self._silent: set[str] = set()  # agents whose directory does not answer
         self._locked_throughout = False
         self._lists: dict[str, SessionsRead] = {}
-        self._judged: Interned[tuple[str, str, str | None], Session] = Interned()
+        self._judged: Interned[SessionPlace, Session] = Interned()
         self._final: dict[int, _Final] = {}  # by the identity of the row, which the value keeps alive
         self._final_under: tuple[Gateway, bool] | None = None
         self._trajectories: dict[str, tuple[Stamp, tuple[TrajectoryRun, ...]]] = {}
@@ -131,7 +143,7 @@ class JsonSessions:
         sessions += self._without_entry(rows, scene, by_file)
         self._exchange(sessions, now)
         sessions += scene.orphans(by_file)
-        return self._judged.interned(((row.agent, row.key, row.file), row) for row in sessions)
+        return self._judged.interned((session_place(row), row) for row in sessions)
 
     def _without_entry(self, rows: list[Session], scene: _Beside, by_file: dict[str, Lock]) -> Iterable[Session]:
         """A row for each transcript that was written just now and that no entry names; its lock is taken out."""
