@@ -259,7 +259,7 @@ def _of_words(message: str, now_ms: int, zone: tzinfo) -> float | None:
         if parts and (wait := _duration(parts)) is not None:
             return wait
     if (clock := _CLOCK_WORDS.search(message)) is not None and (clock[2] or clock[3]):
-        return _of_clock(_TimeOfDay(clock[1], clock[2], clock[3], clock[4]), now_ms, zone)
+        return _of_clock(_TimeOfDay(*clock.groups()), now_ms, zone)
     return _of_foreign_words(message.lower(), now_ms, zone)
 
 
@@ -313,7 +313,7 @@ def _of_clock(clock: _TimeOfDay, now_ms: int, zone: tzinfo) -> float | None:
 
 def _of_date(match: re.Match[str], now_ms: int, zone: tzinfo) -> float | None:
     """That time on that day, of the year that is named or the next one that has it ahead."""
-    found = _TimeOfDay(match[4], match[5], match[6], match[7]).today(now_ms, zone)
+    found = _TimeOfDay(*match.groups()[3:]).today(now_ms, zone)
     if found is None:
         return None
     now, at = found
@@ -330,16 +330,14 @@ def _of_resets(headers: Mapping[str, str], now_ms: int) -> float | None:
     """The latest end among the limits that are used up; among all where none says how much remains."""
     used_up: list[float] = []
     others: list[float] = []
-    for name in RESET_HEADERS:
+    for name in (*RESET_HEADERS, *USED_UP_ONLY):
         wait = _of_value(headers.get(name), now_ms)
         if wait is None:
             continue
-        left = headers.get(name.replace("-reset", "-remaining"))
-        (used_up if left is not None and left.strip() in {"0", "0.0"} else others).append(wait)
-    for name in USED_UP_ONLY:
-        wait = _of_value(headers.get(name), now_ms)
-        if wait is not None and headers.get(name.replace("-reset", "-remaining"), "").strip() in {"0", "0.0"}:
+        if headers.get(name.replace("-reset", "-remaining"), "").strip() in {"0", "0.0"}:
             used_up.append(wait)
+        elif name not in USED_UP_ONLY:
+            others.append(wait)
     told = headers.get("ratelimit", "")[:400]
     for limit in (told,) if "reset=" in told.lower() else told.split(","):
         if (reset := _LIMIT_RESET.search(limit)) is not None:
