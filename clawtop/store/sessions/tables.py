@@ -340,8 +340,8 @@ def _read_nodes(table: _AgentTable, database: Database, first: int | None) -> No
 
 def _sums(database: Database) -> tuple[int, int]:
     """How many rows are not archived, and the sum of the times of all. From indexes, since an entry is long."""
-    rows = database.rows(f"SELECT count(*), sum(updated_at & {_SUMMED}) FROM session_nodes")  # noqa: S608
-    ((count, total),), archived = rows, 0
+    ((count, total),) = database.rows(f"SELECT count(*), sum(updated_at & {_SUMMED}) FROM session_nodes")  # noqa: S608
+    archived = 0
     if "archived_at" in database.columns("session_nodes"):
         ((archived,),) = database.rows("SELECT count(*) FROM session_nodes WHERE archived_at IS NOT NULL")
     return int(count) - int(archived), int(total or 0)
