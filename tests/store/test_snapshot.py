@@ -203,7 +203,7 @@ def test_a_problem_names_the_one_agent_that_it_is_about(state: StateDir) -> None
     (broken / "auth-profiles.json").write_text("{")
     state.sessions_json.write_text("[")
     told = {(problem.code, problem.agent) for problem in state.read().warnings}
-    assert {("not-json", "ops"), ("not-json5", "main"), ("not-json", "main")} & told >= {("not-json", "ops")}
+    assert ("not-json", "ops") in told
     assert {agent for _, agent in told} >= {"ops", "main"}
     assert {problem.agent for problem in state.read(agent="ops").warnings} <= {None, "ops"}
     assert "ops" in {problem.agent for problem in state.read(agent="ops").warnings}

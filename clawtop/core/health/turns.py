@@ -71,7 +71,7 @@ def recent_turns(snapshot: Snapshot, now: int, within_ms: int) -> tuple[RecentTu
         or session.exchanges
         or session.problems
         or (session.ended_at or 0) > since
-        or session.key in ours
+        or session.key in ours  # most of many have nothing that may have ended since
         for turn in _turns(session, ours.get(session.key, ()), restarted=restarted)
         if since < turn.at <= now
     ]
