@@ -120,10 +120,16 @@ def drain(terminal: Terminal, *seen: str) -> None:
 
 
 def have_the_gateway_end_it(terminal: Terminal) -> None:
-    """Press the key and wait until the preview can be agreed to: the gateway has said what runs."""
+    """Press the key and wait until the preview can be agreed to: the gateway has said what runs.
+
+    A terminal may have got the new lines and not yet the new buttons.
+    """
     terminal.send("g")
-    terminal.wait_for(lambda t: "the gateway ends its run" in words(t) and "(y)" in words(t), START_S)
-    assert "the gateway is being asked" not in words(terminal)
+    terminal.wait_for(lambda t: "the gateway ends its run" in words(t) and agreeable(t), START_S)
+
+
+def agreeable(terminal: Terminal) -> bool:
+    return "(y)" in words(terminal) and "the gateway is being asked" not in words(terminal)
 
 
 def last_word(turn: subprocess.Popen[str]) -> tuple[int, str]:
