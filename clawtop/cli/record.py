@@ -1,4 +1,4 @@
-"""`clawtop record`: record everything that happens to a file, without a screen."""
+"""`clawtop record`: record to a file, without a screen."""
 
 from __future__ import annotations
 

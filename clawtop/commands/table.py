@@ -106,7 +106,7 @@ COMMANDS: tuple[Command, ...] = (
         ("ctrl+r",),
         verb="record",
         usage="[--out FILE] [--seconds S]",
-        verb_help="Record everything that happens to a file, for clawtop replay.",
+        verb_help="Record to a file, for clawtop replay.",
         check=not_replaying,
     ),
     Command("warnings", "Warnings", "Show all known problems.", Section.LOOK, ("w",)),

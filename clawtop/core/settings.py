@@ -60,8 +60,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "on_notice",
         None,
-        "a command to run on a notice, by the dashboard, status --watch and export --listen; the notice is its last"
-        " argument and CLAWTOP_NOTICE",
+        "a command to run on a notice, by the dashboard, a fleet's too, status --watch and export --listen; the notice"
+        " is its last argument and CLAWTOP_NOTICE",
     ),
     Setting("blocked_minutes", 5.0, "give notice when a session has been blocked this long", "limits"),
     Setting("lock_wait_seconds", 15.0, "how long an operation waits for a lock", "limits"),
