@@ -21,7 +21,9 @@ def why_not(item: Command, context: Context) -> str | None:
     in_bulk = bool(context.marked & item.targets) and item.id in IN_BULK
     if not in_bulk and item.targets and (context.target is None or context.target.kind not in item.targets):
         kinds = sorted(f"an {kind}" if kind[0] in "aeiou" else f"a {kind}" for kind in item.targets)
-        return f"move to {_either(kinds) if len(kinds) <= MOST_KINDS else 'another row'} first"
+        if len(kinds) <= MOST_KINDS:
+            return f"move to {_either(kinds)} first"
+        return "no row is under the cursor" if context.target is None else "move to another row first"
     if item.dangerous:
         checked = item.check(context) if item.check and not in_bulk else None
         refusal = not_replaying(context) or checked

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.locks.staleness import proof_words
-from clawtop.core.model import EventKind, Lock, LockKind, Session, WitnessKind, counted
+from clawtop.core.model import SHARED, EventKind, Lock, LockKind, Session, WitnessKind, counted
 from clawtop.core.session.attention import retry_of
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
@@ -122,6 +122,8 @@ def _owner(entry: ProfileFacts, env: Env) -> Line:
     owner = env.facts.agent_name(entry.profile.owner_agent)
     if entry.profile.owner_agent in entry.agents:
         return piece(f"agent {owner}")
+    if entry.profile.owner_agent == SHARED:
+        return piece("the store that all agents share; changes are made there", Tone.INFO)
     return piece(f"inherited from agent {owner}; changes are made in its store", Tone.INFO)
 
 
@@ -180,7 +182,7 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
         ("label", piece(shown(env.facts.labels[session.key])) if session.key in env.facts.labels else EMPTY),
         ("name", piece(shown(session.name)) if session.name else EMPTY),
         ("state", ((f"{glyph} {word}", tone), (stored, Tone.DIM))),
-        ("known from", piece(shown(session.active_how), Tone.DIM) if session.active_how else EMPTY),
+        ("because", piece(shown(session.active_how), Tone.DIM) if session.active_how else EMPTY),
         *problem_facts(session.problems, env),
         ("blocked", piece(blocked, Tone.WARN) if blocked else EMPTY),
         ("retries", _retries(session, env)),
@@ -316,7 +318,7 @@ def _lock_facts(lock: Lock, env: Env) -> list[Fact]:
         ("OpenClaw", piece(OPENCLAW_LONG[lock.openclaw.would_remove])),
         ("its reason", piece(shown(", ".join(lock.openclaw.reasons)), Tone.DIM) if lock.openclaw.reasons else EMPTY),
         ("content", piece(safe(lock.file.content_problem), Tone.BAD) if lock.file.content_problem else EMPTY),
-        ("owner", piece(f"pid {lock.pid if lock.pid is not None else 'none'}, {alive}{why}")),
+        ("owner", piece(f"{'not named' if lock.pid is None else f'pid {lock.pid}, {alive}'}{why}")),
         ("command", piece(command, Tone.DIM) if command else EMPTY),
         ("age", piece(span(age) + (" - over its limit" if over else ""), Tone.BAD if over else Tone.PLAIN)),
         ("max hold", piece(duration(limit)) if limit is not None else EMPTY),

@@ -64,7 +64,7 @@ def lapsed_words(window: Window, now: int) -> str:
     """That a recorded window has no effect."""
     past = 0 < window.until <= now
     when = f"ended {ago(window.until, now)}" if past else f"{window.until} is not a valid time"
-    return f"{when}; still recorded, has no effect ({window.kind} is not cleared until the next use)"
+    return f"{when}; it stays recorded until the next use, without effect"
 
 
 def cost_facts(found: ProfileExplanation, retries: SameAccountRetries, now: int, zone: tzinfo | None) -> list[Fact]:
@@ -84,7 +84,7 @@ def cost_facts(found: ProfileExplanation, retries: SameAccountRetries, now: int,
     at = found.counters_reset_at
     if at is not None:
         when = f"in {duration(at - now)}" if at > now else "already"
-        facts.append(("forgotten", ((time_near(at, now, zone), Tone.PLAIN), (f"  {when}", Tone.DIM))))
+        facts.append(("count ends", ((time_near(at, now, zone), Tone.PLAIN), (f"  {when}", Tone.DIM))))
     return facts
 
 

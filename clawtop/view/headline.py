@@ -266,8 +266,7 @@ def _trouble(facts: Facts) -> Line:
 def _remedy(health: Health) -> Line:
     """The remedy for the worst cause; reassuring words only if there is none."""
     if not health.causes:
-        calm = _CALM if health.gateway_seen else f"{_CALM}; {GATEWAY_NOT_SEEN}"
-        return ((f"{calm}.", Tone.DIM),)
+        return ((f"{_CALM}." if health.gateway_seen else f"Nothing needs attention; {GATEWAY_NOT_SEEN}.", Tone.DIM),)
     worst = health.causes[0]
     return ((f"→ {worst.remedy}" if worst.remedy else "Nothing else needs attention.", Tone.DIM),)
 

@@ -126,9 +126,9 @@ OPENCLAW_SHORT: dict[bool | None, tuple[str, Tone]] = {
     None: ("unsure", Tone.WARN),
 }
 OPENCLAW_LONG: dict[bool | None, str] = {
-    True: "OpenClaw will remove it",
-    False: "OpenClaw will not remove it",
-    None: "whether OpenClaw will remove it cannot be known from here",
+    True: "will remove it",
+    False: "will not remove it",
+    None: "whether it will remove it cannot be known from here",
 }
 
 

@@ -353,7 +353,7 @@ def test_a_proven_lock_is_found_by_any_name_and_pinned(target: str) -> None:
     ("target", "why"),
     [
         (HELD.file.path, r"not proven dead \(owner lives"),
-        (AUTH.file.path, r"not proven dead \(cannot be read\).*stop the gateway.*only then remove it by hand"),
+        (AUTH.file.path, r"not proven dead \(not readable as a lock\).*stop the gateway.*only then remove it by hand"),
         (GATEWAY_LOCK.file.path, "gateway's own lock is never removed.*Stop the gateway"),
         ("agent:main:nothing", "there is no lock of agent:main:nothing"),
     ],

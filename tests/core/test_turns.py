@@ -48,4 +48,4 @@ def test_inputs_that_may_wait_are_counted_where_the_gateway_is_not_known() -> No
     session = Session("main", "agent:main:main", "s", None, status="done")
     told = told_by_claims(session, Records(None, QUEUED), Gateway(GatewayState.UNKNOWN), None, NOW)
     (witness,) = told.witnesses
-    assert (witness.waiting, witness.what) == (1, "whether its gateway is alive is not known")
+    assert (witness.waiting, witness.what) == (1, "it is not known whether its gateway is alive")

@@ -101,7 +101,7 @@ async def test_the_preview_of_several_locks_names_what_is_removed_and_why_others
         for words in (
             "Unlock: 1 row preview",
             "• Remove the stale session lock of pid 3120",
-            "skipped: coder: auth store: its owner is not proven dead (cannot be read)",
+            "skipped: coder: auth store: its owner is not proven dead (not readable as a lock)",
             "skipped: gateway.5be1c6d0.lock: a gateway's own lock is never removed",
             "skipped: telegram:group:-100238841: its owner is not proven dead (owner lives, same start time)",
             "skipped: discord:channel:deploys: its owner is not proven dead (owner lives, same start time)",

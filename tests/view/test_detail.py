@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts
 from clawtop.view.line import text_of
 from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
+from tests.support.samples import copy, sample
 from tests.support.worlds import INCIDENT, LOCKS, MINUTE, NOW, SESSIONS, saying
 
 ENV = Env(Facts(INCIDENT, NOW), NOW, UTC)
@@ -61,12 +63,20 @@ def test_the_next_profile_and_what_stands_before_another() -> None:
 
 def test_odd_times_are_named() -> None:
     assert "⚠ seconds-not-ms" in profile("openai:legacy")
-    assert "cooldown   ended 11m ago; still recorded" in profile("openai:spare")
+    assert "cooldown   ended 11m ago; it stays recorded until the next use, without effect" in profile("openai:spare")
     assert "expired 1d02h ago" in profile("google:studio")
 
 
 def test_an_inherited_profile_says_where_changes_go() -> None:
     assert "inherited from agent main; changes are made in its store" in profile("openai:prod", "coder")
+
+
+def test_a_profile_in_the_shared_store_names_no_agent(tmp_path: Path) -> None:
+    here = copy(sample("2026.9.6", "healthy"), tmp_path)
+    facts = Facts(here.reader(at=here.captured_at).read(), here.captured_at)
+    target = Target(TargetKind.PROFILE, "fakeai:one", "main")
+    lines = detail_lines(target, Env(facts, here.captured_at, UTC), 200)
+    assert "owner      the store that all agents share; changes are made there" in [text_of(line) for line in lines]
 
 
 def test_a_provider() -> None:
@@ -94,13 +104,14 @@ def test_a_contended_session_shows_holder_waiters_and_lock() -> None:
 def test_a_ghost_says_how_it_is_known() -> None:
     text = said(Target(TargetKind.SESSION, SESSIONS[2].key, "main"))
     assert "○ ghost (stored: running)" in text
+    assert "because    its gateway is gone" in text
     assert "its gateway is gone since 02:31" in text
 
 
 def test_a_stale_lock_gives_the_proof_and_what_openclaw_will_do() -> None:
     text = said(Target(TargetKind.LOCK, LOCKS[0].file.path))
     assert "verdict    ✗ stale  owner is dead" in text
-    assert "OpenClaw   OpenClaw will remove it" in text
+    assert "OpenClaw   will remove it" in text
     assert "owner      pid 3120, dead" in text
 
 

@@ -310,7 +310,7 @@ PROOFS: dict[str, str] = {
     "older-than-boot": "older than the boot",
     "started-after-lock": "owner began later",
     "missing-pid": "names no owner",
-    "unparsable": "cannot be read",
+    "unparsable": "not readable as a lock",
     "not-checked": "not checked",
     "not-visible": "owner not visible",
     "network-mount": "on a network mount",

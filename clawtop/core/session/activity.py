@@ -194,7 +194,7 @@ def _open_run(run: TrajectoryRun, local: bool | None, gateway: Gateway, now: int
     quiet = now - run.at
     if not ours and local is False:
         gone = _WHO_IS_GONE.get(gateway.state)
-        return _of_run(run, False if gone else None, gone or "whether its gateway is alive is not known")
+        return _of_run(run, False if gone else None, gone or "it is not known whether its gateway is alive")
     if ours or local:
         if followed and local is False:
             return _of_run(run, False, "later runs followed it, and no command-line run is active")
@@ -202,7 +202,7 @@ def _open_run(run: TrajectoryRun, local: bool | None, gateway: Gateway, now: int
             return _of_run(run, None, f"{what}, without a sign of life for {quiet // 60_000} min")
         return _of_run(run, True, what)
     if gateway.state is GatewayState.UNKNOWN:
-        return _of_run(run, None, "whether its gateway is alive is not known")
+        return _of_run(run, None, "it is not known whether its gateway is alive")
     if quiet <= EMBEDDED_RUN_MS:
         return _of_run(run, None, "its gateway is gone, but a command-line run may be under way")
     return _of_run(run, False, "its gateway is gone")
@@ -249,7 +249,7 @@ def status_witness(
         if started is not None and gateway.started_at is not None and started < gateway.started_at:
             return _status(session, False, "it began before this gateway started")
         return _status(session, True, "stored as running, and its gateway is alive", at=started)
-    return _status(session, None, "stored as running; whether its gateway is alive is not known", at=started)
+    return _status(session, None, "stored as running; it is not known whether its gateway is alive", at=started)
 
 
 def ends_before_its_start(started: int | None, ended: int | None) -> bool:

@@ -123,7 +123,7 @@ def _claim_witness(session: Session, claim: Claim | None, gateway: Gateway, wait
     if gateway.state is GatewayState.UNKNOWN:
         if claim is None and session.status != RUNNING and not waiting:
             return Witness(WitnessKind.CLAIM, False, "no turn of it is claimed")
-        what = "whether its gateway is alive is not known"
+        what = "it is not known whether its gateway is alive"
         return Witness(WitnessKind.CLAIM, None, what, run_id=claim.run_id if claim else None, waiting=waiting)
     if gateway.state is not GatewayState.LIVE:
         return Witness(WitnessKind.CLAIM, False, "its gateway is gone" if claim is not None else "no gateway runs it")
