@@ -63,7 +63,7 @@ def test_a_bundle_is_private_readable_redacted_and_replays(
     text = path.read_text()
     for title in ("Status", "Who waits for whom", "Forecast", "Lanes", "Worst sessions", "Timeline", "Warnings"):
         assert f"## {title}\n" in text
-    assert "rotate to the next profile: rate_limit" in text
+    assert "rate_limit: on to the next profile" in text
     assert "openclaw: 2026.5.20 (generation B)" in text
     assert all(secret not in text for secret in secrets_of(here)), "the recording in it is checked below"
     recording = load_recording(path)

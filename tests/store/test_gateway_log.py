@@ -430,7 +430,7 @@ LOCKED = "session file locked (timeout 60000ms): pid=7 /s/s-1.jsonl.lock"
         (
             "rate-limit same-model retry 2/3 for p/m: delayMs=20000",
             EventKind.ATTEMPT,
-            "again in 20 s, 2 of 3: rate_limit",
+            "rate_limit: asks the same account again in 20 s, 2 of 3",
         ),
         ("gateway ready", EventKind.GATEWAY, "gateway ready"),
         (
@@ -526,7 +526,7 @@ def test_a_retry_of_the_same_account_is_told_of_the_session_of_its_trace() -> No
     assert told is not None
     assert told.session_key == "agent:main:main"
     assert (told.provider, told.model, told.reason) == ("fakeai", "fake-model", "rate_limit")
-    assert told.text == "asks the same account again in 5.9 s, 3 of 9: rate_limit"
+    assert told.text == "rate_limit: asks the same account again in 5.9 s, 3 of 9"
     stranger = retry("t2")
     assert stranger is not None
     assert stranger.session_key is None
@@ -613,3 +613,43 @@ def test_a_model_that_answered_after_a_fallback_ends_the_run() -> None:
     answered = {"decision": "candidate_succeeded", "over": False}
     runs.follow([Event(3, EventKind.FALLBACK, "gateway-log", "answered", session_key=key, data=answered)])
     assert runs.runs[key].running is False
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        (
+            {"event": "embedded_run_failover_decision", "decision": "rotate_profile", "failoverReason": "billing"},
+            "billing: on to the next profile",
+        ),
+        (
+            {"event": "embedded_run_failover_decision", "decision": "fallback_model", "timedOut": True},
+            "timeout: on to the next model",
+        ),
+        ({"event": "auth_profile_failure_state_updated", "reason": "auth"}, "auth: marked cooldown"),
+        (
+            {
+                "event": "auth_profile_failure_state_updated",
+                "reason": "billing",
+                "windowType": "disabled",
+                "windowReused": True,
+            },
+            "billing: marked disabled, window already open",
+        ),
+        (
+            {"decision": "candidate_failed", "reason": "rate_limit", "nextCandidateProvider": "q"},
+            "rate_limit: p/m failed, the last one",
+        ),
+        (
+            {"decision": "skip_candidate", "nextCandidateProvider": "q", "nextCandidateModel": "n"},
+            "unknown: p/m skipped, next q/n",
+        ),
+        ({"decision": "candidate_succeeded"}, "p/m answered"),
+        ({"decision": "probe_cooldown_candidate", "reason": "rate_limit"}, "p/m asked although it cools"),
+    ],
+)
+def test_why_comes_first_so_that_a_narrow_column_shows_it(facts: dict[str, object], text: str) -> None:
+    body = {"event": "model_fallback_decision", "candidateProvider": "p", "candidateModel": "m", **facts}
+    told = parse_line(json.dumps({"1": body, "time": "2026-11-28T04:46:24.946+00:00"}), Names())
+    assert told is not None
+    assert told.text == text

@@ -103,7 +103,7 @@ def test_a_429_then_rotation_then_the_mark_then_the_reply(tmp_path: Path) -> Non
     failure, rotation, mark, reply = story
     assert rotation.at - failure.at < 1_000
     assert (rotation.profile, mark.profile) == ("fakeai:one", "fakeai:one")
-    assert mark.text == "marked cooldown for 30 s: rate_limit"
+    assert mark.text == "rate_limit: marked cooldown for 30 s"
     assert {event.session_key for event in story} == {MAIN}
     assert reply.duration_ms == 763
 

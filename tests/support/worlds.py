@@ -465,14 +465,14 @@ STORY = (
     event(
         39,
         EventKind.ROTATE,
-        "rotate to the next profile: rate_limit",
+        "rate_limit: on to the next profile",
         agent="main",
         profile="anthropic:max-reef",
         provider="anthropic",
         session_key=SESSIONS[0].key,
         lane="channel",
     ),
-    event(38, EventKind.MARK, "marked cooldown for 30 s: rate_limit", agent="main", profile="anthropic:max-reef"),
+    event(38, EventKind.MARK, "rate_limit: marked cooldown for 30 s", agent="main", profile="anthropic:max-reef"),
     event(
         9,
         EventKind.TAKEOVER,

@@ -59,16 +59,16 @@ def test_another_attempt_goes_the_way_again() -> None:
     asks(run, 100, "coral:one")
     run.entered("streaming", T0 + 200)
     run.said("half an answer")
-    run.happened(event(EventKind.FAILURE, 300, reason="rate_limit", text="coral/claw failed: 429"))
+    run.happened(event(EventKind.FAILURE, 300, reason="rate_limit", text="429 (coral/claw)"))
     run.discarded()
     run.entered("releasing", T0 + 300)
-    run.happened(event(EventKind.ROTATE, 301, text="from coral:one to coral:two after rate_limit"))
+    run.happened(event(EventKind.ROTATE, 301, text="rate_limit: from coral:one to coral:two"))
     run.entered("locking", T0 + 302)
     text = shown(run, 400)
     assert "▶ holder" in text
     assert "· prompt  · stream" in text
-    assert "✗ 0.2s rate_limit: coral/claw failed: 429" in text
-    assert "from coral:one to coral:two after rate_limit" in text
+    assert "✗ 0.2s rate_limit: 429 (coral/claw)" in text
+    assert "rate_limit: from coral:one to coral:two" in text
     assert "half an answer" not in text
     assert "(14 characters of a failed attempt were discarded)" in text
 

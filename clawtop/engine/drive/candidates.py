@@ -106,10 +106,10 @@ class Candidates:
         """Report a step of the chain; its end is reported by the reply or by the end of the run."""
         if step.target is None or step.outcome == "succeeded":
             return
-        why = f" after {step.reason}" if step.reason else ""
+        why = f"{step.reason}: " if step.reason else ""
         self.turn.teller.tell(
             EventKind.FALLBACK,
-            f"from {step.source} to {step.target}{why}: {step.detail}",
+            f"{why}from {step.source} to {step.target}: {step.detail}",
             model=step.target,
             reason=step.reason,
             data={"from": safe(step.source), "to": safe(step.target), "position": step.position},

@@ -207,7 +207,7 @@ class Driver:
             raise
         teller.tell(
             EventKind.REPLY,
-            f"{answer.model} replied: {len(answer.text)} characters, {answer.usage.total} tokens",
+            f"replied: {len(answer.text)} characters, {answer.usage.total} tokens ({answer.model})",
             model=answer.model,
             profile=answer.profile,
             duration_ms=answer.duration_ms,

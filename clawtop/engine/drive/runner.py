@@ -177,7 +177,7 @@ class ModelRun:
         endpoint_down = self._count_endpoint(error)
         self._turn.teller.tell(
             EventKind.FAILURE,
-            f"{self._model} failed: {error.message}",
+            f"{error.message} ({self._model})",
             model=self._model,
             profile=profile.id if profile else None,
             reason=reason,
@@ -267,10 +267,10 @@ class ModelRun:
 
     def _tell_rotation(self, profile: Profile | None, chosen: str, reason: FailureReason | None) -> None:
         left = profile.id if profile else "no profile"
-        why = f"after {reason}" if reason else "as requested by the operator, without a mark"
+        why = reason or "by hand, no mark"
         self._turn.teller.tell(
             EventKind.ROTATE,
-            f"from {left} to {chosen} {why}",
+            f"{why}: from {left} to {chosen}",
             model=self._model,
             profile=chosen,
             reason=reason,

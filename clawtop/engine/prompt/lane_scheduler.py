@@ -198,7 +198,7 @@ class LaneScheduler:
                     at=self._clock.now_ms(),
                     kind=EventKind.WAIT,
                     source="engine",
-                    text=f"a turn waited {effect.waited_ms} ms for lane {safe(lane.state.lane)}",
+                    text=f"waited for lane {safe(lane.state.lane)}",
                     lane=lane.state.lane,
                     duration_ms=effect.waited_ms,
                 )

@@ -299,7 +299,7 @@ def _mark(record: _Record, names: Names) -> Event:
         record,
         names,
         EventKind.MARK,
-        f"marked {window}{for_long}: {reason}{reused}",
+        f"{reason}: marked {window}{for_long}{reused}",
         {"until": until, "window": window},
     )
 
@@ -322,7 +322,7 @@ def _retry(record: _Record, names: Names) -> Event | None:
         replace(record, facts=asked),
         names,
         EventKind.ATTEMPT,
-        f"asks the same account again in {delay(wait_ms)}, {number} of {most}: {reason}",
+        f"{reason}: asks the same account again in {delay(wait_ms)}, {number} of {most}",
         {"step": "retry", "number": number, "most": most, "due": record.at + wait_ms},
     )
 
@@ -340,8 +340,8 @@ def _ended(record: _Record, names: Names) -> Event | None:
 
 
 _DECISIONS = {
-    "rotate_profile": (EventKind.ROTATE, "rotate to the next profile"),
-    "fallback_model": (EventKind.FALLBACK, "fall back to the next model"),
+    "rotate_profile": (EventKind.ROTATE, "on to the next profile"),
+    "fallback_model": (EventKind.FALLBACK, "on to the next model"),
     "surface_error": (EventKind.FAILURE, "surface the error"),
     "return_error_payload": (EventKind.FAILURE, "return the error"),
 }
@@ -353,7 +353,7 @@ def _decision(record: _Record, names: Names) -> Event | None:
         return None
     kind, words = found
     reason = _string(record.facts.get("failoverReason")) or ("timeout" if record.facts.get("timedOut") else "unknown")
-    return _event(record, names, kind, f"{words}: {reason}")
+    return _event(record, names, kind, f"{reason}: {words}")
 
 
 def _agent_end(record: _Record, names: Names) -> Event | None:
@@ -367,21 +367,28 @@ def _fallback(record: _Record, names: Names) -> Event:
     facts = record.facts
     candidate = f"{facts.get('candidateProvider')}/{facts.get('candidateModel')}"
     following = facts.get("nextCandidateModel")
-    then = f", next {facts.get('nextCandidateProvider')}/{following}" if following else ", no further candidate"
-    reason = _string(facts.get("reason")) or "unknown"
     decision = str(facts.get("decision"))
+    failed = decision in _FAILED_CANDIDATE
+    last = ", the last one" if failed else ""
+    then = f", next {facts.get('nextCandidateProvider')}/{following}" if following else last
+    why = f"{_string(facts.get('reason')) or 'unknown'}: " if failed else ""
     data = {"decision": decision, "provider": facts.get("candidateProvider"), "model": facts.get("candidateModel")}
-    over = not following and decision in _FAILED_CANDIDATE
     return _event(
         record,
         names,
         EventKind.FALLBACK,
-        f"{candidate} {decision}: {reason}{then}",
-        {key: value for key, value in data.items() if isinstance(value, str)} | {"over": over},
+        f"{why}{candidate} {_CANDIDATE_WORDS.get(decision, decision)}{then}",
+        {key: value for key, value in data.items() if isinstance(value, str)} | {"over": failed and not following},
     )
 
 
 _FAILED_CANDIDATE = frozenset({"candidate_failed", "skip_candidate"})
+_CANDIDATE_WORDS = {
+    "candidate_failed": "failed",
+    "skip_candidate": "skipped",
+    "probe_cooldown_candidate": "asked although it cools",
+    "candidate_succeeded": "answered",
+}
 
 
 _STRUCTURED: Mapping[str, Callable[[_Record, Names], Event | None]] = {
