@@ -66,26 +66,23 @@ class Candidates:
             has_fallbacks=question.has_fallbacks,
             throttle_open=self.probes.throttle.is_open(self._key(model.provider), now),
         )
-        if decision.kind is DecisionKind.ATTEMPT and any(
-            (one.id, model.model) in self.turn.limited for one in profiles
-        ):
-            error = f"Provider {model.provider} is in cooldown, and this run has asked it"
-            return Cooling(CooldownDecision(DecisionKind.SKIP, decision.reason, error=error))
-        earliest = resources.not_before(profiles, model.model)
-        if decision.kind is DecisionKind.ATTEMPT and earliest is not None:
-            seconds = math.ceil((earliest - now) / 1000)
-            error = f"Provider {model.provider} is in cooldown, and says that it answers again in {seconds} s"
-            return Cooling(CooldownDecision(DecisionKind.SKIP, decision.reason, error=error))
-        if decision.kind is DecisionKind.ATTEMPT and not self._may_try(model, now):
-            error = f"Provider {model.provider} is in cooldown, and somebody has just probed it"
+        if decision.kind is DecisionKind.ATTEMPT and (why := self._why_not(model, profiles, now)) is not None:
+            error = f"Provider {model.provider} is in cooldown, and {why}"
             return Cooling(CooldownDecision(DecisionKind.SKIP, decision.reason, error=error))
         return Cooling(decision)
 
-    def _may_try(self, model: ModelRef, now: int) -> bool:
-        """Whether this run may probe a provider whose accounts are all cooling: one run at a time across all clawtop
-        processes.
+    def _why_not(self, model: ModelRef, profiles: Sequence[Profile], now: int) -> str | None:
+        """Why this run does not probe a provider whose accounts are all cooling. None: it may, and it is then the only
+        one of all clawtop processes.
         """
-        return self.resources.accounts.claim_probe(self._key(model.provider), now)
+        if any((one.id, model.model) in self.turn.limited for one in profiles):
+            return "this run has asked it"
+        earliest = self.resources.not_before(profiles, model.model)
+        if earliest is not None:
+            return f"says that it answers again in {math.ceil((earliest - now) / 1000)} s"
+        if not self.resources.accounts.claim_probe(self._key(model.provider), now):
+            return "somebody has just probed it"
+        return None
 
     def mark_probe(self, provider: str) -> None:
         self.probes.throttle = self.probes.throttle.marked(self._key(provider), self.resources.clock.now_ms())
