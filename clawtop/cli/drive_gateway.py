@@ -10,8 +10,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from clawtop import threads
+from clawtop.cli.drive_output import Words, show_text
 from clawtop.errors import OperationFailedError, RefusedError
-from clawtop.text import masked, safe, whole_words
+from clawtop.text import masked, safe
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
@@ -125,48 +126,41 @@ class _GatewayOutput:
         self._as_json = as_json
         self._key = key
         self._run_id = run_id
-        self._held = ""
+        self._words = Words()
 
     def told(self, told: TurnTold) -> None:
         from clawtop.engine.gateway.turn import TurnPhase
 
-        ready = ""
-        if told.kind is TurnPhase.DELTA:
-            self._held += told.text
-            cut = whole_words(self._held)
-            ready, self._held = self._held[:cut], self._held[cut:]
         if self._as_json:
-            self._tell(told, ready)
+            self._tell(told)
             return
         match told.kind:
             case TurnPhase.DELTA:
-                self._show(ready)
+                show_text(self._words.add(told.text))
             case TurnPhase.FINAL:
-                self._show(self._held + "\n")
+                show_text(self._words.rest() + "\n")
             case TurnPhase.PHASE | TurnPhase.STARTED:
                 print(f"clawtop: {told.kind}: {safe(told.text, 100)}", file=sys.stderr)
             case TurnPhase.FAILED | TurnPhase.ABORTED:
-                self._show(self._held + ("\n" if self._held else ""))
+                rest = self._words.rest()
+                show_text(rest + ("\n" if rest else ""))
                 print(f"clawtop: {told.kind}: {safe(told.text, 400)}", file=sys.stderr)
 
-    def _tell(self, told: TurnTold, ready: str) -> None:
+    def _tell(self, told: TurnTold) -> None:
         from clawtop.engine.gateway.turn import ENDS, TurnPhase
 
         if told.kind is TurnPhase.DELTA:
-            if ready:
-                self._line(told.kind, {"text": masked(ready)})
+            self._text(self._words.add(told.text))
             return
         if told.kind in ENDS:
-            self._rest()
+            self._text(self._words.rest())
         self._line(told.kind, {"text": masked(told.text)})
         if told.kind in ENDS:
             self._end(OUTCOMES[told.kind])
 
-    def _rest(self) -> None:
-        """What was held back until its word is whole."""
-        rest, self._held = self._held, ""
-        if rest:
-            self._line("delta", {"text": masked(rest)})
+    def _text(self, text: str) -> None:
+        if text:
+            self._line("delta", {"text": text})
 
     def _end(self, outcome: str) -> None:
         words = "the gateway's run ended" if outcome != UNKNOWN else "the gateway may continue the run"
@@ -174,18 +168,13 @@ class _GatewayOutput:
 
     def failed(self, words: str, code: int) -> None:
         if self._as_json:
-            self._rest()
+            self._text(self._words.rest())
             self._line("error", {"title": words, "exit_code": code})
             self._end(UNKNOWN)
         else:
-            self._show(self._held + "\n")
+            show_text(self._words.rest() + "\n")
             print(f"clawtop: {words}", file=sys.stderr)
 
     def _line(self, kind: str, facts: dict[str, Any]) -> None:
         line = {"schema": SCHEMA, "type": kind, "through": "gateway", "session_key": self._key, "run_id": self._run_id}
         print(json.dumps(line | facts), flush=True)
-
-    @staticmethod
-    def _show(words: str) -> None:
-        lines = masked(words).replace("\t", "    ").split("\n")
-        print("\n".join(safe(line) for line in lines), end="", flush=True)

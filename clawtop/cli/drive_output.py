@@ -113,6 +113,11 @@ class Words:
         return masked(ready)
 
 
+def show_text(text: str) -> None:
+    """Write a piece of a reply on stdout; `text` is masked already."""
+    print("\n".join(safe(line.replace("\t", "    ")) for line in text.split("\n")), end="", flush=True)
+
+
 FEW_S = 10
 
 
@@ -227,7 +232,7 @@ class TextOutput(TurnOutput):
     def answer(self, answer: TurnAnswer) -> None:
         self._end_count()
         self._add(self._words.rest())
-        self._show("".join(self._pieces) + "\n")
+        show_text("".join(self._pieces) + "\n")
         if answer.forked_from is not None:
             print(f"clawtop: the session was busy; this turn is in {safe(answer.session_file)}", file=sys.stderr)
         words = stop_words(answer)
@@ -243,7 +248,7 @@ class TextOutput(TurnOutput):
         print(f"clawtop: {error}", file=sys.stderr)
         if unstored:
             print("clawtop: the reply could not be stored; it is printed on standard output", file=sys.stderr)
-            self._show(("" if self._streams else masked(unstored)) + "\n")
+            show_text(("" if self._streams else masked(unstored)) + "\n")
         if self._back_at is not None:
             left = countdown(self._back_at, SystemClock().now_ms())
             print(f"clawtop: the first profile is usable again in {left}", file=sys.stderr)
@@ -253,13 +258,9 @@ class TextOutput(TurnOutput):
 
     def _add(self, text: str) -> None:
         if self._streams:
-            self._show(text)
+            show_text(text)
         else:
             self._pieces.append(text)
-
-    @staticmethod
-    def _show(text: str) -> None:
-        print("\n".join(safe(line.replace("\t", "    ")) for line in text.split("\n")), end="", flush=True)
 
 
 class JsonOutput(TurnOutput):
