@@ -215,8 +215,7 @@ class ProviderClient:
             raise _not_a_stream(provider, content_type, await _excerpt(response, limits))
         said_something, end = False, None
         frames = FRAMINGS.get(endpoint.api, Frames)()
-        packing = response.headers.get("content-encoding", "").strip()
-        async with aclosing(_events(_bytes(response), frames, endpoint, limits, decoder, packing)) as events:
+        async with aclosing(_events(response, frames, endpoint, limits, decoder)) as events:
             async for event, data in events:
                 for part in _decoded(decoder, event, data, limits, self._clock):
                     said_something = said_something or (isinstance(part, TextDelta) and not part.text.isspace())
@@ -244,10 +243,15 @@ def decoder_of(api: Api, endpoint: Endpoint) -> Decoder:
 def _bytes(response: httpx.Response) -> AsyncIterator[bytes]:
     """The body as it comes; taken out of its encoding where it has one, although none was asked for."""
     stream = response.stream
-    encoding = response.headers.get("content-encoding", "").strip().lower()
-    if encoding not in {"", "gzip", "x-gzip"} or not isinstance(stream, httpx.AsyncByteStream):
+    if _packing(response).lower() not in {"", "gzip", "x-gzip"} or not isinstance(stream, httpx.AsyncByteStream):
         return unpacked(response.aiter_bytes())
     return unpacked(aiter(stream))
+
+
+def _packing(response: httpx.Response) -> str:
+    """How the body is compressed, as the server says; empty if it does not."""
+    named: str = response.headers.get("content-encoding", "")
+    return named.strip()
 
 
 def _own_way(headers: dict[str, str], endpoint: Endpoint) -> dict[str, str]:
@@ -258,14 +262,14 @@ def _own_way(headers: dict[str, str], endpoint: Endpoint) -> dict[str, str]:
     return {**kept, endpoint.auth[0].lower(): endpoint.auth[1]}
 
 
-async def _events(  # noqa: PLR0917 - one call, from the reading of a reply
-    chunks: AsyncIterator[bytes], frames: Frames, endpoint: Endpoint, limits: _Limits, decoder: Decoder, packing: str
+async def _events(
+    response: httpx.Response, frames: Frames, endpoint: Endpoint, limits: _Limits, decoder: Decoder
 ) -> AsyncGenerator[tuple[str, str], None]:
-    """The events of a body, each wait for the next bytes within its limit. `packing`: how the body is compressed.
+    """The events of a body, each wait for the next bytes within its limit.
 
     A reply that has its end is complete, whether the connection then ends, breaks or stays open.
     """
-    nothing = True
+    chunks, nothing = _bytes(response), True
     try:
         while True:
             try:
@@ -286,6 +290,7 @@ async def _events(  # noqa: PLR0917 - one call, from the reading of a reply
         if frames.was_one_document:
             yield DOCUMENT, ""
         if nothing and frames.stray:
+            packing = _packing(response)
             how = f" (compressed as {packing}, which was not asked for)" if packing else ""
             what = f"the answer is no event stream{how}: {frames.stray}"
             raise not_the_protocol(endpoint.provider, what, frames.stray)
