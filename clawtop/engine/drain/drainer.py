@@ -9,6 +9,7 @@ this process lives and is void afterwards, so a closed terminal leaves no closed
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import uuid
 from collections.abc import Callable
@@ -58,7 +59,7 @@ from clawtop.engine.gateway.caller import Caller
 from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError
 from clawtop.engine.prompt.fork import fork_session
-from clawtop.engine.prompt.records import FileRecords, PromptRecords
+from clawtop.engine.prompt.records import FileRecords, PromptRecords, busy_pause_s
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store.locks.openclaw import break_stale
 from clawtop.store.locks.processes import ProcessTable
@@ -81,8 +82,6 @@ ASK_EVERY_S = 1.0
 
 CLOSED_FOR_MS = 30_000
 RENEW_AFTER_S = 5.0
-BUSY_PAUSE_S = 0.002
-LONGEST_BUSY_PAUSE_S = 0.05
 BUSY_S = 10.0
 """A step on a record takes microseconds: who has not finished after this long does not work."""
 
@@ -345,8 +344,8 @@ class Drainer:
             self._closed_at = None
 
     async def _apply(self, request: AdmissionRequest) -> tuple[AdmissionEffect, ...]:
-        until, pause = self._clock.monotonic() + BUSY_S, BUSY_PAUSE_S
-        while True:
+        until = self._clock.monotonic() + BUSY_S
+        for tries in itertools.count():
             effects = await self._records().step(str(self.target.file), request, self._clock.now_ms())
             if effects is None and self._clock.monotonic() >= until:
                 raise OperationFailedError(
@@ -358,8 +357,8 @@ class Drainer:
                     if isinstance(effect, Wake):
                         await self._records().tell(effect.who, Word.WAKE)
                 return effects
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, LONGEST_BUSY_PAUSE_S)
+            await self._clock.sleep(busy_pause_s(tries))
+        raise AssertionError("unreachable")
 
     def _records(self) -> PromptRecords:
         if self._make_shared is None:

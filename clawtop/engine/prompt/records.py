@@ -22,8 +22,19 @@ from clawtop.store.own.holders import (
 )
 from clawtop.text import safe
 
+BUSY_PAUSE_S = 0.001
+"""First pause after an attempt on a record that another process is changing, or that the disk refused; it doubles."""
+
+LONGEST_BUSY_PAUSE_S = 0.05
+"""The disk may stay full, and a process may be stopped while changing the record: pauses grow no longer than this."""
+
 Hear = Callable[[Word, str], None]
 """Receives a message for the claimant with this token."""
+
+
+def busy_pause_s(tries: int) -> float:
+    """How long to wait (seconds) after so many attempts in a row on a record that is busy."""
+    return min(BUSY_PAUSE_S * (1 << min(tries, 10)), LONGEST_BUSY_PAUSE_S)
 
 
 class PromptRecords(Protocol):

@@ -41,18 +41,12 @@ from clawtop.core.session.admission import (
 )
 from clawtop.engine.prompt.fork import fork_session
 from clawtop.engine.prompt.holder import HeldPrompt, cancels_current_task, how_of
-from clawtop.engine.prompt.records import FileRecords, PromptRecords
+from clawtop.engine.prompt.records import FileRecords, PromptRecords, busy_pause_s
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
 from clawtop.store import atomic
 from clawtop.store.own.holders import Word, canonical, holders_dir
 from clawtop.text import safe
 from clawtop.values import dataclass
-
-BUSY_PAUSE_S = 0.001
-"""First pause after an attempt on a record that another process is changing, or that the disk refused; it doubles."""
-
-LONGEST_BUSY_PAUSE_S = 0.05
-"""The disk may stay full, and a process may be stopped while changing the record: retries end after this long."""
 
 LOOK_S = 0.2
 """How often a waiter checks by itself, in case a wake-up was lost or a holder was killed."""
@@ -275,7 +269,7 @@ class PromptRegistry:
 
     async def busy_pause(self, tries: int = 0) -> None:
         """Wait a moment for a record that another process is changing; longer after many tries in a row."""
-        await self._clock.sleep(min(BUSY_PAUSE_S * 2 ** min(tries, 10), LONGEST_BUSY_PAUSE_S))
+        await self._clock.sleep(busy_pause_s(tries))
 
     async def leave(self, path: str, request: Leave, who: Claimant) -> None:
         """Release or stop waiting: at once if the record is free, else in the background.
