@@ -33,7 +33,7 @@ from clawtop.ui.preparation import Preparation
 from clawtop.ui.screens.base import DashboardScreen
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.surviving import Survival, SurvivingApp
-from clawtop.ui.terminal import CLOSED_TERMINAL_EXIT, on_ending_signals, terminal_is_gone, terminal_notice
+from clawtop.ui.terminal import CLOSED_TERMINAL_EXIT, on_ending_signals, terminal_is_gone
 from clawtop.ui.terminal_output import SparingApp, TerminalDriver
 from clawtop.ui.theme import ThemeStyles, textual_theme
 from clawtop.ui.typed_ahead import TypedAheadApp
@@ -272,11 +272,6 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         self.flash.notice.show(text, tone)
         if self._has_view:
             self.view.draw_tabs()
-
-    def tell_terminal(self, text: str) -> None:
-        """Send a notice to the terminal itself (OSC 9), as Textual sends the clipboard's OSC 52."""
-        if self._driver is not None:
-            self._driver.write(terminal_notice(text))
 
     def toast(self, text: str) -> None:
         """Show a few lines in a corner for a while."""

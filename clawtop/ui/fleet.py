@@ -25,7 +25,7 @@ from clawtop.ui.pasting import PastingApp
 from clawtop.ui.ports import Options
 from clawtop.ui.screens.table_control import TableControl
 from clawtop.ui.surviving import Survival, SurvivingApp
-from clawtop.ui.terminal import on_ending_signals, terminal_notice
+from clawtop.ui.terminal import on_ending_signals
 from clawtop.ui.terminal_output import SparingApp, TerminalDriver
 from clawtop.ui.theme import ThemeStyles, textual_theme
 from clawtop.ui.typed_ahead import TypedAheadApp
@@ -281,11 +281,6 @@ class FleetApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[str | No
         """Announce what happened on a host, in the place of the counts."""
         self.flash.notice.show(text, tone)
         self.redraw()
-
-    def tell_terminal(self, text: str) -> None:
-        """Send a notice to the terminal itself (OSC 9)."""
-        if self._driver is not None:
-            self._driver.write(terminal_notice(text))
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run something beside the screen."""

@@ -15,6 +15,7 @@ from clawtop.core.fleet.hosts import Host
 from clawtop.core.fleet.notices import HostSeen, host_notices
 from clawtop.core.source import SnapshotSource
 from clawtop.ui.fleet import FleetApp
+from clawtop.ui.notifier import Noticed, pass_on
 from clawtop.ui.palettes import choose
 from clawtop.ui.ports import Drains, Engine, Executor, IncidentPorts, JobPorts, Options, Recoveries
 from clawtop.ui.run import make_app, show
@@ -38,13 +39,11 @@ class Opened(Protocol):
     def engine(self) -> Engine: ...
 
 
-class NoticeScreen(Protocol):
+class NoticeScreen(Noticed, Protocol):
     """A screen that gives notices: the fleet's, or the dashboard of an opened host."""
 
     def call_later(self, callback: Callable[..., object], *arguments: object) -> object: ...
     def tell(self, text: str) -> None: ...
-    def bell(self) -> None: ...
-    def tell_terminal(self, text: str) -> None: ...
 
 
 class Hosts(Protocol):
@@ -94,12 +93,7 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
     def tell(text: str) -> None:
         for app in shown:
             app.call_later(app.tell, text)
-            if ports.bell:
-                app.bell()
-            if ports.notify:
-                app.tell_terminal(text)
-        if ports.on_notice is not None:
-            ports.on_notice(text)
+        pass_on(text, shown, ports)
 
     def deliver(_hosts: tuple[Host, ...]) -> None:
         look()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
 
 from clawtop.core.model import Snapshot
 from clawtop.ui.ports import IncidentPorts
@@ -19,6 +19,24 @@ if TYPE_CHECKING:
 
 LookAgain = Callable[[Snapshot], "Awaitable[tuple[Receipt, ...]]"]
 """New receipts of what was not seen when its receipt was given: `engine.operations.execute.Operations.look_again`."""
+
+
+class Noticed(Protocol):
+    """What can draw attention to itself: a terminal's app."""
+
+    def bell(self) -> None: ...
+    def tell_terminal(self, text: str) -> None: ...
+
+
+def pass_on(text: str, apps: Iterable[Noticed], ports: IncidentPorts) -> None:
+    """Give a notice outside of the screen too, in the ways that the operator asked for."""
+    for app in apps:
+        if ports.bell:
+            app.bell()
+        if ports.notify:
+            app.tell_terminal(text)
+    if ports.on_notice is not None:
+        ports.on_notice(text)
 
 
 class Notifier:
@@ -53,7 +71,9 @@ class Notifier:
         told = notices(self._before, now, blocked_ms)
         self._before, self._due = now, next_due(now, blocked_ms)
         if told:
-            self._tell(app, " · ".join(told))
+            text = " · ".join(told)
+            app.tell(text)
+            pass_on(text, (app,), self._ports)
 
     @staticmethod
     async def _late_receipts(app: Shell, snapshot: Snapshot, look_again: LookAgain) -> None:
@@ -89,12 +109,3 @@ class Notifier:
             view = open_view(wanted)
             view.opened_first = True
             app.open(view)
-
-    def _tell(self, app: Shell, text: str) -> None:
-        app.tell(text)
-        if self._ports.bell:
-            app.bell()
-        if self._ports.notify:
-            app.tell_terminal(text)
-        if self._ports.on_notice is not None:
-            self._ports.on_notice(text)

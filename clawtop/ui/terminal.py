@@ -23,11 +23,6 @@ def on_ending_signals(leave: Callable[[int], None]) -> None:
         threads.on_signal(number, leave, 128 + number)
 
 
-def terminal_notice(text: str) -> str:
-    """What makes a terminal give notice of `text` (OSC 9)."""
-    return f"\x1b]9;clawtop: {text}\x07"
-
-
 def terminal_is_gone() -> bool:
     """Whether the other end of the terminal was closed."""
     try:

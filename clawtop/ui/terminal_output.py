@@ -169,7 +169,7 @@ class TerminalDriver(LinuxDriver):
 
 
 class SparingApp(MessagePump):
-    """The app's mixin for writing only what changed; must precede Textual's App in the bases."""
+    """The app's mixin for its terminal: writes only what changed, and notices. Precedes Textual's App in the bases."""
 
     _driver: Driver | None
 
@@ -182,6 +182,11 @@ class SparingApp(MessagePump):
         await super().on_event(event)
         if isinstance(event, events.Resize) and isinstance(self._driver, TerminalDriver):
             self._driver.resized(event.size)
+
+    def tell_terminal(self, text: str) -> None:
+        """Send a notice to the terminal itself (OSC 9), as Textual sends the clipboard's OSC 52."""
+        if self._driver is not None:
+            self._driver.write(f"\x1b]9;clawtop: {text}\x07")
 
     def action_redraw(self) -> None:
         """Ctrl-L paints everything anew, after another program has written on the terminal."""
