@@ -81,14 +81,12 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
     ports = options.incident
     seen: dict[str, HostSeen] = {}
 
-    def look() -> Sequence[Host]:
-        """The hosts, after telling what has become worse or better on them."""
+    def look() -> None:
+        """Tell what has become worse or better on the hosts."""
         nonlocal seen
-        hosts = fleet.hosts
-        seen, told = host_notices(seen, hosts, clock.now_ms(), round(ports.blocked_minutes * 60_000))
+        seen, told = host_notices(seen, fleet.hosts, clock.now_ms(), round(ports.blocked_minutes * 60_000))
         if told is not None:
             tell(told)
-        return hosts
 
     def tell(text: str) -> None:
         for app in shown:
@@ -107,7 +105,7 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
     )
     try:
         while True:
-            app = FleetApp(clock, options, theme=theme, hosts=look, retry=fleet.retry_now, chosen=chosen)
+            app = FleetApp(clock, options, theme=theme, hosts=lambda: fleet.hosts, retry=fleet.retry_now, chosen=chosen)
             shown.append(app)
             chosen = await app.run_async(mouse=options.mouse)
             shown.clear()
@@ -128,7 +126,7 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
         await asyncio.gather(*keeping, return_exceptions=True)
 
 
-async def _regularly(look: Callable[[], object], clock: Clock) -> None:
+async def _regularly(look: Callable[[], None], clock: Clock) -> None:
     """Look also where time alone may have made something worse."""
     while True:
         look()
