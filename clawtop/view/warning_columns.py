@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from clawtop.core.model import SHARED, Problem, Session
 from clawtop.core.session.key import split
 from clawtop.text import safe
@@ -18,14 +20,20 @@ def all_problems(facts: Facts) -> tuple[Problem, ...]:
     for agent in facts.agents:
         problem = agent.store.problem if agent.store is not None else None
         if problem is not None and problem_id(problem) not in told:
-            found[row_key(problem.of(agent.id))] = problem.of(agent.id)
+            found |= _by_key((problem,), agent.id)
     for view in facts.providers:
         for entry in view.profiles:
             owner = entry.profile.owner_agent if entry.profile.owner_agent != SHARED else None
-            found.update((row_key(each.of(owner)), each.of(owner)) for each in entry.problems)
+            found |= _by_key(entry.problems, owner)
     for session in facts.sessions:
-        found.update((row_key(each.of(session.agent)), each.of(session.agent)) for each in session.problems)
+        if session.problems:
+            found |= _by_key(session.problems, session.agent)
     return tuple(found.values())
+
+
+def _by_key(problems: Iterable[Problem], agent: str | None) -> dict[str, Problem]:
+    """Problems of this agent by their `row_key`."""
+    return {row_key(its): its for its in (problem.of(agent) for problem in problems)}
 
 
 _TOLD_BELOW = frozenset({"problems", "profiles-resting"})
@@ -62,7 +70,8 @@ def session_named(problem: Problem, facts: Facts) -> Session | None:
 
 
 def _named(facts: Facts) -> dict[str, Session]:
-    found = {row_key(each.of(session.agent)): session for session in facts.sessions for each in session.problems}
+    troubled = (session for session in facts.sessions if session.problems)
+    found = {key: session for session in troubled for key in _by_key(session.problems, session.agent)}
     by_key = {session.key: session for session in facts.sessions}
     alone = (each for each in trouble(facts) if each.where in by_key)
     return {row_key(problem): by_key[problem.where] for problem in alone} | found
