@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.store.config_part import config_part
     from clawtop.store.gateway.log_place import log_place
     from clawtop.view.check import check_line
-    from clawtop.view.report import problem_facts
+    from clawtop.view.report import problem_report
     from clawtop.view.words import log_words
 
     reader = open_reader(args, extra_parts=(config_part,))
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     paths = [str(path) for path in log.paths]
     code = WARNINGS if problems else 0
     if args.json:
-        found, noted = ([problem_facts(item) for item in items] for items in (problems, notes))
+        found, noted = ([problem_report(item) for item in items] for items in (problems, notes))
         facts = {
             "state_dir": snapshot.state_dir,
             "generation": snapshot.generation,

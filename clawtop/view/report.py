@@ -69,7 +69,7 @@ def report(
         "locks": [_lock(lock, now) for lock in snapshot.locks],
         "holders": [_holder(holder) for holder in snapshot.holders],
         "lanes": [_lane(lane) for lane in snapshot.lanes],
-        "warnings": [problem_facts(item) for item in snapshot.warnings],
+        "warnings": [problem_report(item) for item in snapshot.warnings],
     }
     return without_secrets(whole)
 
@@ -395,7 +395,7 @@ def _usage(usage: ProcessUsage | None) -> dict[str, object] | None:
     }
 
 
-def problem_facts(problem: Problem) -> dict[str, object]:
+def problem_report(problem: Problem) -> dict[str, object]:
     """What is wrong, where, and the agent that it is about, if it is one."""
     return {"code": problem.code, "where": problem.where, "text": problem.text, "agent": problem.agent}
 
