@@ -262,28 +262,30 @@ def cut_at_words(line: Line, width: int) -> Line:
 
 
 _LOOSE_WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        "a an the this that these those its their his her every each no not one two three four five six seven eight "
-        "of in on at to for from by with without within into onto over under above below through during before after "
-        "back never only nine ten since until till than per via between beside besides about against among as like "
-        "and or but nor if when while where which who whom whose because so "
-        "is are was were be been being has have had does did do will would can could may might must shall should",
-    )
+    {
+        *("a", "an", "the", "this", "that", "these", "those", "its", "their", "his", "her", "every", "each"),
+        *("no", "not", "one", "two", "three", "four", "five", "six", "seven", "eight", "of", "in", "on"),
+        *("at", "to", "for", "from", "by", "with", "without", "within", "into", "onto", "over", "under"),
+        *("above", "below", "through", "during", "before", "after", "back", "never", "only", "nine", "ten"),
+        *("since", "until", "till", "than", "per", "via", "between", "beside", "besides", "about", "against"),
+        *("among", "as", "like", "and", "or", "but", "nor", "if", "when", "while", "where", "which", "who"),
+        *("whom", "whose", "because", "so", "is", "are", "was", "were", "be", "been", "being", "has", "have"),
+        *("had", "does", "did", "do", "will", "would", "can", "could", "may", "might", "must", "shall", "should"),
+    }
 )
 """Words that say nothing without what follows."""
-_LOOSE = re.compile(r"[(\[{<\"'“‘]*[\d.,:+~%-]*")
-"""A number without what it counts, or an open bracket."""
-_CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
+_LOOSE = r"[(\[{<\"'“‘]*[\d.,:+~%-]*"
+"""A number without what it counts, or an open bracket. Compiled when a text is first cut: most starts cut none."""
+_CLOCK = r"\d{1,2}:\d\d(:\d\d)?"
 _FACT_ENDS = ("·", ";", ".", ",")
 
 
 def _is_loose(word: str) -> bool:
     """Whether a word at the end of a cut text would say nothing, or something else."""
-    if word in _FACT_ENDS or _CLOCK.fullmatch(word):
+    if word in _FACT_ENDS or re.fullmatch(_CLOCK, word):
         return False
     bare = word.lstrip("([{")
-    return bare in _LOOSE_WORDS or _LOOSE.fullmatch(word) is not None or not any(map(str.isalnum, word))
+    return bare in _LOOSE_WORDS or re.fullmatch(_LOOSE, word) is not None or not any(map(str.isalnum, word))
 
 
 def _without_loose_end(line: Line) -> Line:
