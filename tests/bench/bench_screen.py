@@ -27,7 +27,7 @@ ANY_ROW = rb"main-\d+|agent:"
 """A row of the overview or of the blocking tree, which opens first when something is blocked."""
 PROFILE_ROW = rb"main-\d+"
 CURSOR = "▌".encode()
-WHOLE = rb"SESSIONS (?:\x1b\[[0-9;]*m)*\d|\d(?:\x1b\[[0-9;]*[A-Za-z]| )+AGENT +STATUS"
+WHOLE = rb"SESSIONS (?:\x1b\[[0-9;]*m)*\d|\d(?:\x1b\[[0-9;]*[A-Za-z]| )+(?:AGENT +)?STATUS"
 """How many sessions there are, in a frame of all the state or put into one of the accounts alone."""
 PAINT, MEMORY, IDLE, CHANGE_MS, KEY_MS = 1.2, 1.4, 0.7, 120.0, 10.0
 PAUSE_S = 0.35
