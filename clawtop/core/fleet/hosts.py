@@ -62,7 +62,12 @@ class Host:
 
     def ours(self, at: int | None) -> int | None:
         """A host's time, converted to the local clock."""
-        return None if at is None else at - (self.skew or 0)
+        return None if at is None else by_local_clock(at, self.skew)
+
+
+def by_local_clock(at: int, skew: int | None) -> int:
+    """A time by a host's clock, `skew` ms ahead of the local one (None: not measured), converted to the local clock."""
+    return at - (skew or 0)
 
 
 def worst_first(hosts: Iterable[Host]) -> tuple[Host, ...]:

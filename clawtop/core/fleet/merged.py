@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from clawtop.core.fleet.hosts import Host, HostLink
+from clawtop.core.fleet.hosts import Host, HostLink, by_local_clock
 from clawtop.core.fleet.summary import EventBrief
 from clawtop.values import dataclass
 
@@ -92,4 +92,4 @@ def timeline() -> MergedHosts[HostEvent]:
 
 def _moments(host: Host) -> Iterator[HostEvent]:
     for moment in host.summary.events if host.summary is not None else ():
-        yield HostEvent(host.name, replace(moment, at=moment.at - (host.skew or 0)))
+        yield HostEvent(host.name, replace(moment, at=by_local_clock(moment.at, host.skew)))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 
-from clawtop.core.fleet.hosts import Host
+from clawtop.core.fleet.hosts import Host, by_local_clock
 from clawtop.core.fleet.summary import Account
 from clawtop.values import dataclass
 
@@ -89,13 +89,13 @@ class SharedAccounts:
             return
         names = tuple(sorted(places))
         cooling = {
-            name: None if account.until is None else account.until - self._told[name][1]
+            name: None if account.until is None else by_local_clock(account.until, self._told[name][1])
             for name in names
             for account in places[name]
             if account.state != "usable"
         }
         told = (
-            account.provider_until - self._told[name][1]
+            by_local_clock(account.provider_until, self._told[name][1])
             for name in names
             for account in places[name]
             if account.provider_until is not None
