@@ -191,7 +191,7 @@ def test_a_dead_owners_store_lock_is_broken_on_the_way_and_named(
     assert publish(str(lock), {"pid": DEAD_PID, "createdAt": "2026-05-20T12:00:00.000Z"})
     assert clawtop(directory, "clear", "fakeai:one", "--yes", "--json") == 0
     receipt = json.loads(capsys.readouterr().out)["receipt"]
-    assert "proven dead (dead-pid)" in receipt["lock"]["broke"]
+    assert "proven dead (owner is dead)" in receipt["lock"]["broke"]
     assert not lock.exists()
 
 
@@ -217,7 +217,7 @@ def test_unlock_refuses_what_is_alive_or_unknown(directory: Path, capsys: pytest
     assert clawtop(directory, "unlock", "s1", "--yes") == 1
     lock.write_text("99999\nvm\n12345\n")
     assert clawtop(directory, "unlock", "s1", "--yes") == 1
-    assert "cannot be read" in capsys.readouterr().err
+    assert "not readable as a lock" in capsys.readouterr().err
     assert lock.exists()
 
 

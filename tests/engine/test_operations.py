@@ -506,7 +506,7 @@ async def test_an_owner_that_turns_out_alive_keeps_its_lock(tmp_path: Path) -> N
     path = stale_lock(world)
     plan = unlock(world.read(), path)
     table.alive = (DEAD_PID,)
-    with pytest.raises(RefusedError, match=r"not proven \(alive\)"):
+    with pytest.raises(RefusedError, match=r"not proven \(owner lives\)"):
         await world.operations.execute(plan)
     assert Path(path).exists()
 

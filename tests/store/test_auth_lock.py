@@ -133,13 +133,18 @@ def test_different_dead_owners_in_turn_are_not_one_lock(tmp_path: Path, clock: M
     assert path.exists()
 
 
-@pytest.mark.parametrize("obstacle", ["network-mount", "other-namespace"])
-def test_where_pids_prove_nothing_a_dead_pid_holds(obstacle: str, tmp_path: Path, clock: ManualClock) -> None:
+@pytest.mark.parametrize(
+    ("obstacle", "said"),
+    [("network-mount", "on a network mount"), ("other-namespace", "in another pid namespace")],
+)
+def test_where_pids_prove_nothing_a_dead_pid_holds(
+    obstacle: str, said: str, tmp_path: Path, clock: ManualClock
+) -> None:
     path = held_by(tmp_path, 77)
     seams = machine(clock, Table(), environment=NamespaceEvidence((obstacle,)))
     with pytest.raises(LockNotObtainedError, match="cannot be known here") as caught:
         AuthStoreLock(str(tmp_path), Generation.B, seams).run(lambda _: None, wait=3)
-    assert obstacle in caught.value.holder
+    assert said in caught.value.holder
     assert Path(path).exists()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from enum import StrEnum
 
+from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import LockFile, LockIdentity, PromptHolder, Verdict, VerdictKind
 from clawtop.core.session.fence import FileFingerprint
 from clawtop.core.session.proof import Proof
@@ -269,7 +270,7 @@ def held_by(scene: DrainScene) -> str | None:
     if scene.openclaw.held is not None:
         return f"an OpenClaw run: {scene.openclaw.held.words}"
     if scene.lock is not None:
-        why = ", ".join(scene.lock.verdict.reasons)
+        why = proof_words(scene.lock.verdict.reasons)
         owner = f"of process {scene.lock.pid}" if scene.lock.pid is not None else "that names no process"
         return f"a {scene.lock.verdict.kind} write lock {owner} ({why})"
     if scene.openclaw.missing is not None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from clawtop.core.generations import Storage
+from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Gateway, GatewayState, GatewayWords, Lock, Session, VerdictKind, WitnessKind
 from clawtop.core.rules import Remote
 from clawtop.core.session.gateway_witness import tasks_in
@@ -172,7 +173,7 @@ def _lock(lock: Lock | None) -> Statement:
         return Statement(ProofSource.LOCK, Says.NO, "there is no write lock")
     if lock.verdict.kind is VerdictKind.HELD:
         return Statement(ProofSource.LOCK, Says.YES, f"its write lock is held by process {lock.pid}")
-    why = ", ".join(lock.verdict.reasons)
+    why = proof_words(lock.verdict.reasons)
     return Statement(ProofSource.LOCK, Says.UNKNOWN, f"there is a {lock.verdict.kind} write lock ({why})")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from clawtop import threads
 from clawtop.clock import Clock
 from clawtop.core.generations import storage_of
+from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Event, EventKind, GatewayState
 from clawtop.core.session.admission import (
     Admission,
@@ -298,7 +299,7 @@ class Drainer:
         return "nothing to apply it to"
 
     async def _remove_lock(self, action: RemoveLock, look: DrainLook) -> None:
-        path, proof = action.lock.file.path, ", ".join(action.lock.verdict.reasons)
+        path, proof = action.lock.file.path, proof_words(action.lock.verdict.reasons)
         await self._say(DrainStage.UNLOCK, f"removing the stale lock of process {action.lock.pid} ({proof})")
         result = await asyncio.to_thread(
             break_stale, path, action.lock.file, lambda lock: self._watcher.judge(lock, look.gateway)

@@ -399,7 +399,7 @@ class _Unlock:
                 hint="its owner is working without its lock for this turn",
             )
         if result.outcome not in {BreakOutcome.REMOVED, BreakOutcome.GONE}:
-            reasons = ", ".join(result.verdict.reasons) if result.verdict else "another lock is there now"
+            reasons = proof_words(result.verdict.reasons) if result.verdict else "another lock is there now"
             raise RefusedError(
                 f"{safe(self.lock.path)} was not removed: {result.outcome.value} ({reasons})",
                 unchanged="nothing was removed",

@@ -18,7 +18,7 @@ from typing import Generic, Self, TypeVar
 
 from clawtop.clock import Clock
 from clawtop.core.generations import storage_of
-from clawtop.core.locks.staleness import created_at, owner_pid
+from clawtop.core.locks.staleness import created_at, owner_pid, proof_words
 from clawtop.core.model import Generation, LockFile, LockKind, ProcessEvidence, Verdict, VerdictKind
 from clawtop.errors import LockNotObtainedError, OperationFailedError
 from clawtop.store.auth.machine import Machine
@@ -316,7 +316,7 @@ def describe(found: LockFile, owner: ProcessEvidence | None, said: Verdict, now:
 
 
 def _life(said: Verdict) -> str:
-    reasons = ", ".join(said.reasons)
+    reasons = proof_words(said.reasons)
     return {
         VerdictKind.HELD: "alive",
         VerdictKind.STALE: f"proven dead ({reasons})",

@@ -10,7 +10,7 @@ from pathlib import Path
 from clawtop.clock import Clock
 from clawtop.core.javascript import whole
 from clawtop.core.locks.session_rules import looks_like_openclaw
-from clawtop.core.locks.staleness import owner_pid
+from clawtop.core.locks.staleness import owner_pid, proof_words
 from clawtop.core.model import Gateway, GatewayState, Lock, LockFile, LockKind, ProcessCondition, Serving, VerdictKind
 from clawtop.store.door import is_path
 from clawtop.store.locks.lockfile import read_lock
@@ -218,4 +218,4 @@ def _port(lock: Lock | None, configured: int | None) -> int | None:
 
 
 def _why(lock: Lock) -> str:
-    return ", ".join(lock.verdict.reasons)
+    return proof_words(lock.verdict.reasons)
