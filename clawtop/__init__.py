@@ -147,7 +147,7 @@ ui/  The Textual app, as thin as possible.
     shell, ports       what screens may ask of the app; what the app is connected to
     app, run           the app; its start. preparation (snapshots to facts), notifier (first view, notices), arming,
                        flash, messages
-    jobs, driven       the drain and the runs of this dashboard
+    jobs, driven       the drain and the runs of this dashboard; executing (its operations under way)
     fleet, fleet_run   the fleet's screen
     terminal           signals; terminal_output and painting write only what changed; theme, pasting, typed_ahead (one
                        key at a time), surviving (errors in a handler)

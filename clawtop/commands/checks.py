@@ -75,5 +75,9 @@ def drainable(context: Context) -> str | None:
     return not_replaying(context)
 
 
+def suspendable(context: Context) -> str | None:
+    return context.stays
+
+
 def underway(context: Context) -> str | None:
     return not_replaying(context) or (None if context.underway else "this dashboard has no run or drain under way")

@@ -68,6 +68,8 @@ class Context:
     view: str = ""
     marked: frozenset[TargetKind] = frozenset()
     """Kinds of the marked rows: a command that acts on all of them is judged row by row, in its preview."""
+    stays: str | None = None
+    """Why the process must not be stopped for a while now."""
 
 
 class Section(StrEnum):

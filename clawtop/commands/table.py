@@ -11,6 +11,7 @@ from clawtop.commands.checks import (
     own_run,
     replaying,
     stale_lock,
+    suspendable,
     underway,
     undoable,
     writable_store,
@@ -203,6 +204,14 @@ COMMANDS: tuple[Command, ...] = (
         Section.MOVE,
         ("q",),
         footer=True,
+    ),
+    Command(
+        "suspend",
+        "Suspend",
+        "Return to the shell for a while; its fg brings the dashboard back.",
+        Section.MOVE,
+        ("ctrl+z",),
+        check=suspendable,
     ),
     Command(
         "arm",

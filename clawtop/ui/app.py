@@ -23,6 +23,7 @@ from clawtop.core.source import SnapshotSource
 from clawtop.errors import ClawtopError
 from clawtop.ui.arming import ArmingSwitch
 from clawtop.ui.commands.dispatch import run_command
+from clawtop.ui.executing import Executing
 from clawtop.ui.flash import Flash
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
 from clawtop.ui.notifier import Notifier
@@ -93,7 +94,8 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         self.options = options
         self.ascii_glyphs = options.ascii_glyphs
         self.arming = ArmingSwitch(clock, locked=options.read_only)
-        self.execute = execute
+        self._executing = Executing(execute) if execute is not None else None
+        self.execute: Executor | None = self._executing
         self.jobs = jobs
         if jobs is not None:
             jobs.say = self.tell
@@ -245,7 +247,17 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
             replaying=self.options.incident.playback is not None,
             view=self.view.view_id,
             marked=frozenset(target.kind for target in self.view.marked),
+            stays=self._stays or self.why_not_suspended,
         )
+
+    @property
+    def _stays(self) -> str | None:
+        """What must not stand still: another process may wait for its locks."""
+        if self._executing is not None and self._executing.under_way:
+            return "an operation is under way, and may hold a lock: wait for its end, or stop it"
+        if self.jobs is not None and self.jobs.holds_locks:
+            return "what this dashboard runs holds locks (W shows it): wait for its end, or stop it"
+        return None
 
     def set_label(self, key: str, label: str) -> None:
         """Label a session."""
@@ -301,7 +313,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
 
     def to_overview(self) -> None:
         """Close every screen above the overview."""
-        if not isinstance(self.view, OverviewScreen):
+        while not isinstance(self.view, OverviewScreen):
             self.pop_screen()
 
     def open_palette(self) -> None:
@@ -332,6 +344,10 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
 
     def on_command_requested(self, message: CommandRequested) -> None:
         self.run_command(message.command_id)
+
+    def action_suspend(self) -> None:
+        """Ctrl-Z over a page or a dialog."""
+        self.run_command("suspend")
 
     def action_interrupt(self) -> None:
         """Ctrl-C leaves from anywhere, as a signal would."""

@@ -65,6 +65,7 @@ class Below:
 ACTIONS: dict[str, str] = {
     "detail": "open_host",
     "quit": "leave",
+    "suspend": "suspend",
     "back": "back",
     "up": "move(-1)",
     "down": "move(1)",
@@ -211,6 +212,10 @@ class FleetScreen(TableControl):
         """End."""
         self.app.exit(None)
 
+    def action_suspend(self) -> None:
+        """Return to the shell for a while."""
+        self.fleet_app.action_suspend()
+
     def action_open_host(self) -> None:
         """Open the host under the cursor."""
         target = self.table.target
@@ -264,6 +269,14 @@ class FleetApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[str | No
         self.redraw()
         if self._chosen is not None and self._screen.table.select(self._chosen):
             self._screen.moved()  # back from a host: the cursor stays on it
+
+    def action_suspend(self) -> None:
+        """Return to the shell for a while, over a page too; nothing here holds a lock."""
+        why_not = self.why_not_suspended
+        if why_not is None:
+            self.to_shell()
+        else:
+            self.say(f"{command('suspend').title}: {why_not}", Tone.WARN)
 
     def redraw(self) -> None:
         """Draw the hosts in their latest state."""

@@ -93,6 +93,7 @@ class Jobs:
         self._making = asyncio.Lock()
         self.runs: list[DrivenRun] = []
         self.drain: DrainJob | None = None
+        self._recoveries = 0
         self.say: Callable[[str, Tone], None] = _ignore
         self.show_receipt: Callable[[DrainJob], None] = _ignore
 
@@ -181,7 +182,11 @@ class Jobs:
         self, session: str, agent: str | None, wait_s: float, told: Callable[[str], None]
     ) -> SessionRecovery:
         """Recover a stuck session. Raises ClawtopError."""
-        return await self._ports.recoveries.recover(await self._engine(), session, agent, wait_s, told)
+        self._recoveries += 1
+        try:
+            return await self._ports.recoveries.recover(await self._engine(), session, agent, wait_s, told)
+        finally:
+            self._recoveries -= 1
 
     # --- runs ----------------------------------------------------------------------------------------------------
 
@@ -216,6 +221,11 @@ class Jobs:
     @property
     def busy(self) -> bool:
         return bool(self.running) or self.draining is not None
+
+    @property
+    def holds_locks(self) -> bool:
+        """Whether anything is under way for which other processes may have to wait."""
+        return self.busy or self._recoveries > 0
 
     async def aclose(self) -> None:
         """Stop the drain, cancel the runs, release everything; marks are written within a bounded time or spooled."""

@@ -138,6 +138,9 @@ class Shell(Protocol):
     def leave(self) -> None:
         """End the dashboard, as `q` does."""
 
+    def to_shell(self) -> None:
+        """Stop the process, with the terminal given back to the shell, until that continues it."""
+
     def toast(self, text: str) -> None:
         """Show a few lines in a corner for a while."""
 

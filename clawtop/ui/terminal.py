@@ -54,6 +54,29 @@ def given_environment() -> Mapping[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def why_not_suspended() -> str | None:
+    """Why this process would not come back once it is stopped; None: its shell takes over, and continues it.
+
+    As the kernel judges it for a stop from the keyboard: somebody outside of the process group, but in its session,
+    must be the parent of one of its processes.
+    """
+    if signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN:
+        return "whoever started clawtop lets nothing suspend it"
+    try:
+        group, session, above = os.getpgrp(), os.getsid(0), os.getppid()
+        while os.getpgid(above) == group:  # a script, in the shell's name
+            above = _parent_of(above)
+        waits = os.getsid(above) == session
+    except (OSError, ValueError, IndexError):
+        waits = False
+    return None if waits else "no shell waits for clawtop in this terminal"
+
+
+def _parent_of(pid: int) -> int:
+    """Raises OSError where the system does not tell."""
+    return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+
+
 class JobControl:
     """Stops the process at SIGTSTP with the terminal given back, and takes the terminal again at SIGCONT.
 
@@ -91,6 +114,18 @@ class JobControl:
             self._busy = False
             while self._waiting and not self._busy:
                 self._handle(self._waiting.pop(0), None)
+
+    def suspend(self) -> None:
+        """Stop this process, and those that were started with it, as a terminal's Ctrl-Z does.
+
+        The others last: as soon as a script that waits for this process is stopped, the shell takes the terminal.
+        """
+        with self.held_off():
+            self._give_back()
+            signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+            os.killpg(os.getpgrp(), signal.SIGTSTP)
+            signal.signal(signal.SIGTSTP, self._handle)
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._busy:

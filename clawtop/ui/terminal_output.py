@@ -16,7 +16,7 @@ from textual.message_pump import MessagePump
 
 from clawtop.ui.early import waiting_screen
 from clawtop.ui.painting import Canvas, Painted
-from clawtop.ui.terminal import JobControl
+from clawtop.ui.terminal import JobControl, why_not_suspended
 from clawtop.ui.terminal_file import TerminalOutput, screen_file
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ class TerminalDriver(LinuxDriver):
             self.suspend_application_mode()
             self._open_output()
             self._given_back = self._must_signal_resume = True
+
+    def suspend(self) -> None:
+        """Stop the process, with the terminal given back, until the shell continues it."""
+        self._job.suspend()
 
     def _take_again(self) -> None:
         """The process goes on: take the terminal."""
@@ -187,6 +191,16 @@ class SparingApp(MessagePump):
         """Send a notice to the terminal itself (OSC 9), as Textual sends the clipboard's OSC 52."""
         if self._driver is not None:
             self._driver.write(f"\x1b]9;clawtop: {text}\x07")
+
+    @property
+    def why_not_suspended(self) -> str | None:
+        """Why the process cannot be stopped for a while; None: its shell takes over, and continues it."""
+        return why_not_suspended() if isinstance(self._driver, TerminalDriver) else "nothing is drawn on a terminal"
+
+    def to_shell(self) -> None:
+        """Stop the process, with the terminal given back to the shell, until that continues it."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.suspend()
 
     def action_redraw(self) -> None:
         """Ctrl-L paints everything anew, after another program has written on the terminal."""

@@ -28,6 +28,10 @@ MOST_LOOKS = 100
 class KeyHeard(Message, bubble=True):
     """Follows a key through the same queues: when it reaches the app, that key has been handled."""
 
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
 
 class TypedAheadApp(MessagePump):
     """The app's mixin; must precede Textual's App in the bases."""
@@ -38,6 +42,8 @@ class TypedAheadApp(MessagePump):
     _ahead: deque[events.Key]
     _hearing = False
     _looks = 0
+    _looks_again = False
+    _number = 0
 
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key) or event.is_forwarded:
@@ -51,27 +57,36 @@ class TypedAheadApp(MessagePump):
         if "_ahead" not in self.__dict__:
             self._ahead = deque()
         self._ahead.append(event)
-        if len(self._ahead) == 1:  # else a check is already running
+        if not self._looks_again:
             await self._hear()
 
     async def _hear(self) -> None:
         """Handle the next key as soon as what the last one opened is ready."""
-        while self._ahead and self.screen_stack:
+        self._looks_again = False
+        if not self._ahead or not self.screen_stack:
+            return
+        try:
             if (self._hearing or not self._is_settled()) and self._looks < MOST_LOOKS:
                 self._looks += 1
+            else:
+                await self._hand_on(self._ahead.popleft())
+        finally:  # whatever a key did: those after it are heard
+            if self._ahead:
+                self._looks_again = True
                 self.set_timer(LOOK_SECONDS, self._hear)
-                return
-            self._looks, self._hearing = 0, True
-            target = self.focused or self.screen
-            try:
-                await super().on_event(self._ahead[0])
-            finally:
-                self._ahead.popleft()
-                self._hearing = target.post_message(KeyHeard())
+
+    async def _hand_on(self, event: events.Key) -> None:
+        target = self.focused or self.screen
+        self._looks, self._hearing, self._number = 0, True, self._number + 1
+        try:
+            await super().on_event(event)
+        finally:
+            self._hearing = target.post_message(KeyHeard(self._number))
 
     def on_key_heard(self, message: KeyHeard) -> None:
         message.stop()
-        self._hearing = False
+        if message.number == self._number:  # an earlier one comes late: that key was not waited for
+            self._hearing = False
 
     def _is_settled(self) -> bool:
         screen = self.screen

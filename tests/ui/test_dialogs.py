@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from textual import events
 from textual.app import App
+from textual.command import CommandPalette
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Button, Input
 
+from clawtop.commands import Target, TargetKind
 from clawtop.core.model import Snapshot
 from clawtop.demo.provider import Stall
 from clawtop.demo.world import CAST
 from clawtop.ui.app import ClawtopApp
+from clawtop.ui.jobs import Jobs
+from clawtop.ui.screens.confirm import ConfirmScreen
+from clawtop.ui.screens.drive import DriveScreen
+from clawtop.ui.screens.incident import TreeScreen
+from clawtop.ui.screens.leave import LeaveScreen
 from clawtop.ui.screens.overview import OverviewScreen
+from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.ui.screens.run import RunScreen
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.ui.widgets.message_editor import MessageEditor
@@ -161,3 +173,109 @@ async def test_what_is_pasted_into_a_line_is_text(keys: list[str]) -> None:
         assert app.screen is screen, "a pasted line break presses nothing"
         assert not {char for char in focused.value if not char.isprintable()}
         assert "\x1b" not in screen_text(app)
+
+
+# --- closing twice, and below another -----------------------------------------------------------------------------
+
+
+async def page_over_the_tree(pilot: Pilot[None], app: ClawtopApp) -> ReadingScreen:
+    await pilot.press("2")
+    await until(pilot, lambda: isinstance(app.screen, TreeScreen))
+    await pilot.press("question_mark")
+    await until(pilot, lambda: isinstance(app.screen, ReadingScreen))
+    assert isinstance(app.screen, ReadingScreen)
+    return app.screen
+
+
+async def test_a_page_that_is_closed_twice_leaves_what_lies_below_it() -> None:
+    app, _, _ = make_app(TOLD)
+    async with app.run_test(size=(120, 30)) as pilot:
+        page = await page_over_the_tree(pilot, app)
+        page.dismiss()
+        page.dismiss()
+        await until(pilot, lambda: not page.is_running)
+        assert isinstance(app.screen, TreeScreen)
+
+
+async def test_a_dialog_that_ends_below_the_palette_closes_itself_once_that_is_closed() -> None:
+    app, _, _ = make_app(TOLD, execute=never)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        await pilot.press("a", "c")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        dialog = app.screen
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        dialog.dismiss()
+        await pilot.pause()
+        assert isinstance(app.screen, CommandPalette)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, OverviewScreen))
+
+
+async def test_a_button_pressed_twice_closes_its_dialog_only() -> None:
+    app, _, _ = make_app(TOLD, execute=never)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: isinstance(app.screen, TreeScreen))
+        dialog = LeaveScreen(cast("Jobs", SimpleNamespace(draining=None, running=())))
+        app.open(dialog)
+        await until(pilot, lambda: isinstance(app.screen, LeaveScreen) and bool(app.screen.query(Button)))
+        button = dialog.query(Button).first()
+        button.press()
+        button.press()
+        await until(pilot, lambda: not dialog.is_running)
+        assert isinstance(app.screen, TreeScreen)
+
+
+async def test_a_message_that_is_sent_after_its_dialog_was_left_opens_nothing_in_the_place_of_the_overview() -> None:
+    app, _, _ = make_app(TOLD, execute=never)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def start_run(_request: object) -> object:
+        begun.set()
+        while not go_on.is_set():  # as a run that is begun while its dialog closes
+            with contextlib.suppress(asyncio.CancelledError):
+                await go_on.wait()
+        return object()
+
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        app.arming.toggle()
+        jobs = cast("Jobs", SimpleNamespace(start_run=start_run))
+        dialog = DriveScreen(jobs, Target(TargetKind.SESSION, TOLD.sessions[0].key, "main"))
+        app.open(dialog)
+        await until(pilot, lambda: isinstance(app.screen, DriveScreen) and bool(app.screen.query(MessageEditor)))
+        dialog.query_one(MessageEditor).insert("hello")
+        dialog.action_send()
+        await until(pilot, begun.is_set)
+        dialog.action_leave()
+        go_on.set()
+        await until(pilot, lambda: not dialog.is_running and bool(app.flash.answer.line))
+        assert isinstance(app.screen, OverviewScreen)
+        assert len(app.screen_stack) == 1
+
+
+async def close_a_page_in_several_ways(pilot: Pilot[None], app: ClawtopApp, steps: int) -> None:
+    app.run_command("help")
+    page = app.screen
+    assert isinstance(page, ReadingScreen)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    app.post_message(events.Key("escape", None))
+    if steps % 3:
+        page.call_later(page.run_action, "close")
+    if steps % 5 == 0:
+        page.dismiss()
+    await until(pilot, lambda: app.screen_stack == [app.view] and not page.is_running)
+
+
+async def test_a_page_closed_at_any_step_of_its_opening_by_its_key_and_by_others_is_closed() -> None:
+    """No step leaves the app waiting for a page, or a page for the app."""
+    app, _, _ = make_app(TOLD, execute=never)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        for steps in range(60):
+            await close_a_page_in_several_ways(pilot, app, steps)
+        await pilot.press("2")
+        await until(pilot, lambda: isinstance(app.screen, TreeScreen))

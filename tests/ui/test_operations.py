@@ -15,6 +15,7 @@ from clawtop.core.model import Snapshot, plain_text
 from clawtop.core.operations.plan import Plan, PlanKind
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
+from clawtop.ui.app import ClawtopApp
 from clawtop.ui.ports import StoreHolder
 from clawtop.ui.screens.confirm import ConfirmScreen
 from clawtop.ui.screens.overview import OverviewScreen
@@ -359,3 +360,34 @@ async def test_yes_does_not_count_before_the_preview_is_on_the_screen(monkeypatc
         await pilot.press("y")
         await pilot.pause()
         assert [plan.target for plan in executions.plans] == ["anthropic:max-reef"]
+
+
+# --- back to the shell -------------------------------------------------------------------------------------------
+
+
+async def test_the_process_is_not_suspended_while_an_operation_may_hold_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    suspended: list[str] = []
+    monkeypatch.setattr(ClawtopApp, "why_not_suspended", None)
+    monkeypatch.setattr(ClawtopApp, "to_shell", lambda _app: suspended.append("once"))
+    executions = Executions()
+    app, _, _ = started(executions)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        await pilot.press("a", "c", "y")
+        await until(pilot, lambda: bool(executions.plans))
+        await pilot.press("ctrl+z")
+        await pilot.pause()
+        assert not suspended
+        assert "an operation is under way, and may hold a lock" in app.flash.answer.line[0][0]
+        executions.go_on.set()
+        await until(pilot, lambda: isinstance(app.screen, OverviewScreen))
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: suspended == ["once"])
+
+
+async def test_nothing_is_suspended_that_is_not_on_a_terminal() -> None:
+    app, _, _ = started(Executions())
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: bool(app.flash.answer.line))
+        assert app.flash.answer.line[0][0] == "Suspend: nothing is drawn on a terminal"

@@ -1,4 +1,6 @@
-"""A job of a real shell: stopped, sent to the background, called back; with the first frame and with the dashboard."""
+"""A job of a real shell: stopped, by a key too, sent to the background, called back; with the first frame and with the
+dashboard.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +36,7 @@ class Job:
 
     Attributes:
         ends: the key that ends it.
+        mark: where the output begins that follows the last line given to the shell.
     """
 
     def __init__(self, terminal: Terminal, folder: Path, argv: list[str], *, early: bool) -> None:
@@ -41,7 +44,7 @@ class Job:
         self.ends = "\x03" if early else "q"
         self._folder = folder
         self._asked = 0
-        self._mark = 0
+        self.mark = 0
         terminal.wait_for_bytes(PROMPT.encode(), 0)
         self.settings = self.stty()
         number = folder / "pid"
@@ -49,12 +52,12 @@ class Job:
         self.send(shlex.join(["sh", "-c", script, "sh", *argv]))
         self.wait_until_drawn()
         if not early:
-            terminal.wait_for_bytes(re.escape(LISTENS), self._mark)
+            terminal.wait_for_bytes(re.escape(LISTENS), self.mark)
         self.pid = int(number.read_text())
 
     def send(self, line: str) -> None:
         """Give the shell a line; what comes after it is looked for from here."""
-        self._mark = len(self.terminal.raw)
+        self.mark = len(self.terminal.raw)
         self.terminal.send(line + "\n")
 
     def stop(self, number: signal.Signals) -> bytes:
@@ -69,7 +72,7 @@ class Job:
 
     def wait_until_drawn(self) -> None:
         """Until the screen was taken, and all of the overview written, since the last line."""
-        self.terminal.wait_for_bytes(b"(?s)" + re.escape(ENTER_ALTERNATE) + b".*READ-ONLY.*Quit", self._mark)
+        self.terminal.wait_for_bytes(b"(?s)" + re.escape(ENTER_ALTERNATE) + b".*READ-ONLY.*Quit", self.mark)
 
     def stty(self) -> str:
         """The terminal's settings, as a program that the shell starts has them."""
@@ -145,3 +148,54 @@ def test_what_others_did_to_the_terminal_while_it_was_stopped_is_undone(job: Job
     job.wait_until_drawn()
     assert left(job.end())
     assert job.stty() == job.settings
+
+
+# --- by its own key ----------------------------------------------------------------------------------------------
+
+CTRL_Z = "\x1a"
+IN_A_SCRIPT = ["sh", "-c", '"$@"; true', "sh"]
+"""A wrapper that does not `exec`: the shell waits for it, not for clawtop."""
+
+
+@pytest.fixture(params=[[], IN_A_SCRIPT], ids=["by itself", "in a script"])
+def dashboard(request: pytest.FixtureRequest, state_dir: Path, tmp_path: Path) -> Iterator[Job]:
+    with open_terminal(["/bin/sh", "-i"], environment={"PS1": PROMPT, "ENV": ""}) as terminal:
+        argv = [*request.param, *clawtop(*OVERVIEW, "--state-dir", str(state_dir))]
+        job = Job(terminal, tmp_path, argv, early=False)
+        yield job
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("over", ["", "?"], ids=["overview", "page"])
+def test_its_key_returns_to_the_shell_and_the_shell_calls_it_back(dashboard: Job, over: str) -> None:
+    terminal = dashboard.terminal
+    for _ in range(2):
+        if over:
+            terminal.send(over)
+            terminal.wait_for("Every key and what it does.")
+        start = len(terminal.raw)
+        terminal.send(CTRL_Z)
+        dashboard.wait_for_prompt(start)
+        assert left(bytes(terminal.raw[start:]))
+        assert dashboard.stty() == dashboard.settings
+        dashboard.send("fg")
+        if over:
+            terminal.wait_for_bytes(
+                b"(?s)" + re.escape(ENTER_ALTERNATE) + b".*Every key and what it does", dashboard.mark
+            )
+            terminal.send("q")
+            terminal.wait_for(lambda t: "Every key and what it does" not in t.text and "READ-ONLY" in t.text)
+        else:
+            dashboard.wait_until_drawn()
+    assert left(dashboard.end())
+    assert dashboard.stty() == dashboard.settings
+
+
+def test_where_no_shell_waits_its_key_says_so_and_nothing_stops(state_dir: Path) -> None:
+    with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
+        terminal.wait_open("READ-ONLY")
+        terminal.send(CTRL_Z)
+        terminal.wait_for("Suspend: no shell waits for clawtop in this terminal")
+        terminal.send("q")
+        assert terminal.exit_code() == 0

@@ -10,6 +10,7 @@ from clawtop.ui.app import ClawtopApp
 from clawtop.ui.screens.label import LabelScreen
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.tables import TablesScreen
+from clawtop.ui.typed_ahead import KeyHeard
 from tests.support.live_dashboard import until
 from tests.support.screens import make_app
 from tests.support.worlds import TOLD
@@ -91,3 +92,30 @@ async def test_a_key_that_comes_while_the_app_ends_is_heard_by_nobody() -> None:
     assert not app.screen_stack
     for key in ("j", "ctrl+c"):
         await app.on_event(events.Key(key, None))
+
+
+async def test_the_keys_after_one_that_fails_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, _, _ = make_app(TOLD)
+    app.survival.wanted = True
+
+    def fail() -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(app, "action_command_palette", fail)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        app.post_message(events.Key("ctrl+p", None))
+        at_once(app, "?")
+        await until(pilot, lambda: app.survival.last is not None)
+        await until(pilot, lambda: not isinstance(app.screen, OverviewScreen))
+
+
+async def test_the_late_end_of_an_earlier_key_is_not_taken_for_that_of_the_last() -> None:
+    app, _, _ = make_app(TOLD)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        app._hearing, app._number = True, 7
+        app.on_key_heard(KeyHeard(6))
+        assert app._hearing
+        app.on_key_heard(KeyHeard(7))
+        assert not app._hearing

@@ -47,6 +47,7 @@ HANDLERS: Mapping[str, Handler] = {
     "previous-pane": on_tables(lambda view: view.focus_pane(-1)),
     "back": looking.back,
     "quit": looking.leave,
+    "suspend": looking.suspend,
     "arm": looking.arm,
     "clear": operate("clear"),
     "clear-model": operate("clear-model"),

@@ -75,6 +75,10 @@ def leave(app: Shell) -> None:
         app.leave()
 
 
+def suspend(app: Shell) -> None:
+    app.to_shell()
+
+
 def pause(app: Shell) -> None:
     app.set_paused(not app.paused)
 

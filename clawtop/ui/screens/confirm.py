@@ -124,7 +124,7 @@ class ConfirmScreen(DialogScreen):
 
     def action_leave(self) -> None:
         """Close, and stop waiting for a lock."""
-        if self._worker is not None and not self._ended:
+        if self._worker is not None and not self._worker.is_finished and not self._ended:
             self._worker.cancel()
             shell(self).say(f"{self._item.title}: stopped", Tone.WARN)
         self.dismiss()

@@ -162,7 +162,11 @@ class DriveScreen(DialogScreen):
             self._problem = error_lines(error)
             self.refresh_time()
         else:
-            self.app.switch_screen(RunScreen(self._jobs, run))
+            if self.on_top:
+                self.app.switch_screen(RunScreen(self._jobs, run))
+            else:  # it was left meanwhile, or something lies over it
+                shell(self).say("the run goes on; W shows it")
+                self.dismiss()
 
     def _say(self, text: str, tone: Tone) -> None:
         self._problem = (piece(text, tone),)

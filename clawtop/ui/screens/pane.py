@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
+from clawtop.commands import command
 from clawtop.ui.surviving import Surviving
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
@@ -22,11 +24,34 @@ class PaneScreen(Surviving, ModalScreen[None]):
         Binding("pageup,ctrl+b", "page(-1)", show=False),
         Binding("home", "end(-1)", show=False),
         Binding("end", "end(1)", show=False),
+        Binding(command("suspend").keys[0], "app.suspend", show=False),
     ]
+
+    _closes = False  # as soon as nothing lies over it
 
     def __init__(self, title_bar: LineBar, pane: LineScroll) -> None:
         super().__init__()
         self.title_bar, self.pane = title_bar, pane
+
+    @property
+    def on_top(self) -> bool:
+        """Whether nothing lies over it. `is_current` is true too of what can be seen below a pane."""
+        return self.app.screen_stack[-1:] == [self]
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Close this pane, and no other: Textual closes whatever is on top.
+
+        What lies over it stays until it is closed; once this one is closed, a second call does nothing. Both happen: a
+        button is pressed twice, an operation ends while the palette is open.
+        """
+        if self.on_top:
+            return super().dismiss(result)
+        self._closes = True
+        return AwaitComplete()
+
+    def on_screen_resume(self) -> None:
+        if self._closes:
+            self.dismiss()
 
     def action_scroll(self, rows: int) -> None:
         """Scroll by lines."""
