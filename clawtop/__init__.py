@@ -164,8 +164,8 @@ cli/   One module per verb, imported when the verb is used. main parses, common 
        one parser.
 docs/  Documents that comments cite: invariants, formats, decisions, hardening; library (for other programs), changelog.
 demo/  A simulated world on loopback: provider (with scripted faults), world (its state directory), scenarios, story
-       (plays one), stage (shows it), lock_process and keep_lock (another process with a lock). threads replays the five
-       incidents that clawtop was built for.
+       (plays one), stage (shows it), lock_process and keep_lock (another process with a lock), child (how the demo's
+       processes are started). threads replays the five incidents that clawtop was built for.
 """
 
 __version__ = "0.1.0"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from clawtop.clock import SystemClock
+from clawtop.demo import child
 from clawtop.engine.operations.locked import settled
 
 END_SECONDS = 2.0
@@ -18,7 +18,7 @@ class LockProcess:
     """A process that holds a lock (`kind` "session" or "auth") for the length of the context."""
 
     def __init__(self, kind: str, where: Path) -> None:
-        self._command = (sys.executable, "-m", "clawtop.demo.keep_lock", kind, str(where))
+        self._command = child.command("clawtop.demo.keep_lock", kind, str(where))
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -42,7 +42,12 @@ class LockProcess:
     async def _start(self) -> None:
         pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
+            *self._command,
+            env=child.environment(),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
         )
         if self._process.stdout is None or await self._process.stdout.readline() != b"held\n":
             raise RuntimeError(f"the lock was not taken: {self._command}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from clawtop.demo import child
 from clawtop.errors import OperationFailedError
 
 END_SECONDS = 6.0
@@ -42,9 +42,9 @@ class Stage:
     def __enter__(self) -> Self:
         """Raises OperationFailedError when the world cannot be built."""
         try:
-            command = [sys.executable, "-m", "clawtop.demo.story", str(self._root), str(self._seed), self._scenario]
             self._player = subprocess.Popen(
-                command,
+                child.command("clawtop.demo.story", str(self._root), str(self._seed), self._scenario),
+                env=child.environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

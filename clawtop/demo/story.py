@@ -19,6 +19,7 @@ from pathlib import Path
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind
 from clawtop.core.session.turn_request import TurnRequest
+from clawtop.demo import child
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Act, ReceivedRequest, Respond, ScriptedProvider
 from clawtop.demo.scenarios import (
@@ -194,7 +195,8 @@ class _Play:
         """Somebody else's command line."""
         devnull = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "clawtop", *command, "--state-dir", str(self._world.state_dir)),
+            *child.command("clawtop", *command, "--state-dir", str(self._world.state_dir)),
+            env=child.environment(),
             stdin=devnull,
             stdout=devnull,
             stderr=devnull,

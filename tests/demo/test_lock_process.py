@@ -25,6 +25,19 @@ async def test_a_process_holds_its_lock_and_gives_it_back(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_it_runs_this_clawtop_whatever_lies_in_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_package = tmp_path / "here" / "clawtop"
+    other_package.mkdir(parents=True)
+    (other_package / "__init__.py").write_text("raise SystemExit('the wrong package')")
+    monkeypatch.chdir(other_package.parent)
+    held = tmp_path / "held"
+    held.mkdir()
+    async with LockProcess("auth", held) as other:
+        assert json.loads(lock_of(held).read_text())["pid"] == other.pid
+
+
 async def test_a_killed_process_leaves_its_lock(tmp_path: Path) -> None:
     async with LockProcess("auth", tmp_path) as other:
         await other.kill()
