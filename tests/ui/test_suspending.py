@@ -28,7 +28,8 @@ from tests.support.terminals import (
 )
 
 PROMPT = "ready> "
-HANGS = "import signal\nwhile True: signal.pause()\n"
+HANGS = "import time\nwhile True: time.sleep(0.01)\n"
+"""Textual that is never imported to the end. A signal just before `signal.pause` would be handled at the next one."""
 
 
 class Job:
