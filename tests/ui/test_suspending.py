@@ -72,8 +72,8 @@ class Job:
         self.terminal.wait_for_bytes(PROMPT.encode(), start)
 
     def wait_until_drawn(self) -> None:
-        """Until the screen was taken, and all of the overview written, since the last line."""
-        self.terminal.wait_for_bytes(b"(?s)" + re.escape(ENTER_ALTERNATE) + b".*READ-ONLY.*Quit", self.mark)
+        """Until the screen was taken, and all of the overview written, since the last line: its parts in any order."""
+        self.terminal.wait_for_bytes(b"(?s)" + re.escape(ENTER_ALTERNATE) + b"(?=.*READ-ONLY)(?=.*Quit)", self.mark)
 
     def stty(self) -> str:
         """The terminal's settings, as a program that the shell starts has them."""
