@@ -21,6 +21,9 @@ MEASURED = 150
 GAP = 1
 """Blank cells between two columns."""
 
+DIGITS = 3
+"""Cells beyond its own width that a column of numbers gets before others grow: a count without a digit is another."""
+
 FLOOR = 12
 """Width to which a growing column shrinks where even the columns that always stay do not fit."""
 
@@ -253,10 +256,11 @@ def full(columns: Sequence[Column[T]], needs: Mapping[str, int]) -> tuple[Placed
 
 
 def _least(column: Column[T], needs: Mapping[str, int], *, first: bool) -> int:
-    """A column's minimum width; the first also holds the table's title."""
+    """A column's minimum width; the first also holds the table's title, and numbers are not cut."""
     if first or column.id not in needs:
         return column.width
-    return min(column.width, max(needs[column.id], cells(column.title)))
+    most = column.width + (DIGITS if column.right else 0)
+    return min(most, max(needs[column.id], cells(column.title)))
 
 
 def _taken(columns: Sequence[Column[T]], needs: Mapping[str, int]) -> int:

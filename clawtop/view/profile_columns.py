@@ -15,6 +15,8 @@ ProfileRow = ProfileFacts | ProviderFacts
 
 _DASH = piece("-", Tone.FAINT)
 BAR_WIDTH = 8
+_MANY = 10_000
+"""From here on, failures are not told apart."""
 
 
 def _entry(item: ProfileRow) -> ProfileFacts:
@@ -90,7 +92,7 @@ def _error_count(item: ProfileRow) -> int:
 
 def _errors(item: ProfileRow, _env: Env) -> Line:
     count = _error_count(item)
-    return piece(f"×{count}", Tone.WARN) if count else _DASH
+    return piece(f"×{count}" if count < _MANY else f"×{_MANY - 1}+", Tone.WARN) if count else _DASH
 
 
 def _next_cost(item: ProfileRow, env: Env) -> Line:

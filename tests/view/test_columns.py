@@ -65,6 +65,14 @@ def test_what_says_nothing_gives_its_cells_to_what_is_cut() -> None:
     assert [c.id for c, _ in kept] == ["name", "silent", "last"]
 
 
+def test_numbers_get_their_digits_before_others_grow() -> None:
+    count = Column[str]("count", "N", 3, lambda item, _env: piece(item), right=True)
+    columns = (NAME, column("reason", 5, grow=9), count)
+    assert [w for _, w in placed(columns, 20, {"name": 6, "count": 3})] == [6, 9, 3]
+    assert [w for _, w in placed(columns, 20, {"name": 6, "count": 5})] == [6, 7, 5]
+    assert [w for _, w in placed(columns, 20, {"name": 6, "count": 99})] == [6, 6, 6]
+
+
 def test_spare_width_goes_to_columns_that_can_use_it() -> None:
     assert [w for _, w in placed((NAME, EXTRA, LAST), 19)] == [8, 5, 4]
     assert [w for _, w in placed((NAME, EXTRA, LAST), 99)] == [10, 5, 4]

@@ -13,7 +13,7 @@ from clawtop.commands import Context, Target, TargetKind, command, why_not
 from clawtop.core.incident.timeline import Filter
 from clawtop.core.model import NOT_IMPORTED, Event, EventKind, ModelRef, Problem, Profile, Session, Snapshot, UsageStats
 from clawtop.core.operations.edit import FieldChange
-from clawtop.view.columns import Env, Table, placed, render_row
+from clawtop.view.columns import Env, Table, placed, render_cells, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.line import Line, Tone, text_of
 from clawtop.view.ordering import keep_order
@@ -101,6 +101,16 @@ def one(stats: UsageStats, **facts: Any) -> Table[Any]:
 def test_a_profile(stats: UsageStats, expected: dict[str, str]) -> None:
     shown = cells(one(stats), "openai:x@main")
     assert {name: shown[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(("count", "shown"), [(99, "×99"), (100, "×100"), (9_999, "×9999"), (10_000, "×9999+")])
+@pytest.mark.parametrize("width", [60, 80, 100, 104, 120, 200])
+def test_no_count_loses_a_digit(count: int, shown: str, width: int) -> None:
+    table = one(replace(cooling(22 * SECOND), error_count=count))
+    columns = placed(table.columns, width, table.needs)
+    (row,) = [row for row in table.rows if row.key == "openai:x@main"]
+    cell = dict(zip((column.id for column, _ in columns), render_cells(row, table, columns, table.env), strict=True))
+    assert text_of(cell["errors"]).strip() == shown
 
 
 def test_countdowns_move_without_a_new_snapshot() -> None:
