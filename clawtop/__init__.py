@@ -104,10 +104,11 @@ store/  The disk: one module for each format. Nothing else knows paths or format
     incident        what led up to a state; snapshot: everything, read once; watch: when to read again
 
 engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store. No terminal library.
-    providers/      A call to a provider. base (what a call is made of), http (one request), network (TLS), encoding
-                    and framing (bytes to events), mending (of JSON), spoken (in which API it answered), reading and
-                    reply (decoding), errors, lateness (of the event loop). APIs: anthropic, openai (with openai_hosts),
-                    responses, google, ollama, bedrock, plain (completions without choices); copilot has its own token
+    providers/      A call to a provider. base (what a call is made of), http (one request), limits (of its time) with
+                    lateness (of the event loop), network (TLS), encoding and framing (bytes to events), mending (of
+                    JSON), spoken (in which API it answered), reading and reply (decoding), errors. APIs: anthropic,
+                    openai (with openai_hosts), responses, google, ollama, bedrock, plain (completions without
+                    choices); copilot has its own token
     gateway/        What a live gateway reports. door (who may get its token), client with wire, answers and errors (its
                     WebSocket), http; words, caller, turn (asked at once); rounds and watch (asked regularly)
     live/           hub: changes on disk become snapshots; feed, tape (recording), player (replaying), hook (the

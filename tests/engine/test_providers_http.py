@@ -27,11 +27,11 @@ from clawtop.demo.provider import (
     overloaded,
     rate_limited,
 )
-from clawtop.engine.providers import http
 from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt, ReplyPart, TextDelta, Timeouts
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.engine.providers.http import APIS as APIS_BY_KIND
 from clawtop.engine.providers.http import ProviderClient
+from clawtop.engine.providers.limits import CallLimits
 from clawtop.store.provider.secrets import Secret
 from tests.support.clocks import ManualClock
 
@@ -296,14 +296,14 @@ async def test_each_limit_is_its_own(api: str, act: Act, timeouts: Timeouts, pha
 async def test_a_loop_that_was_away_is_no_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process under load comes back after the limit, to a connection that was made meanwhile."""
     connect = 0.2
-    traced = http._Limits.on_trace
+    traced = CallLimits.on_trace
 
-    async def away(limits: http._Limits, name: str, info: Mapping[str, Any]) -> None:
+    async def away(limits: CallLimits, name: str, info: Mapping[str, Any]) -> None:
         if name == "connection.connect_tcp.started":
             time.sleep(2 * connect)
         await traced(limits, name, info)
 
-    monkeypatch.setattr(http._Limits, "on_trace", away)
+    monkeypatch.setattr(CallLimits, "on_trace", away)
     async with provider_and_client(Respond("aye")) as (provider, client):
         where = endpoint(provider, "openai-completions")
         text, _ = await collect(client, where, Timeouts(connect=connect, first_byte=60, idle=60, total=None))

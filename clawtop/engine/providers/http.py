@@ -1,7 +1,6 @@
 """One request, one stream, over httpx: no retries, no redirects, no proxies or credentials from the environment.
 
-Every wait has a limit. The clock of content runs from one piece of content to the next: bytes without content -
-comments, pings, empty deltas - do not reset it.
+Every wait has a limit (`limits`).
 """
 
 from __future__ import annotations
@@ -14,14 +13,13 @@ import socket
 import ssl
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 from functools import lru_cache
-from types import TracebackType
 from typing import Any
 
 import httpx
 
-from clawtop.clock import Clock, Deadline
+from clawtop.clock import Clock
 from clawtop.core.model import FailureReason
 from clawtop.engine.providers.anthropic import AnthropicMessages
 from clawtop.engine.providers.base import (
@@ -42,8 +40,6 @@ from clawtop.engine.providers.errors import (
     ErrorKind,
     ProviderError,
     broke_off,
-    error_object,
-    from_event,
     from_status,
     not_spoken,
     not_the_protocol,
@@ -51,6 +47,7 @@ from clawtop.engine.providers.errors import (
 from clawtop.engine.providers.framing import Frames, FrameTooLargeError
 from clawtop.engine.providers.google import GoogleGenerativeAi, GoogleVertex
 from clawtop.engine.providers.lateness import LoopLateness
+from clawtop.engine.providers.limits import CallLimits
 from clawtop.engine.providers.network import tls_context
 from clawtop.engine.providers.ollama import Ollama
 from clawtop.engine.providers.openai import OpenAiCompletions
@@ -81,8 +78,6 @@ APIS: Mapping[str, Api] = {api.kind: api for api in _SPOKEN} | {
 FETCH_TIMEOUTS = Timeouts(connect=10, first_byte=15, idle=15, total=20)
 ERROR_BODY_LIMIT = 64 * 1024
 DRAIN_SECONDS = 0.02
-CLOSING_SECONDS = 0.5
-"""How long to wait for the rest of a finished reply: its usage, the end marker."""
 KEEPALIVE_SECONDS = 2.0
 """Short: a server that closes an idle connection just as it is reused looks like a broken provider."""
 CERTIFICATE = "CERT_VERIFY_FAILED"
@@ -125,7 +120,7 @@ class ProviderClient:
         api = APIS.get(endpoint.api)
         if api is None:
             raise not_spoken(endpoint.provider, f"api kind {endpoint.api!r} is not one that clawtop speaks")
-        limits = _Limits(endpoint.provider, timeouts, self._clock, self._lateness)
+        limits = CallLimits(endpoint.provider, timeouts, self._clock, self._lateness)
         try:
             response = await self._send(api, endpoint, prompt, limits)
             try:
@@ -144,7 +139,7 @@ class ProviderClient:
 
         Raises ProviderError. For exchanges of tokens; `timeouts` are short and fixed.
         """
-        limits = _Limits(endpoint.provider, FETCH_TIMEOUTS, self._clock, self._lateness)
+        limits = CallLimits(endpoint.provider, FETCH_TIMEOUTS, self._clock, self._lateness)
         try:
             request = httpx.Request("GET", _url(url), headers={**_HEADERS, **headers})
             response = await self._answer(endpoint, request, limits)
@@ -173,14 +168,14 @@ class ProviderClient:
             )
         return known
 
-    async def _answer(self, endpoint: Endpoint, request: httpx.Request, limits: _Limits) -> httpx.Response:
+    async def _answer(self, endpoint: Endpoint, request: httpx.Request, limits: CallLimits) -> httpx.Response:
         """The answer's head; its body is still to be read."""
         transport = self._transport(endpoint)
         request.extensions["trace"] = limits.on_trace
         async with limits.until_answer(self._connecting):
             return await transport.handle_async_request(request)
 
-    async def _send(self, api: Api, endpoint: Endpoint, prompt: Prompt, limits: _Limits) -> httpx.Response:
+    async def _send(self, api: Api, endpoint: Endpoint, prompt: Prompt, limits: CallLimits) -> httpx.Response:
         url = api.url(endpoint, prompt.model)
         content = json.dumps(api.body(endpoint, prompt), ensure_ascii=False, separators=(",", ":")).encode(
             "utf-8", "surrogatepass" if endpoint.sign is None else "replace"
@@ -202,7 +197,7 @@ class ProviderClient:
         return await self._answer(endpoint, request, limits)
 
     async def _parts(
-        self, endpoint: Endpoint, decoder: Decoder, response: httpx.Response, limits: _Limits
+        self, endpoint: Endpoint, decoder: Decoder, response: httpx.Response, limits: CallLimits
     ) -> AsyncIterator[ReplyPart]:
         provider = endpoint.provider
         limits.stands()
@@ -227,9 +222,16 @@ class ProviderClient:
             if end is None:
                 raise broke_off(provider, frames.stray)
             if decoder.done:
-                await limits.drain(events)
+                await self._drain(events)
             _judge(provider, end, said_something=said_something)
             yield end
+
+    async def _drain(self, events: AsyncIterator[object]) -> None:
+        """Read a finished reply to its end, so that the connection can be used again; not for long."""
+        with suppress(TimeoutError, ProviderError, httpx.HTTPError):
+            async with self._clock.timeout(DRAIN_SECONDS):
+                async for _ in events:
+                    pass
 
 
 def decoder_of(api: Api, endpoint: Endpoint) -> Decoder:
@@ -263,7 +265,7 @@ def _own_way(headers: dict[str, str], endpoint: Endpoint) -> dict[str, str]:
 
 
 async def _events(
-    response: httpx.Response, frames: Frames, endpoint: Endpoint, limits: _Limits, decoder: Decoder
+    response: httpx.Response, frames: Frames, endpoint: Endpoint, limits: CallLimits, decoder: Decoder
 ) -> AsyncGenerator[tuple[str, str], None]:
     """The events of a body, each wait for the next bytes within its limit.
 
@@ -306,7 +308,7 @@ FRAMINGS: Mapping[str, type[Frames]] = {BedrockConverse.kind: EventStreamFrames}
 """APIs whose bodies have their own framing."""
 
 
-def _decoded(decoder: Decoder, event: str, data: str, limits: _Limits, clock: Clock) -> Iterator[ReplyPart]:
+def _decoded(decoder: Decoder, event: str, data: str, limits: CallLimits, clock: Clock) -> Iterator[ReplyPart]:
     complete = decoder.complete
     try:
         for part in decoder.feed(event, data):
@@ -345,157 +347,7 @@ def _judge(provider: str, end: Finished, *, said_something: bool) -> None:
     raise ProviderError(ErrorKind.EMPTY, "the provider sent an empty reply", provider=provider)
 
 
-class _Limits:
-    """The clocks of one call: which phase it is in and until when."""
-
-    def __init__(self, provider: str, timeouts: Timeouts, clock: Clock, lateness: LoopLateness) -> None:
-        self._lateness = lateness
-        self._connect_end: float | None = None
-        self._provider = provider
-        self._timeouts = timeouts
-        self._clock = clock
-        self._began = clock.monotonic()
-        self._end = self._at(timeouts.total)
-        self._content_end: float | None = None
-        self._phase = "connect"
-        self.waiting: Deadline | None = None
-        self._turn: asyncio.Semaphore | None = None
-
-    @property
-    def late(self) -> float:
-        return self._timeouts.late
-
-    def elapsed(self) -> float:
-        """Seconds since the call began."""
-        return self._clock.monotonic() - self._began
-
-    async def on_trace(self, name: str, _info: Mapping[str, Any]) -> None:
-        """httpcore says that the connection is established and the request is being sent."""
-        if name.endswith("send_request_headers.started") and self._phase == "connect":
-            self._phase = "first-byte"
-            self._content_end = self._at(self._timeouts.first_byte)
-            if self.waiting is not None:
-                self.waiting.reschedule(self._sooner(self._content_end))
-            self._give_turn_back()
-
-    @asynccontextmanager
-    async def until_answer(self, turn: asyncio.Semaphore) -> AsyncIterator[None]:
-        """Until the answer's headers arrive; the connection's time limit runs from when it is its turn."""
-        if turn.locked():
-            async with self._until(None):
-                await turn.acquire()
-        else:
-            await turn.acquire()
-        self._turn = turn
-        self._connect_end = self._at(self._timeouts.connect)
-        try:
-            with self._lateness.told_to(self._excuse):
-                async with self._until(self._connect_end):
-                    yield
-        finally:
-            self._give_turn_back()
-
-    def _excuse(self, seconds: float) -> None:
-        """The loop was blocked for this long: a connection made in that time could not be noticed."""
-        if self._phase == "connect" and self._connect_end is not None and self.waiting is not None:
-            self._connect_end += seconds
-            with suppress(RuntimeError):  # it expired only because of the delay
-                self.waiting.reschedule(self._sooner(self._connect_end))
-
-    def _give_turn_back(self) -> None:
-        turn, self._turn = self._turn, None
-        if turn is not None:
-            turn.release()
-
-    def until_bytes(self, *, closing: bool = False) -> _BoundedWait:
-        """Until the next bytes of the answer arrive; only briefly if it is complete already."""
-        return self._until(self._at(CLOSING_SECONDS) if closing else self._content_end)
-
-    def _until(self, deadline: float | None) -> _BoundedWait:
-        return _BoundedWait(self, self._clock.timeout_at(self._sooner(deadline)))
-
-    def stands(self) -> None:
-        """The answer began, possibly over an existing connection."""
-        if self._phase == "connect":
-            self._phase = "first-byte"
-            self._content_end = self._at(self._timeouts.first_byte)
-
-    def got_content(self) -> None:
-        """The reply went on."""
-        self._phase = "idle"
-        self._content_end = self._at(self._timeouts.idle)
-
-    def seen_late(self, error: ProviderError, now_ms: int) -> ProviderError:
-        """An error event again, with the time that it took and the provider's own time."""
-        body = error_object(error.body) or {"message": error.message, "code": error.code, "status": error.status}
-        return from_event(self._provider, body, now_ms=now_ms, elapsed_s=self.elapsed(), late_s=self._timeouts.late)
-
-    async def drain(self, events: AsyncIterator[object]) -> None:
-        """Read a finished reply to its end, so that the connection can be used again; not for long."""
-        with suppress(TimeoutError, ProviderError, httpx.HTTPError):
-            async with self._clock.timeout(DRAIN_SECONDS):
-                async for _ in events:
-                    pass
-
-    def expired(self) -> ProviderError:
-        """The error of a wait that timed out."""
-        total_passed = self._end is not None and self._clock.monotonic() >= self._end
-        phase = "total" if total_passed else self._phase
-        seconds = {
-            "connect": self._timeouts.connect,
-            "first-byte": self._timeouts.first_byte,
-            "idle": self._timeouts.idle,
-            "total": self._timeouts.total,
-        }[phase]
-        return ProviderError(
-            ErrorKind.TIMEOUT,
-            f"{phase} timeout after {_seconds_words(seconds)} s",
-            provider=self._provider,
-            code="ETIMEDOUT",
-            phase=phase,
-        )
-
-    def _at(self, seconds: float | None) -> float | None:
-        return None if seconds is None else self._clock.monotonic() + seconds
-
-    def _sooner(self, deadline: float | None) -> float | None:
-        ends = [end for end in (deadline, self._end) if end is not None]
-        return min(ends) if ends else None
-
-
-def _seconds_words(seconds: float | None) -> str:
-    """A limit for people: what is left of a turn has no more digits than somebody would set."""
-    if seconds is None:
-        return "?"
-    return f"{round(seconds, 2) if seconds > 1 else seconds:g}"
-
-
-class _BoundedWait:
-    """One wait of a call, within its limit. (Not by `asynccontextmanager`: there is one for each piece of a reply.)"""
-
-    __slots__ = ("_deadline", "_limits")
-
-    def __init__(self, limits: _Limits, deadline: Deadline) -> None:
-        self._limits = limits
-        self._deadline = deadline
-
-    async def __aenter__(self) -> None:
-        self._limits.waiting = self._deadline
-        await self._deadline.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._limits.waiting = None
-        try:
-            await self._deadline.__aexit__(kind, error, trace)
-        except TimeoutError:
-            raise self._limits.expired() from None
-        if isinstance(error, TimeoutError):
-            raise self._limits.expired() from None
-
-
-async def _excerpt(response: httpx.Response, limits: _Limits) -> str:
+async def _excerpt(response: httpx.Response, limits: CallLimits) -> str:
     """The start of a body that is not a reply. Errors while reading it matter less than the status."""
     body = bytearray()
     chunks = _bytes(response)
