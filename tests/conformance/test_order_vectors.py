@@ -16,33 +16,21 @@ def test_same_order(row: Row) -> None:
     schedule = schedule_for(semantics(row.version))
     profiles, stored = profiles_from(given["store"]), order_from(given["store"])
     config = auth_config_from(given["cfg"])
-    order = resolve_order(
-        order_query(
-            given["provider"],
-            profiles,
-            stored,
-            config,
-            given["now"],
-            schedule,
-            preferred=given["preferredProfile"],
-            for_model=given["forModel"],
-        )
+    asked = order_query(
+        given["provider"],
+        profiles,
+        stored,
+        config,
+        given["now"],
+        schedule,
+        preferred=given["preferredProfile"],
+        for_model=given["forModel"],
     )
+    order = resolve_order(asked)
     assert list(order.ids) == row.expected["order"]
     assert [ranked.id for ranked in order.ranks] == list(order.ids)
     assert not {rejected.id for rejected in order.rejected} & set(order.ids)
-    assert order.ids == order_ids(
-        order_query(
-            given["provider"],
-            profiles,
-            stored,
-            config,
-            given["now"],
-            schedule,
-            preferred=given["preferredProfile"],
-            for_model=given["forModel"],
-        )
-    )
+    assert order.ids == order_ids(asked)
 
 
 @replay("order")
