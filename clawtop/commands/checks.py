@@ -76,7 +76,7 @@ def drainable(context: Context) -> str | None:
 
 
 def suspendable(context: Context) -> str | None:
-    return context.stays
+    return context.stays()
 
 
 def underway(context: Context) -> str | None:

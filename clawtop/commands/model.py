@@ -68,8 +68,10 @@ class Context:
     view: str = ""
     marked: frozenset[TargetKind] = frozenset()
     """Kinds of the marked rows: a command that acts on all of them is judged row by row, in its preview."""
-    stays: str | None = None
-    """Why the process must not be stopped for a while now."""
+    stays: Callable[[], str | None] = lambda: None
+    """Tells why the process must not be stopped for a while now: called only by who wants to know, as it asks the
+    kernel, and a footer is drawn each second.
+    """
 
 
 class Section(StrEnum):

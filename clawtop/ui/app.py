@@ -247,17 +247,17 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
             replaying=self.options.incident.playback is not None,
             view=self.view.view_id,
             marked=frozenset(target.kind for target in self.view.marked),
-            stays=self._stays or self.why_not_suspended,
+            stays=self._stays,
         )
 
-    @property
     def _stays(self) -> str | None:
-        """What must not stand still: another process may wait for its locks."""
-        if self._executing is not None and self._executing.under_way:
+        """Why this must not stand still: another process may wait for its locks, or nobody would continue it."""
+        operating = self._executing is not None and self._executing.under_way > 0
+        if operating or (self.jobs is not None and self.jobs.recovering):
             return "an operation is under way, and may hold a lock: wait for its end, or stop it"
-        if self.jobs is not None and self.jobs.holds_locks:
+        if self.jobs is not None and self.jobs.busy:
             return "what this dashboard runs holds locks (W shows it): wait for its end, or stop it"
-        return None
+        return self.why_not_suspended
 
     def set_label(self, key: str, label: str) -> None:
         """Label a session."""

@@ -223,9 +223,9 @@ class Jobs:
         return bool(self.running) or self.draining is not None
 
     @property
-    def holds_locks(self) -> bool:
-        """Whether anything is under way for which other processes may have to wait."""
-        return self.busy or self._recoveries > 0
+    def recovering(self) -> bool:
+        """Whether a session is being recovered, which no list of what is under way shows."""
+        return self._recoveries > 0
 
     async def aclose(self) -> None:
         """Stop the drain, cancel the runs, release everything; marks are written within a bounded time or spooled."""

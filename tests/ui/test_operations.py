@@ -16,11 +16,13 @@ from clawtop.core.operations.plan import Plan, PlanKind
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
 from clawtop.ui.app import ClawtopApp
-from clawtop.ui.ports import StoreHolder
+from clawtop.ui.jobs import Jobs
+from clawtop.ui.ports import JobPorts, StoreHolder
 from clawtop.ui.screens.confirm import ConfirmScreen
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.view.row_plans import PLANNERS, plan_for
+from tests.support.clocks import ManualClock
 from tests.support.golden import assert_golden
 from tests.support.live_dashboard import until
 from tests.support.screens import make_app, screen_lines, screen_text
@@ -381,6 +383,36 @@ async def test_the_process_is_not_suspended_while_an_operation_may_hold_a_lock(m
         assert "an operation is under way, and may hold a lock" in app.flash.answer.line[0][0]
         executions.go_on.set()
         await until(pilot, lambda: isinstance(app.screen, OverviewScreen))
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: suspended == ["once"])
+
+
+async def test_nor_while_a_session_is_recovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    suspended: list[str] = []
+    monkeypatch.setattr(ClawtopApp, "why_not_suspended", None)
+    monkeypatch.setattr(ClawtopApp, "to_shell", lambda _app: suspended.append("once"))
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Recoveries:
+        async def recover(self, *_: object) -> Any:
+            begun.set()
+            await go_on.wait()
+            raise RefusedError("not stuck")
+
+    nothing: Any = None
+    recoveries: Any = Recoveries()
+    jobs = Jobs(JobPorts(drains=nothing, engine=lambda: nothing, recoveries=recoveries), ManualClock())
+    app, _, _ = started(Executions(), jobs=jobs)
+    async with app.run_test(size=SIZE) as pilot:
+        recovery = asyncio.create_task(jobs.recover("agent:main:main", None, 1.0, lambda _words: None))
+        await begun.wait()
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: bool(app.flash.answer.line))
+        assert "an operation is under way, and may hold a lock" in app.flash.answer.line[0][0]
+        assert not suspended
+        go_on.set()
+        with pytest.raises(RefusedError):
+            await recovery
         await pilot.press("ctrl+z")
         await until(pilot, lambda: suspended == ["once"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clawtop.commands import COMMANDS, Arming, Context, Target, TargetKind, command
+from clawtop.commands import COMMANDS, Arming, Context, Target, TargetKind, command, why_not
 from clawtop.view.footer import footer_command_at, footer_line, help_lines
 from clawtop.view.line import Tone, piece, text_of, width_of
 from tests.support.worlds import INCIDENT
@@ -37,6 +37,21 @@ def test_a_long_answer_is_read_in_the_place_of_the_keys() -> None:
     said = piece("the store was not written: " + "reasons " * 10)
     assert text_of(footer_line(ARMED, 60, said)) == f" {text_of(said)[:58]}…"
     assert footer_command_at(ARMED, 60, 50, said) is None
+
+
+def test_a_footer_does_not_ask_whether_the_process_may_be_stopped() -> None:
+    """It is drawn each second, and the answer costs system calls."""
+    asked: list[str] = []
+
+    def stays() -> str:
+        asked.append("why")
+        return "it works"
+
+    context = Context(INCIDENT, PROFILE, stays=stays)
+    assert "Quit" in text_of(footer_line(context, 400))
+    assert not asked
+    assert why_not(command("suspend"), context) == "it works"
+    assert asked == ["why"]
 
 
 def tone_of(title: str, context: Context) -> Tone:
