@@ -308,7 +308,7 @@ def _short(value: float) -> str:
 
 
 def _with_unit(value: float | None, unit: str) -> str:
-    return "-" if value is None else f"{_short(value)} {unit}"
+    return "-" if value is None else f"{_short(value)} {unit}".rstrip()
 
 
 # --- what is kept ------------------------------------------------------------------------------------------------
@@ -392,25 +392,38 @@ def quoted(text: str, names: Iterable[str], runs: Sequence[Mapping[str, Any]]) -
     _, end, after = rest.partition(LAST_MARK)
     if not mark or not end:
         raise NothingToQuoteError(f"there is no {FIRST_MARK.strip()} with a {LAST_MARK.strip()} after it")
-    whole = [run for run in runs if set(names) <= set(run.get("benches", ())) and not run["left_out"]]
+    whole = whole_runs(runs, names)
     if not whole:
         raise NothingToQuoteError("no run of all benchmarks is kept: python -m tests.bench --keep")
     return before + mark + "\n".join(_quote(whole[-1])) + "\n" + end + after
 
 
+def whole_runs(runs: Iterable[Mapping[str, Any]], names: Iterable[str]) -> list[Mapping[str, Any]]:
+    """Those that came to all the benchmarks of these names."""
+    wanted = set(names)
+    return [run for run in runs if wanted <= set(run.get("benches", ())) and not run["left_out"]]
+
+
 def _quote(run: Mapping[str, Any]) -> Iterator[str]:
-    """The machine, and the figures that have limits."""
+    """The machine, how many limits are met, and the figures that have limits: the missed ones before the others."""
+    limited = [one for one in run["figures"] if one["met"] is not None]
+    missed, met = ([one for one in limited if one["met"] is is_met] for is_met in (False, True))
     yield f"{run['machine']}; commit {run['commit']}, {run['at'][:10]}; before it: {run['noise'][0]}."
     if run["broken"]:
         yield f"Broke, so that figures are missing: {', '.join(run['broken'])}."
+    yield f"{len(met)} of {len(limited)} limits are met{'; missed:' if missed else '.'}"
+    if missed:
+        yield from _rows(missed)
+    if met:
+        yield from ("", "<details><summary>Met</summary>", *_rows(met), "", "</details>")
+
+
+def _rows(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield ""
-    yield "| | clawtop | beside it | at best | limit | |"
-    yield "|---|---|---|---|---|---|"
-    for one in run["figures"]:
-        if one["met"] is None:
-            continue
+    yield "| | clawtop | beside it | at best | limit |"
+    yield "|---|---|---|---|---|"
+    for one in figures:
         on = Limit(one["on"])
         ours, peer, floor = (_with_unit(one[name], one["unit"]) for name in ("ours", "peer", "floor"))
         ours += f", {one['ratio']:.2f}x" if on.is_ratio else ""
-        met = "met" if one["met"] else "missed"
-        yield f"| {one['what']} | {ours} | {peer} | {floor} | {_bound(on, one['limit'])} | {met} |"
+        yield f"| {one['what']} | {ours} | {peer} | {floor} | {_bound(on, one['limit'])} |"

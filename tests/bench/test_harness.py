@@ -65,10 +65,12 @@ def test_kept_runs_are_appended_and_drawn_in_their_order(tmp_path: Path, monkeyp
 def test_readme_quotes_the_newest_run_of_all_benchmarks(tmp_path: Path) -> None:
     def run(at: str, ours: float, **differs: object) -> None:
         figures = [Figure("a", ours, "ms", 1.2, Limit.TIMES, peer=10.0), Figure("b", 5.0, "MB", on=Limit.NONE)]
+        figures.append(Figure("c", 9.0, "MB", 2.0))
         told = [harness.as_json(Taken("one", each, each.ours, each.ours, 1)) for each in figures]
         facts = {"commit": "aa", "machine": "2 cores", "noise": ["load 0.10 0.20 0.30"], "broken": [], "left_out": []}
         harness.keep({**facts, "at": at, "benches": ["one", "two"], "figures": told, **differs}, tmp_path)
 
+    heading = "| | clawtop | beside it | at best | limit |\n|---|---|---|---|---|\n"
     text = f"before\n{harness.FIRST_MARK}old\n{harness.LAST_MARK}after\n"
     run("2026-01-01", 99.0, benches=["one"])
     run("2026-01-02", 98.0, left_out=["two"])
@@ -79,17 +81,21 @@ def test_readme_quotes_the_newest_run_of_all_benchmarks(tmp_path: Path) -> None:
     run("2026-01-05", 96.0, benches=["two"])
     found = harness.quoted(text, ["one", "two"], harness.kept_runs(tmp_path))
     assert found == (
-        f"before\n{harness.FIRST_MARK}2 cores; commit aa, 2026-01-04; before it: load 0.10 0.20 0.30.\n\n"
-        "| | clawtop | beside it | at best | limit | |\n|---|---|---|---|---|---|\n"
-        f"| a | 11 ms, 1.10x | 10 ms | - | <= 1.2x | met |\n{harness.LAST_MARK}after\n"
+        f"before\n{harness.FIRST_MARK}2 cores; commit aa, 2026-01-04; before it: load 0.10 0.20 0.30.\n"
+        f"1 of 2 limits are met; missed:\n\n{heading}| c | 9 MB | - | - | <= 2 |\n"
+        f"\n<details><summary>Met</summary>\n\n{heading}| a | 11 ms, 1.10x | 10 ms | - | <= 1.2x |\n\n</details>\n"
+        f"{harness.LAST_MARK}after\n"
     )
     assert harness.quoted(found, ["one", "two"], harness.kept_runs(tmp_path)) == found
     with pytest.raises(harness.NothingToQuoteError, match="there is no"):
         harness.quoted("nothing", ["one"], harness.kept_runs(tmp_path))
 
 
-def test_readme_has_a_place_for_the_figures() -> None:
-    assert harness.README.read_text().partition(harness.FIRST_MARK)[2].count(harness.LAST_MARK) == 1
+def test_readme_has_the_figures_of_the_newest_whole_run() -> None:
+    text = harness.README.read_text()
+    assert text.partition(harness.FIRST_MARK)[2].count(harness.LAST_MARK) == 1
+    if harness.whole_runs(harness.kept_runs(), benches()):
+        assert harness.quoted(text, benches(), harness.kept_runs()) == text, "run: python -m tests.bench --readme"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The five threads of the mission, end to end: real sockets, real files, real processes."""
+"""The five threads that clawtop was built from, end to end: real sockets, real files, real processes."""
 
 from __future__ import annotations
 
