@@ -182,7 +182,7 @@ class IncidentPart:
 
     def _log_lanes_of(self, gateway: Gateway) -> tuple[LaneStats, ...]:
         """As last logged; a dead gateway runs nothing."""
-        if gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}:
+        if gateway.state.is_gone:
             return tuple(replace(lane, active=0, queued=0) for lane in self._log_lanes)
         return self._log_lanes
 

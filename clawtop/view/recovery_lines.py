@@ -37,7 +37,7 @@ def is_stuck(report: AttentionReport | None) -> bool:
 
 def openclaw_words(would: RecoveryOutcome | AbortRun, gateway: GatewayState = GatewayState.UNKNOWN) -> str:
     """What OpenClaw's own watchdog does about a stuck session; it is part of the gateway."""
-    if gateway in {GatewayState.DEAD, GatewayState.ABSENT}:
+    if gateway.is_gone:
         return "no gateway runs, so OpenClaw itself does nothing about it"
     checks = "it checks every 30 s"
     if isinstance(would, AbortRun):

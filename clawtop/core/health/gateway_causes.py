@@ -148,7 +148,7 @@ def _memory_kill(scene: HealthScene) -> Iterator[Cause]:
     """What ended for want of memory: the gateway itself, or, sooner, what it started."""
     gateway = scene.snapshot.gateway
     kill = gateway.memory_kill
-    gone = gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}
+    gone = gateway.state.is_gone
     if kill is None or (not (gone and kill.is_gateway) and scene.now - kill.at > RECENT_MS):
         return
     yield Cause(
@@ -165,7 +165,7 @@ _RAISE_HEAP = f"raise its heap's limit ({_HEAP}), if the machine has the memory"
 
 
 def _ended_for_memory(kill: MemoryKill, gateway: GatewayState) -> str:
-    gone = gateway in {GatewayState.DEAD, GatewayState.ABSENT}
+    gone = gateway.is_gone
     named = f" ({safe(kill.name, 40)})" if kill.name else ""
     who = f"process {kill.pid}{named}" if kill.pid is not None else "a process of the gateway's control group"
     if kill.by_itself:

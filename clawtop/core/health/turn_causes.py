@@ -98,7 +98,7 @@ def dropped_turns(scene: HealthScene) -> Iterator[Cause]:
 
 def unanswered_messages(scene: HealthScene) -> Iterator[Cause]:
     warn_ms = scene.snapshot.config.attention.warn_ms
-    gone = scene.snapshot.gateway.state in (GatewayState.DEAD, GatewayState.ABSENT)
+    gone = scene.snapshot.gateway.state.is_gone
     overdue = [one for one in scene.waiting.unanswered if gone or scene.now - one.since > UNANSWERED_MS]
     left = waits_for_start(scene)
     overdue = [one for one in overdue if one not in left]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from clawtop.core.model import Event, EventKind, Exchange, GatewayState, Session, Snapshot, TurnOutcome, WitnessKind
+from clawtop.core.model import Event, EventKind, Exchange, Session, Snapshot, TurnOutcome, WitnessKind
 from clawtop.core.session.activity import last_sign, lost_turn, running_since
 from clawtop.values import dataclass
 
@@ -66,7 +66,7 @@ def waiting(snapshot: Snapshot, now: int) -> Waiting:
     """Check the last message of each session, and the inputs that a dead gateway left behind."""
     found: list[Unanswered] = []
     silent = untold = 0
-    gone = snapshot.gateway.state not in {GatewayState.LIVE, GatewayState.UNKNOWN}
+    gone = snapshot.gateway.state.is_gone
     for session in snapshot.sessions:
         left = _left_input(session) if gone else None
         if left is None and not session.exchanges and not session.problems:

@@ -17,6 +17,11 @@ class GatewayState(StrEnum):
     ABSENT = "absent"
     UNKNOWN = "unknown"
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is proven that no gateway runs."""
+        return self in {GatewayState.DEAD, GatewayState.ABSENT}
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayHealth:

@@ -117,7 +117,7 @@ def store_plan(snapshot: Snapshot, steps: Sequence[StoreStep], *, kind: PlanKind
 
 def _gateway_warnings(snapshot: Snapshot, changes: Sequence[FieldChange], *, out: bool) -> tuple[str, ...]:
     gateway = snapshot.gateway
-    if gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}:
+    if gateway.state.is_gone:
         return ()
     who = f"the live gateway (pid {gateway.pid})" if gateway.state is GatewayState.LIVE else "a gateway, if one runs,"
     live = loads(changes, snapshot.semantics.remote, all_out=out)

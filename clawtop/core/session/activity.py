@@ -261,15 +261,13 @@ def _settled_witness(session: Session, gateway: Gateway, now: int) -> Witness | 
     """A settled status proves the end that it dates, and nothing about a run that began later."""
     if session.status in SETTLED:
         started = session.started_at
-        may_live = (
-            gateway.state in {GatewayState.LIVE, GatewayState.UNKNOWN} and _quiet_ms(session, now) <= SILENT_RUN_MS
-        )
+        may_live = not gateway.state.is_gone and _quiet_ms(session, now) <= SILENT_RUN_MS
         if may_live and ends_before_its_start(started, session.ended_at):
             return _status(
                 session, None, f"{stored_as(session.status or '')}, with an end before its start", at=started
             )
         return settled_witness(session.status or "", session.started_at, session.ended_at)
-    if gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}:
+    if gateway.state.is_gone:
         return _status(session, False, "no gateway runs it")
     return None
 

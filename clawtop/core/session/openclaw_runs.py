@@ -8,7 +8,6 @@ from dataclasses import replace
 from clawtop.core.generations import Storage
 from clawtop.core.model import (
     EndedTurn,
-    GatewayState,
     LockKind,
     PromptHolder,
     Session,
@@ -170,10 +169,9 @@ def takeover_risk(session: Session, storage: Storage, heartbeat_isolated: bool |
 
 def own_takeover_risk(holder: PromptHolder, snapshot: Snapshot) -> str | None:
     """Why OpenClaw may take over a run of clawtop's engines, whose lock is free during the model call as well."""
-    if holder.phase not in _LOCK_FREE_PHASES or snapshot.gateway.state not in _PERHAPS_AT_WORK:
+    if holder.phase not in _LOCK_FREE_PHASES or snapshot.gateway.state.is_gone:
         return None
     return "a gateway does not know about it: a turn of its own here takes it over"
 
 
 _LOCK_FREE_PHASES = frozenset({"prompting", "streaming"})
-_PERHAPS_AT_WORK = frozenset({GatewayState.LIVE, GatewayState.UNKNOWN})

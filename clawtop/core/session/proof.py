@@ -65,9 +65,6 @@ class Statement:
     words: str
 
 
-_GONE = frozenset({GatewayState.DEAD, GatewayState.ABSENT})
-
-
 def roles(storage: Storage, remote: Remote, gateway: GatewayState, access: Access) -> Mapping[ProofSource, ProofRole]:
     """The table.
 
@@ -86,14 +83,14 @@ def roles(storage: Storage, remote: Remote, gateway: GatewayState, access: Acces
     line is a failed attempt (`gateway_witness`), and with it that of the disk.
     """
     asked = (
-        ProofRole.CANNOT if gateway in _GONE or not remote.grants or access is not Access.OPEN else ProofRole.REQUIRED
+        ProofRole.CANNOT if gateway.is_gone or not remote.grants or access is not Access.OPEN else ProofRole.REQUIRED
     )
     in_database = not storage.session_files
     held = ProofRole.DECIDES if storage.locked_throughout else ProofRole.REQUIRED
     return {
         ProofSource.LOCK: ProofRole.CANNOT if in_database else held,
         ProofSource.CLAIM: ProofRole.DECIDES if in_database else ProofRole.CANNOT,
-        ProofSource.QUEUE: ProofRole.REQUIRED if in_database and gateway not in _GONE else ProofRole.CANNOT,
+        ProofSource.QUEUE: ProofRole.REQUIRED if in_database and not gateway.is_gone else ProofRole.CANNOT,
         ProofSource.ANSWER: asked,
         ProofSource.TASKS: asked,
         ProofSource.PROCESS: ProofRole.REQUIRED,
@@ -266,7 +263,7 @@ def quiet_ms(table: Mapping[ProofSource, ProofRole], remote: Remote, gateway: Ga
     Only a gateway that sees every run reports such a run at once.
     """
     told_at_once = table[ProofSource.ANSWER] is ProofRole.REQUIRED and remote.sees_all
-    return still_ms if gateway in _GONE or told_at_once else max(still_ms, remote.admission_ms)
+    return still_ms if gateway.is_gone or told_at_once else max(still_ms, remote.admission_ms)
 
 
 def resumed_until(session: Session | None, remote: Remote, gateway: Gateway) -> int | None:

@@ -203,7 +203,7 @@ def _unread(snapshot: Snapshot) -> str | None:
 def _unseen(snapshot: Snapshot) -> str | None:
     """Why nothing is known of the processes that work on the gateway's runs, where there may be some."""
     gateway, config = snapshot.gateway, snapshot.config
-    if gateway.state not in {GatewayState.LIVE, GatewayState.UNKNOWN}:
+    if gateway.state.is_gone:
         return None
     if config.unread:
         return "the configuration that would name its command cannot be read"

@@ -41,7 +41,6 @@ from clawtop.engine.drive.session_choice import SessionChoice, choose_session, u
 from clawtop.engine.drive.turn import DrivenTurn, ResolvedRequest, TurnAnswer
 from clawtop.engine.operations.locked import settled
 from clawtop.engine.prompt.choice import RegistryChoice, registry_choice
-from clawtop.engine.prompt.foreign import NO_GATEWAY
 from clawtop.engine.providers.errors import ProviderError
 from clawtop.errors import ClawtopError, CoordinationError, OperationFailedError, UsageError
 from clawtop.store import door
@@ -373,7 +372,7 @@ class Driver:
             why = "it keeps its sessions in a database that only the gateway writes"
         elif answer.forked_from is not None or choice.key is None:
             why = "it is a fork"
-        elif (await self.resources.foreign.gateway()).state not in NO_GATEWAY:
+        elif not (await self.resources.foreign.gateway()).state.is_gone:
             why = "a gateway is, or may be, running, and only it may write the session list"
         else:
             ended = self._clock.now_ms()

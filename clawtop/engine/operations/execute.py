@@ -202,7 +202,7 @@ class Operations:
 
     async def _ask_gateway(self, job: _StoreChange, receipt: Receipt, request: OperationRequest) -> Receipt:
         state = request.gateway.state
-        if state in {GatewayState.DEAD, GatewayState.ABSENT}:
+        if state.is_gone:
             return replace(receipt, sight=Sight.NO_GATEWAY, sight_how="the next gateway reads it when it starts")
         if state is GatewayState.UNKNOWN:
             return replace(receipt, sight_how="whether a gateway runs is not known")

@@ -6,7 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from clawtop.core.model import Gateway, GatewayState, Session
+from clawtop.core.model import Gateway, Session
 from clawtop.core.session.admission import ForeignHolder
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.place.layout import AgentPaths
@@ -14,8 +14,6 @@ from clawtop.store.sessions.index import read_sessions
 from clawtop.store.snapshot import SnapshotReader
 
 RUNNING = "running"
-NO_GATEWAY = frozenset({GatewayState.ABSENT, GatewayState.DEAD})
-"""States in which no gateway can be running."""
 
 
 class ForeignRuns:
@@ -65,7 +63,7 @@ class ForeignRuns:
             return None
         snapshot = self._reader.read()
         now = next((row for row in snapshot.sessions if row.agent == stored.agent and row.key == stored.key), stored)
-        if now.active is False or (now.active is None and snapshot.gateway.state in NO_GATEWAY):
+        if now.active is False or (now.active is None and snapshot.gateway.state.is_gone):
             return None
         how = now.active_how or f"gateway {snapshot.gateway.state}"
         return ForeignHolder(f"an OpenClaw run ({how})", "status", snapshot.gateway.pid, now.started_at)
