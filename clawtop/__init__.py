@@ -96,9 +96,9 @@ store/  The disk: one module for each format. Nothing else knows paths or format
                     target, update, json_edit) or sqlite_backend (C, D: sqlite_rows, sqlite_update, migration). reader,
                     entries, state, accounts and machine serve both
     sessions/       The sessions behind one port; backends chooses rows (session files: index, lists, list_schema,
-                    piecemeal, unlisted, trajectory), tables (databases, 2026.8 on: records) or rows_and_tasks (between
-                    the two). Transcripts: conversation, tail, transcript_end, transcript_write, fingerprint; entry,
-                    settings
+                    piecemeal, unlisted, trajectory), tables (databases, 2026.8 on: agent_table, records) or
+                    rows_and_tasks (between the two). Transcripts: conversation, tail, transcript_end, transcript_write,
+                    fingerprint; entry, settings
     own/            clawtop's own files: holders, holder_record, journal, mark_spool, spool_writer, accounts, recording,
                     deltas, bundle, settings
     incident        what led up to a state; snapshot: everything, read once; watch: when to read again

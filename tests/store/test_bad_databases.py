@@ -25,7 +25,7 @@ from clawtop.core.diff import others_than
 from clawtop.core.model import Problem, Snapshot
 from clawtop.core.operations.target import profiles_named, profiles_of
 from clawtop.errors import RefusedError
-from clawtop.store.sessions import tables
+from clawtop.store.sessions import agent_table, tables
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.store.sqlite.database import COMPANIONS, Database, SqlRow, no_readers
 from clawtop.store.sqlite.schema import DatabaseRole
@@ -472,7 +472,7 @@ def test_rows_that_come_change_and_go_are_shown_as_who_looks_anew_sees_them(
 ) -> None:
     monkeypatch.setattr(tables, "FIRST_ROWS", 25)
     monkeypatch.setattr(tables, "DETAILS_AT_ONCE", 10)
-    monkeypatch.setattr(tables, "MOST_TRANSCRIPTS", 5)
+    monkeypatch.setattr(agent_table, "MOST_TRANSCRIPTS", 5)
     path, chance = agent_database(sample.state_dir), random.Random(seed)
     add_sessions(path, 40, json.dumps({"authProfileOverride": "fakeai:two"}))
     run(

@@ -1,59 +1,30 @@
 """Sessions as rows of each agent's database (2026.8 on).
 
-A row's `entry_json` is several kilobytes, of which a few fields matter, so the list comes from columns, and the fields
-from one background pass over unarchived rows: some hundred with each read, running ones first. After that, only rows
-with a new `updated_at` are read; counts and a sum over indexes show when rows have been deleted or archived.
-
 Every step takes as long as there are changes, not rows: a directory with 100,000 sessions is read as often as one
 with a hundred.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from clawtop import nested
-from clawtop.core.model import (
-    EndedTurn,
-    Event,
-    Exchange,
-    Gateway,
-    LaneStats,
-    Lock,
-    Problem,
-    Session,
-    WitnessKind,
-)
-from clawtop.core.session.activity import (
-    KNOWN_STATUSES,
-    NOT_LOOKED,
-    RUNNING,
-    SETTLED,
-    CommandLine,
-    judge,
-    settled_witness,
-    status_witness,
-    stored_as,
-)
-from clawtop.core.session.exchanges import asked_text, exchanges
-from clawtop.core.session.lanes import classify_session_key, session_lane
-from clawtop.core.session.turns import INTERRUPTED, QueuedTurn, Records, told_by_claims
+from clawtop.core.model import EndedTurn, Event, Gateway, LaneStats, Lock, Problem, Session, WitnessKind
+from clawtop.core.session.activity import NOT_LOOKED, RUNNING, CommandLine, judge, status_witness
+from clawtop.core.session.exchanges import asked_text
+from clawtop.core.session.lanes import session_lane
+from clawtop.core.session.turns import INTERRUPTED, Records, told_by_claims
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.place.databases import AGENT_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.sessions.agent_table import AgentTable, last_entries, load_table
 from clawtop.store.sessions.records import StateDatabase, StateRecords
-from clawtop.store.sessions.tail import entry_of
-from clawtop.store.sqlite.database import Database, SqlRow
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.timed_reads import NoAnswerError, TimedReads
-from clawtop.store.wire import flag, mapping, milliseconds, session_entry, session_name, suspension, text
 from clawtop.values import dataclass
 
 FIRST_ROWS = 5_000
@@ -68,59 +39,6 @@ _SHARE_AT_ONCE = 25
 
 DETAILS_OF_ONE_LOOK = 20_000
 """The same for a single read: a second or two. The rest is counted."""
-
-MOST_TRANSCRIPTS = 100
-RECENT_MS = 24 * 3_600_000
-"""For how many sessions the ends of transcripts are read: the latest, within a day of the newest."""
-
-LAST_EVENTS = 24
-MAX_EVENT_CHARS = 64 * 1024
-MAX_QUEUED = 20_000
-_CHUNK = 200
-_SUMMED = (1 << 40) - 1
-"""The bits of a time that are summed: the whole sum of millions of rows fits into SQLite's 63 bits, so it is exact."""
-_NODE = ("session_key", "current_session_id", "status", "updated_at", "entry_valid")
-_WINDOW = ("started_at", "ended_at", "model_provider", "model")
-_DETAILS = (
-    *("startedAt", "endedAt", "abortedLastRun", "modelProvider", "model", "providerOverride", "modelOverride"),
-    *("authProfileOverride", "authProfileOverrideSource", "totalTokens", "compactionCount"),
-    *("authProfileOverrideCompactionCount", "quotaSuspension", "sessionId"),
-    *("label", "displayName", "subject", "groupChannel"),
-)
-
-
-@dataclass(slots=True)
-class _AgentTable:
-    """What was read of one agent's table.
-
-    Attributes:
-        nodes: session key -> its columns.
-        details: session key -> the fields of its entry; only those that were read.
-        wanted: keys whose details are still to be read, in the order in which they are.
-        newest: the largest `updated_at` seen.
-        total: the sum of theirs, as `_sums` adds it up.
-        archived: the same of the archived rows, when all rows were last read.
-        unread: rows that were only counted.
-        latest: keys of the rows that were touched last, `MOST_TRANSCRIPTS` at most; None: not known.
-        changed: keys whose row is to be made anew.
-        fresh: keys whose row, or what else is known of it, changed since it was judged.
-    """
-
-    version: Hashable = None
-    nodes: dict[str, SqlRow] = field(default_factory=dict)
-    details: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    wanted: dict[str, None] = field(default_factory=dict)
-    newest: int = 0
-    total: int = 0
-    archived: int = 0
-    unread: int = 0
-    latest: list[str] | None = None
-    inputs: Mapping[str, tuple[QueuedTurn, ...]] = field(default_factory=dict)
-    exchanges: dict[str, tuple[Exchange, ...]] = field(default_factory=dict)
-    rows: dict[str, Session] = field(default_factory=dict)
-    changed: dict[str, None] = field(default_factory=dict)
-    fresh: dict[str, None] = field(default_factory=dict)
-    problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +74,7 @@ class TableSessions:
         self._databases = databases
         self._reads = reads
         self._state = StateDatabase(databases, reads)
-        self._tables: dict[str, _AgentTable] = {}
+        self._tables: dict[str, AgentTable] = {}
         self._agents: dict[str, str] = {}
         self._shown: dict[str, _Shown] = {}
         self._judged: tuple[Session, ...] = ()
@@ -165,7 +83,7 @@ class TableSessions:
         self._state.load(layout, warnings)
         places = {str(agent.agent_dir / AGENT_DATABASE): agent for agent in reversed(tuple(agents))}
         self._agents = {path: agent.id for path, agent in reversed(places.items())}
-        self._tables = {path: self._tables.get(path) or _AgentTable() for path in self._agents}
+        self._tables = {path: self._tables.get(path) or AgentTable() for path in self._agents}
         known = sum(len(table.nodes) for table in self._tables.values())
         at_once = max(DETAILS_AT_ONCE, known // _SHARE_AT_ONCE)
         left = at_once if self._progressive else DETAILS_OF_ONE_LOOK
@@ -174,15 +92,10 @@ class TableSessions:
             database = self._databases.of(agent.agent_dir / AGENT_DATABASE, DatabaseRole.AGENT)
             try:
                 first = FIRST_ROWS if self._progressive else None
-                load = partial(_load, table, database, agent.id, left, first=first)
+                load = partial(load_table, table, database, agent.id, left, first=first)
                 left -= self._reads.ask(f"sessions {path}", path, load)
-                table.problem = None
-            except NoAnswerError as silent:
-                table.problem = silent.problem
-            except UnreadableError as error:
-                table.problem = error.problem
-            if table.problem is not None:
-                warnings.append(table.problem)
+            except (NoAnswerError, UnreadableError) as error:
+                warnings.append(error.problem)
 
     @property
     def counting(self) -> int:
@@ -230,7 +143,7 @@ class TableSessions:
             return None
         database = self._databases.of(Path(path), DatabaseRole.AGENT)
         try:
-            read = partial(_last_entries, database, session.key, row[1])
+            read = partial(last_entries, database, session.key, row[1])
             return asked_text(self._reads.ask(f"sessions {path}", path, read), at)
         except (NoAnswerError, UnreadableError):
             return None
@@ -239,7 +152,7 @@ class TableSessions:
         return self._state.events()
 
 
-def _judge(shown: _Shown, table: _AgentTable, agent: str, scene: _Scene) -> None:
+def _judge(shown: _Shown, table: AgentTable, agent: str, scene: _Scene) -> None:
     """Judge the rows that changed, and those whose judgement may. Equal ones stay the same objects."""
     fresh, table.fresh = table.fresh, {}
     for gone in [key for key in fresh if key not in table.rows]:
@@ -282,249 +195,4 @@ def _judged(row: Session, records: Records, scene: _Scene) -> Session:
         problems=problems,
         witnesses=witnesses,
         waiters=told.waiters,
-    )
-
-
-def _load(table: _AgentTable, database: Database, agent: str, details: int, *, first: int | None) -> int:
-    """Bring a table up to date; how many entries were read for their details.
-
-    `first`: how many rows are enough for a table of which nothing is known yet; None: all of them.
-    """
-    if not database.is_there:
-        _forget(table, list(table.nodes))
-        table.version, table.inputs, table.unread, table.newest = None, {}, 0, 0
-        return 0
-    identity = database.identity()
-    version = database.version()
-    if version != table.version or table.unread:
-        if not {*_NODE, "entry_json"} <= database.columns("session_nodes"):
-            words = f"has no table session_nodes as it is known (schema version {identity.user_version})"
-            raise UnreadableError(Problem("missing-columns", str(database.path), words))
-        _read_nodes(table, database, first)
-        table.inputs = _inputs(database)
-        table.version = version
-    return _read_details(table, database, agent, details)
-
-
-def _select(database: Database, where: str) -> str:
-    """The list from columns: the node, and the window that it is in now."""
-    windows = database.columns("session_windows")
-    joined = "session_id" in windows
-    columns = [f"n.{name}" for name in _NODE]
-    columns += [f"w.{name}" if joined and name in windows else "NULL" for name in _WINDOW]
-    archived = "n.archived_at IS NULL" if "archived_at" in database.columns("session_nodes") else "1"
-    join = " LEFT JOIN session_windows w ON w.session_id = n.current_session_id" if joined else ""
-    return f"SELECT {', '.join(columns)} FROM session_nodes n{join} WHERE {archived} AND {where}"  # noqa: S608
-
-
-def _read_nodes(table: _AgentTable, database: Database, first: int | None) -> None:
-    """The changed rows; all of them if the changes do not add up. Of a new table, the latest ones."""
-    if table.nodes and not table.unread:
-        _take(table, database.rows(_select(database, "n.updated_at >= ?"), (table.newest,)))
-        if _sums(database) == (len(table.nodes), table.total + table.archived):
-            return
-    elif not table.nodes and first is not None:
-        rows = database.rows(_select(database, "1 ORDER BY n.updated_at DESC LIMIT ?"), (first,))
-        _take(table, rows)
-        count, total = _sums(database)
-        table.unread = max(0, count - len(rows)) if len(rows) == first else 0
-        table.archived = total - table.total
-        return
-    rows = database.rows(_select(database, "1"))
-    keys = {row[0] for row in rows}
-    _forget(table, [key for key in table.nodes if key not in keys])
-    _take(table, rows)
-    table.newest = max(map(_touched, table.nodes.values()), default=0)
-    table.unread, table.archived = 0, _sums(database)[1] - table.total
-
-
-def _sums(database: Database) -> tuple[int, int]:
-    """How many rows are not archived, and the sum of the times of all. From indexes, since an entry is long."""
-    ((count, total),) = database.rows(f"SELECT count(*), sum(updated_at & {_SUMMED}) FROM session_nodes")  # noqa: S608
-    archived = 0
-    if "archived_at" in database.columns("session_nodes"):
-        ((archived,),) = database.rows("SELECT count(*) FROM session_nodes WHERE archived_at IS NOT NULL")
-    return int(count) - int(archived), int(total or 0)
-
-
-def _touched(row: SqlRow) -> int:
-    return milliseconds(row[3]) or 0
-
-
-def _summed(row: SqlRow | None) -> int:
-    return row[3] & _SUMMED if row is not None and isinstance(row[3], int) else 0
-
-
-def _take(table: _AgentTable, rows: Sequence[SqlRow]) -> None:
-    fresh: list[SqlRow] = []
-    for row in rows:
-        key = row[0]
-        if isinstance(key, str) and (known := table.nodes.get(key)) != row:
-            table.total += _summed(row) - _summed(known)
-            if known is not None and _touched(row) < _touched(known):
-                table.latest = None
-            table.nodes[key] = row
-            fresh.append(row)
-    table.newest = max(table.newest, max(map(_touched, fresh), default=0))
-    # Running ones first, then the latest: those are examined.
-    fresh.sort(key=lambda row: (row[2] != RUNNING, -_touched(row)))
-    for row in fresh:
-        table.wanted[row[0]] = table.changed[row[0]] = None
-    if table.latest is not None:
-        table.latest = _latest(table, dict.fromkeys((*table.latest, *(row[0] for row in fresh))))
-
-
-def _forget(table: _AgentTable, keys: Iterable[str]) -> None:
-    """Drop rows that are gone."""
-    for key in keys:
-        table.total -= _summed(table.nodes.pop(key))
-        table.fresh[key] = None
-        for kept in (table.details, table.wanted, table.changed, table.exchanges, table.rows):
-            kept.pop(key, None)
-        table.latest = None
-
-
-def _latest(table: _AgentTable, keys: Iterable[str]) -> list[str]:
-    return heapq.nlargest(MOST_TRANSCRIPTS, keys, key=lambda key: _touched(table.nodes[key]))
-
-
-def _read_details(table: _AgentTable, database: Database, agent: str, most: int) -> int:
-    keys = list(table.wanted)[: max(0, most)]
-    paths = ", ".join(f"'$.{name}'" for name in _DETAILS)
-    for start in range(0, len(keys), _CHUNK):
-        chunk = keys[start : start + _CHUNK]
-        asked = [key for key in chunk if _can_be_asked_for(key)]
-        marks = ", ".join("?" * len(asked))
-        rows = database.rows(
-            f"SELECT session_key, CASE WHEN json_valid(entry_json) THEN json_extract(entry_json, {paths}) END"  # noqa: S608
-            f" FROM session_nodes WHERE session_key IN ({marks})",
-            asked,
-        )
-        for key, values in rows:
-            table.details[key] = _fields(values)
-            table.changed[key] = None
-        for key in chunk:
-            table.wanted.pop(key, None)
-    _read_exchanges(table, database, keys)
-    for key in table.changed:
-        table.rows[key] = _session(agent, f"{database.path}#{key}", table.nodes[key], table.details.get(key))
-    table.fresh.update(table.changed)
-    table.changed.clear()
-    return len(keys)
-
-
-def _can_be_asked_for(key: str) -> bool:
-    """Whether a key is valid Unicode text; a row with an invalid one is shown from its columns alone."""
-    try:
-        key.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _read_exchanges(table: _AgentTable, database: Database, keys: Sequence[str]) -> None:
-    """The last messages of those sessions that were touched last: of those among `keys`, and of those that were not
-    among the last before. Compressed events are not read.
-    """
-    if table.latest is None:
-        table.latest = _latest(table, table.nodes)
-    recent = {key: None for key in table.latest if _touched(table.nodes[key]) >= table.newest - RECENT_MS}
-    changed = set(keys)
-    for key in [key for key in recent if key in changed or key not in table.exchanges]:
-        table.exchanges[key] = exchanges(_last_entries(database, key, table.nodes[key][1]))
-        table.fresh[key] = None
-    for gone in [key for key in table.exchanges if key not in recent]:
-        del table.exchanges[gone]
-        table.fresh[gone] = None
-
-
-def _last_entries(database: Database, key: str, session_id: str) -> list[Mapping[str, Any]]:
-    """The last entries of a session's transcript, oldest first; none where the table is not as it is known."""
-    if not {"session_id", "seq", "event_json"} <= database.columns("transcript_events"):
-        return []
-    rows = database.rows(
-        "SELECT CASE WHEN length(event_json) <= ? THEN event_json END FROM transcript_events"
-        " WHERE session_id=? ORDER BY seq DESC LIMIT ?",
-        (MAX_EVENT_CHARS, session_id, LAST_EVENTS),
-    )
-    entries = (entry_of(row[0].encode("utf-8", "surrogateescape"), key) for row in reversed(rows) if _is_text(row))
-    return [entry for entry in entries if entry is not None]
-
-
-def _is_text(row: SqlRow) -> bool:
-    return isinstance(row[0], str)
-
-
-_BROKEN: Mapping[str, Any] = {"": None}
-"""The fields of an entry that is not JSON."""
-
-
-def _fields(values: Any) -> Mapping[str, Any]:
-    if not isinstance(values, str):
-        return _BROKEN
-    try:
-        found = nested.loads(values)
-    except ValueError:
-        return _BROKEN
-    return dict(zip(_DETAILS, found, strict=False)) if isinstance(found, list) else _BROKEN
-
-
-def _inputs(database: Database) -> dict[str, tuple[QueuedTurn, ...]]:
-    """Inputs that no turn has taken, by session key."""
-    known = database.columns("session_pending_inputs")
-    if not {"session_key", "run_id", "accepted_at", "state"} <= known:
-        return {}
-    consumed = " AND consumed_event_id IS NULL" if "consumed_event_id" in known else ""
-    rows = database.rows(
-        f"SELECT session_key, run_id, accepted_at FROM session_pending_inputs WHERE state='queued'{consumed}"  # noqa: S608
-        " ORDER BY accepted_at LIMIT ?",
-        (MAX_QUEUED,),
-    )
-    found: dict[str, list[QueuedTurn]] = {}
-    for key, run, at in rows:
-        session_key, run_id, accepted = text(key), text(run), milliseconds(at)
-        if session_key is not None and accepted is not None:
-            found.setdefault(session_key, []).append(QueuedTurn(run_id or "", accepted))
-    return {key: tuple(items) for key, items in found.items()}
-
-
-def _session(agent: str, file: str, row: SqlRow, details: Mapping[str, Any] | None) -> Session:
-    key, session_id, status, updated, valid, started, ended, provider, model = row
-    values, problems = session_entry(key, mapping(details or {}))
-    get = values.get
-    known = text(status)
-    found = list(problems)
-    if details is _BROKEN:
-        found.append(Problem("bad-session", key, "its entry is not JSON"))
-    elif valid not in (1, None):
-        found.append(Problem("unchecked", key, "OpenClaw has not checked this row yet"))
-    if known is not None and known not in KNOWN_STATUSES:
-        found.append(Problem("unknown-status", key, "clawtop does not know its status"))
-    started_at = get("startedAt") or milliseconds(started)
-    ended_at = get("endedAt") if details else milliseconds(ended)
-    settled: str | None = known if known in SETTLED else None
-    return Session(
-        agent=agent,
-        key=key,
-        session_id=text(session_id),
-        file=file,
-        status=known,
-        active=False if settled or known is None else None,
-        active_how=stored_as(settled) if settled else "no turn of it ever started" if known is None else "",
-        problems=tuple(found),
-        updated_at=milliseconds(updated),
-        started_at=started_at,
-        ended_at=ended_at,
-        provider=get("modelProvider") or get("providerOverride") or text(provider),
-        model=get("model") or get("modelOverride") or text(model),
-        profile=get("authProfileOverride"),
-        profile_source=get("authProfileOverrideSource"),
-        compaction_count=get("compactionCount"),
-        profile_compaction_count=get("authProfileOverrideCompactionCount"),
-        lane_class=classify_session_key(key),
-        aborted_last_run=flag(get("abortedLastRun")),
-        suspension=suspension(get("quotaSuspension")),
-        total_tokens=get("totalTokens"),
-        name=session_name(values),
-        witnesses=(settled_witness(settled, started_at, ended_at),) if settled else (),
     )
