@@ -88,7 +88,7 @@ store/  The disk: one module for each format. Nothing else knows paths or format
     locks/          lockfile, openclaw (its protocol), reader, owners; processes, procfs, command_line, life and
                     standpoint: who lives, as seen from this process; descendants and stack: what is below a process
     provider/       What a call to a provider needs: credentials, secrets, model_config, builtin (known addresses),
-                    network_config; keys: which need no auth profile
+                    network_config; keys: which need no auth profile, and key_watch: those that a gateway has
     gateway/        reader (the gateway and every lock, in each read), from liveness, kernel_lock, usage (memory, CPU),
                     memory_kills (by the kernel), heap_deaths (its own limit) and trust; backends (processes that work
                     on runs), token; log, log_place, log_lines, log_words: its log

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path, PurePath
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from clawtop.clock import Clock
 from clawtop.core.generations import is_version, semantics_of
@@ -25,7 +24,6 @@ from clawtop.core.model import (
     GatewayState,
     Problem,
     ProcessEvidence,
-    ProviderKeys,
     Session,
     SessionPlace,
     Snapshot,
@@ -39,25 +37,24 @@ from clawtop.core.session.openclaw_runs import heard_sessions
 from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store.auth.port import OwnAuth
 from clawtop.store.auth.reader import AuthReader
-from clawtop.store.config import ConfigRead, summarise
+from clawtop.store.config import summarise
 from clawtop.store.gateway.backends import BackendWatch
 from clawtop.store.gateway.liveness import PortProbe, ask_healthz, ask_patiently
 from clawtop.store.gateway.reader import GatewayReader, Site
 from clawtop.store.interning import Interned
-from clawtop.store.json_text import Stamp, stamp_of
+from clawtop.store.json_text import Stamp
 from clawtop.store.locks.command_line import CommandLineWatch
-from clawtop.store.locks.processes import Census, ProcessTable
+from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.locks.reader import LockJudge
 from clawtop.store.place.environment import other_owners
 from clawtop.store.place.layout import AgentPaths, Layout, expanded, layout_stamps, locate
 from clawtop.store.place.mounts import mount_obstacles
+from clawtop.store.provider.key_watch import KeyWatch
 from clawtop.store.sessions.backends import session_backend
 from clawtop.store.sessions.port import SessionBackend
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.timed_reads import ANSWER_ONCE_S, ANSWER_S, LastAnswers, NoAnswerError, TimedReads
 from clawtop.text import safe
-
-T = TypeVar("T")
 
 ExtraPart = Callable[[Layout, Snapshot], Snapshot]
 """Adds what another module knows about the state: holders, lanes, events, config warnings."""
@@ -69,28 +66,6 @@ class WatchingPart(Protocol):
 
     def watch_directories(self) -> tuple[Path, ...]:
         """Those whose changes matter to it and that exist, as of the last snapshot."""
-
-
-class _Written(NamedTuple):
-    """What files of environment set, where the first that sets a name counts; and their stamps."""
-
-    stamps: tuple[Stamp | None, ...]
-    names: Mapping[str, str]
-
-
-class _Keys(NamedTuple):
-    """Providers' own keys as they were read last, and what they were read from.
-
-    Attributes:
-        process: the gateway's state, and its pid and start if it lives.
-        written: the stamps of the files with its environment; `names`: what these set, or did since its start.
-    """
-
-    config: ConfigRead
-    process: tuple[GatewayState, int | None, int | None]
-    written: tuple[Stamp | None, ...]
-    names: Mapping[str, str]
-    found: ProviderKeys
 
 
 class SnapshotReader:
@@ -161,8 +136,7 @@ class SnapshotReader:
         self._sessions: SessionBackend | None = None
         self._command_lines = CommandLineWatch(processes, clock)
         self._backends = BackendWatch(processes, clock)
-        self._keys: _Keys | None = None
-        self._written = _Written((), {})
+        self._keys = KeyWatch(processes, env, home, self._last, now=at is None)
         self._worked: Interned[SessionPlace, Session] = Interned()
         self._others: tuple[ProcessEvidence, ...] | None = None  # if this read had to look for them
 
@@ -230,7 +204,7 @@ class SnapshotReader:
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
         site = Site(layout, self._uid, self._obstacles)
         gateway, locks = self._gateway.read(site, agents, config, judge, warnings, growing_files=stored.growing_files)
-        config = replace(config, keys=self._provider_keys(layout, config, gateway, warnings))
+        config = replace(config, keys=self._keys.look(layout, config, gateway, warnings))
         command_line = self._command_line(layout, gateway)
         sessions = self._last(
             "transcripts",
@@ -281,7 +255,7 @@ class SnapshotReader:
         )
         tell, self._on_accounts = self._on_accounts, None
         if tell is not None:
-            keys = self._provider_keys(layout, config, Gateway(), warnings)
+            keys = self._keys.look(layout, config, Gateway(), warnings)
             tell(replace(accounts, config=replace(config, keys=keys)))
         return accounts
 
@@ -333,12 +307,6 @@ class SnapshotReader:
         self._obstacles = () if self._at is not None else mount_obstacles(layout.state_dir)
         self._uid = layout.state_dir.stat().st_uid
         return layout
-
-    def _env_files(self, layout: Layout) -> tuple[Path, ...]:
-        """The files that OpenClaw adds to its environment, the first counts (2026.3.28 to 2026.9.6)."""
-        own = layout.state_dir / ".env"
-        is_default = layout.state_dir == self._home / ".openclaw" and not layout.is_copy
-        return (own, self._home / ".config/openclaw/gateway.env") if is_default else (own,)
 
     def _wanted_agents(self, layout: Layout) -> tuple[AgentPaths, ...]:
         if self._agent is None:
@@ -393,37 +361,6 @@ class SnapshotReader:
             store=store,
         )
 
-    def _provider_keys(
-        self, layout: Layout, config: ConfigSummary, gateway: Gateway, warnings: list[Problem]
-    ) -> ProviderKeys:
-        """Which providers need no auth profile, as the gateway's own process sees it where there is one.
-
-        A gateway takes what is new in its files of environment whenever it reads its configuration, and keeps what it
-        has until it ends (2026.5.20).
-        """
-        lives = gateway.state is GatewayState.LIVE
-        process = (gateway.state, gateway.pid if lives else None, gateway.started_at if lives else None)
-        files = self._env_files(layout)
-        read = partial(_written, files, self._written)
-        written = self._written = self._last("env", str(files[0]), read, self._written, warnings)
-        known = self._keys
-        if known is not None and known[:3] == (layout.config, process, written.stamps):
-            return known.found
-        from clawtop.store.provider.keys import provider_keys
-
-        seen: Mapping[str, str] = {}
-        if lives and gateway.pid is not None and isinstance(self._processes, Census):
-            seen = self._processes.environment(gateway.pid)
-        elif not lives and self._at is None and not layout.is_copy:
-            seen = self._env
-        names = written.names
-        if known is not None and lives and known.process == process:
-            names = {**names, **known.names}
-        complete = bool(seen) and gateway.state is not GatewayState.UNKNOWN
-        keys = provider_keys(layout.config.raw or {}, config.backends, {**names, **seen}, complete=complete)
-        self._keys = _Keys(layout.config, process, written.stamps, names, keys)
-        return keys
-
     def _command_line(self, layout: Layout, gateway: Gateway) -> Callable[[], CommandLine]:
         """Processes that work besides the gateway, searched on demand.
 
@@ -461,19 +398,6 @@ class SnapshotReader:
             return snapshot
         sessions = heard_sessions(snapshot, told)
         return replace(snapshot, sessions=self._worked.altered(snapshot.sessions, sessions, session_place))
-
-
-def _written(files: tuple[Path, ...], before: _Written) -> _Written:
-    """What files of environment set, read again only where one of them changed."""
-    stamps = tuple(map(stamp_of, files))
-    if stamps == before.stamps:
-        return before
-    from clawtop.store.provider.keys import dotenv  # after the first paint's imports
-
-    names: dict[str, str] = {}
-    for file in files:
-        names = {**dotenv(file), **names}
-    return _Written(stamps, names)
 
 
 def _of_agents(problems: Collection[Problem], layout: Layout, chosen: Sequence[AgentPaths]) -> tuple[Problem, ...]:
