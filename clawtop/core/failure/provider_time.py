@@ -74,9 +74,13 @@ _WAIT_WORDS = re.compile(
     r"(?=\d)((?:\d{1,12}(?:\.\d{1,9})?\s{0,2}[a-z]{1,12}[\s,]{0,2}(?:and )?){1,4})",
     re.IGNORECASE,
 )
+_TIME_OF_DAY = (
+    r"(\d{1,2})(?::(\d{2}))?\s?(am|pm)?"
+    r"(?:\s{0,2}\(?((?:[A-Za-z]{2,20}/[A-Za-z_]{2,30}(?:/[A-Za-z_]{2,30})?)|UTC|GMT)\)?)?(?![\d.:a-z])"
+)
+"""With the four fields of `_TimeOfDay`."""
 _CLOCK_WORDS = re.compile(
-    r"(?:resets?|try again|available(?: again)?)(?: (?:at|on))?\s{1,2}(\d{1,2})(?::(\d{2}))?\s{0,1}(am|pm)?"
-    r"(?:\s{0,2}\(?((?:[A-Za-z]{2,20}/[A-Za-z_]{2,30}(?:/[A-Za-z_]{2,30})?)|UTC|GMT)\)?)?(?![\d.:a-z])",
+    r"(?:resets?|try again|available(?: again)?)(?: (?:at|on))?\s{1,2}" + _TIME_OF_DAY,
     re.IGNORECASE,
 )
 _STAMP = re.compile(
@@ -101,8 +105,7 @@ _EPOCH_WORDS = re.compile(
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DATE_WORDS = re.compile(
     rf"(?:resets?|try again|available(?: again)?|until)(?: on)? ({'|'.join(_MONTHS)})[a-z]{{0,6}}\.? (\d{{1,2}})"
-    r"(?:, (\d{4}))?(?:,? at|,)? (\d{1,2})(?::(\d{2}))?\s?(am|pm)?"
-    r"(?:\s{0,2}\(?((?:[A-Za-z]{2,20}/[A-Za-z_]{2,30}(?:/[A-Za-z_]{2,30})?)|UTC|GMT)\)?)?(?![\d.:a-z])",
+    r"(?:, (\d{4}))?(?:,? at|,)? " + _TIME_OF_DAY,
     re.IGNORECASE,
 )
 _AGAIN = re.compile(
