@@ -14,13 +14,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 
+from clawtop.core.javascript import parse_date
 from clawtop.core.model import Gateway, GatewayState, MemoryKill
+from clawtop.core.session.activity import START_SLACK_MS
 from clawtop.nested import loads
 from clawtop.store import door
-from clawtop.store.gateway.memory_kills import FORMER_MS, START_SLACK_MS
+from clawtop.store.gateway.memory_kills import FORMER_MS
 from clawtop.values import dataclass
 
 FILES = ("logs/gateway.err.log", "logs/gateway.log")
@@ -65,14 +66,7 @@ def heap_death_in(text: str) -> HeapDeath | None:
     rest = text[error.end() :]
     is_last = all(_STACK.match(line.strip()) for line in rest.splitlines())
     stamp = _STAMP.search(rest)
-    return HeapDeath(pid, ran_ms, is_last, None if stamp is None else _milliseconds(stamp[0]))
-
-
-def _milliseconds(stamp: str) -> int | None:
-    try:
-        return round(datetime.fromisoformat(stamp).timestamp() * 1000)
-    except ValueError:
-        return None
+    return HeapDeath(pid, ran_ms, is_last, None if stamp is None else parse_date(stamp[0]))
 
 
 class HeapDeathWatch:

@@ -17,13 +17,13 @@ from pathlib import Path
 
 from clawtop.clock import Clock
 from clawtop.core.model import Gateway, GatewayState, MemoryKill
+from clawtop.core.session.activity import START_SLACK_MS
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 from clawtop.store.locks.procfs import kernel_bytes, kernel_log, memory_groups
 from clawtop.values import dataclass
 
 KMSG = "/dev/kmsg"
 MOST_RECORDS = 50_000
-START_SLACK_MS = 2_000
 FORMER_MS = 15 * 60_000
 """A gateway that was killed this shortly before another one's start may be that one's former life, or another
 configuration's: the kernel's log does not tell.
