@@ -706,8 +706,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "agents of an unreachable host count as able to answer",
-        "    if host.link is HostLink.LIVE and host.summary is not None:\n        for agent",
-        "    if host.summary is not None:\n        for agent",
+        "(host.summary.agents, host.skew) if host.link is HostLink.LIVE and host.summary is not None else None",
+        "(host.summary.agents, host.skew) if host.summary is not None else None",
         ("tests/fleet/test_hosts.py::test_those_who_can_answer_now_come_first_and_hosts_not_reached_are_left_out",),
         breaks=("fleet",),
     ),

@@ -9,10 +9,11 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from clawtop.core.fleet.hosts import Host, HostLink, by_local_clock
-from clawtop.core.fleet.summary import EventBrief
+from clawtop.core.fleet.summary import AgentOutlook, EventBrief
 from clawtop.values import dataclass
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 NEWEST = 500
 """So many lines of the fleet's timeline are kept."""
@@ -35,28 +36,30 @@ class HostEvent:
     moment: EventBrief
 
 
-class MergedHosts(Generic[T]):
+class MergedHosts(Generic[S, T]):
     """One sorted tuple of what all hosts tell. A host's part is made anew only when that host changed."""
 
     def __init__(
         self,
-        told: Callable[[Host], object],
-        part: Callable[[Host], Iterator[T]],
+        told: Callable[[Host], S | None],
+        part: Callable[[str, S], Iterator[T]],
         order: Callable[[T], Any],
         most: int | None = None,
     ) -> None:
-        """`part` makes a host's items, of what `told` returns alone; `most`: of all items the first so many."""
+        """`told` returns what a host's items follow from, None for none; `part` makes them of that and the host's name.
+        `most`: of all items the first so many.
+        """
         self._told, self._part, self._order, self._most = told, part, order, most
-        self._parts: dict[str, tuple[object, list[T]]] = {}
+        self._parts: dict[str, tuple[S | None, list[T]]] = {}
         self._merged: tuple[T, ...] = ()
 
     def of(self, hosts: Iterable[Host]) -> tuple[T, ...]:
         """The items of these hosts, sorted."""
-        parts: dict[str, tuple[object, list[T]]] = {}
+        parts: dict[str, tuple[S | None, list[T]]] = {}
         for host in hosts:
             told, part = self._told(host), self._parts.get(host.name)
             if part is None or part[0] != told:
-                part = told, sorted(self._part(host), key=self._order)
+                part = told, [] if told is None else sorted(self._part(host.name, told), key=self._order)
             parts[host.name] = part
         if len(parts) != len(self._parts) or any(self._parts.get(name) is not part for name, part in parts.items()):
             self._parts = parts
@@ -65,31 +68,36 @@ class MergedHosts(Generic[T]):
         return self._merged
 
 
-def answering() -> MergedHosts[Answering]:
+_Outlook = tuple[tuple[AgentOutlook, ...], int | None]
+_Happened = tuple[tuple[EventBrief, ...], int | None]
+"""A host's agents, or its events, and its skew."""
+
+
+def answering() -> MergedHosts[_Outlook, Answering]:
     """Every agent on the reachable hosts: those that can answer now first (`at` is 0), then by time."""
     return MergedHosts(_outlook, _agents, lambda item: (item.at is None, item.at or 0, item.host, item.agent))
 
 
-def _outlook(host: Host) -> object:
+def _outlook(host: Host) -> _Outlook | None:
     return (host.summary.agents, host.skew) if host.link is HostLink.LIVE and host.summary is not None else None
 
 
-def _agents(host: Host) -> Iterator[Answering]:
-    if host.link is HostLink.LIVE and host.summary is not None:
-        for agent in host.summary.agents:
-            yield Answering(host.name, agent.agent, agent.at if agent.at in (0, None) else host.ours(agent.at))
+def _agents(host: str, outlook: _Outlook) -> Iterator[Answering]:
+    agents, skew = outlook
+    for agent in agents:
+        yield Answering(host, agent.agent, by_local_clock(agent.at, skew) if agent.at else agent.at)
 
 
-def timeline() -> MergedHosts[HostEvent]:
+def timeline() -> MergedHosts[_Happened, HostEvent]:
     """What happened on all hosts, corrected for their clocks, the newest first."""
-    return MergedHosts(
-        lambda host: (host.summary.events, host.skew) if host.summary is not None else None,
-        _moments,
-        lambda item: (-item.moment.at, item.host),
-        NEWEST,
-    )
+    return MergedHosts(_happened, _moments, lambda item: (-item.moment.at, item.host), NEWEST)
 
 
-def _moments(host: Host) -> Iterator[HostEvent]:
-    for moment in host.summary.events if host.summary is not None else ():
-        yield HostEvent(host.name, replace(moment, at=by_local_clock(moment.at, host.skew)))
+def _happened(host: Host) -> _Happened | None:
+    return (host.summary.events, host.skew) if host.summary is not None else None
+
+
+def _moments(host: str, happened: _Happened) -> Iterator[HostEvent]:
+    events, skew = happened
+    for moment in events:
+        yield HostEvent(host, replace(moment, at=by_local_clock(moment.at, skew)))
