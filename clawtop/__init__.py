@@ -39,8 +39,7 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
                     tables_9_6, local_9_6, provider_plugins): what differs by version, chosen by dialect. engine_reason,
                     engine_tables, local_trouble, differences: where clawtop's engine deviates on purpose. classify
                     decides. provider_json, provider_time, retry_evidence: what an error says in its JSON, about when an
-                    account is usable again, about retries;
-                    pasted: an error as an operator pastes it
+                    account is usable again, about retries; pasted: an error as an operator pastes it
     cooldown/       How long a profile must not be used: stats (what failures and successes change), schedules, windows,
                     marking (merging what runs learned), noted (what processes tell each other), profile_state (one word
                     for it), mending (failures that only the operator can end)
