@@ -33,6 +33,7 @@ def process(code: str, *words: str) -> Iterator[int]:
         [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as running:
         assert running.stdout is not None
+        running.stdout.readline()
         yield running.pid
         running.kill()
 
