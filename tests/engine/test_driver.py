@@ -30,6 +30,7 @@ from clawtop.demo.provider import (
 )
 from clawtop.demo.threads import HEARTBEAT, LIGHTHOUSE, SIX, TIDEPOOL, TWO_AND_ONE, Lab, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
+from clawtop.engine.drive import opening
 from clawtop.engine.drive.chain import AllModelsFailedError
 from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText
@@ -784,6 +785,18 @@ async def test_a_driver_that_drives_nothing_creates_nothing(lab: Lab, tmp_path: 
     async with Driver(fresh / ".openclaw", environ={}, home=fresh):
         pass
     assert tree(fresh) == before
+
+
+async def test_a_directory_on_a_network_is_not_driven_without_a_registry_that_its_hosts_share(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "mount_obstacles", lambda _: ("network-mount",))
+    place = lab.world.state_dir
+    with pytest.raises(RefusedError, match="on a network file system") as refused:
+        Driver(place, environ={}, home=place.parent)
+    assert refused.value.unchanged == "nothing was sent and nothing was written"
+    shared = Driver(place, environ={"CLAWTOP_REGISTRY": "etcd://127.0.0.1:1"}, home=place.parent)
+    assert shared.registry is not None
 
 
 async def test_a_generation_that_is_a_guess_is_refused(lab: Lab) -> None:

@@ -232,22 +232,46 @@ def test_an_idle_dashboard_writes_only_its_clock(state_dir: Path) -> None:
         terminal.exit_code()
 
 
-def test_a_read_only_run_changes_nothing_in_the_tree(state_dir: Path) -> None:
+def test_who_only_looks_makes_and_changes_no_file_anywhere(tmp_path: Path) -> None:
+    """Nor in a home or a temporary directory, whatever is looked at: every view, help, a detail."""
+    here = {"HOME": tmp_path / "home", "TMPDIR": tmp_path / "temporary", "XDG_CACHE_HOME": tmp_path / "cache"}
+    for path in here.values():
+        path.mkdir()
+    state_dir = copy(sample("2026.5.20", "rate-limited"), here["HOME"]).state_dir
+
     def tree() -> list[tuple[str, int, int]]:
-        found = []
-        for path in sorted(state_dir.rglob("*")):
-            status = os.lstat(path)
-            found.append((str(path), status.st_size, status.st_mtime_ns))
-        return found
+        found = ((path, os.lstat(path)) for path in sorted(tmp_path.rglob("*")))
+        return [(str(path), status.st_size, status.st_mtime_ns) for path, status in found]
 
     before = tree()
-    with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
+    environment = {name: str(path) for name, path in here.items()}
+    with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir)), environment=environment) as terminal:
         terminal.wait_open(FIRST)
-        terminal.send("jj\t?q\x1b")
-        terminal.drain(1.0)
-        terminal.send("q")
+        for view, shown in (
+            ("2", "▸Tree"),
+            ("3", "▸Lanes"),
+            ("4", "▸Timeline"),
+            ("5", "▸Forecast"),
+            ("w", "▸Warnings"),
+        ):
+            terminal.send(view)
+            terminal.wait_for(shown)
+        terminal.send("1jj\tt?")
+        terminal.wait_for("Every key and what it does.")
+        terminal.send("q\rqq")
         assert terminal.exit_code() == 0
     assert tree() == before
+
+
+def test_ctrl_l_paints_what_another_program_has_written_over(state_dir: Path) -> None:
+    with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
+        terminal.wait_open(FIRST)
+        terminal.screen.reset()
+        assert FIRST not in terminal.text
+        terminal.send("\x0c")
+        terminal.wait_for(FIRST)
+        terminal.send("q")
+        assert terminal.exit_code() == 0
 
 
 @pytest.mark.slow
