@@ -1,6 +1,6 @@
 """Every file system call of each operation answers once with each error, and once is the last thing that happens.
 
-python -m tests.faults            some 300 faults, spread over the calls (60 s)
+python -m tests.faults            as many as 60 s allow, spread over the calls
 python -m tests.faults --long     every fault at every call
 """
 
