@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.health.judgement import judge
-from clawtop.core.model import Snapshot, VerdictKind
+from clawtop.core.model import ProcessEvidence, Snapshot, VerdictKind
 from clawtop.view.check import check_line
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
@@ -34,7 +34,7 @@ from tests.support.incident_made import (
     tool_result,
     user,
 )
-from tests.support.processes import alive
+from tests.support.processes import FixedProcesses, alive
 from tests.support.states_made import NOW, write_json
 
 DIRECT, MAIN = "agent:main:telegram:direct:1", "agent:main:main"
@@ -249,3 +249,26 @@ def test_entries_that_are_no_entries_hide_none(tmp_path: Path) -> None:
     entries = json.loads(made.sessions_json.read_text())
     write_json(made.sessions_json, {**entries, "agent:main:odd": 7, "agent:main:none": None, "": {}})
     assert causes(made.told())["unanswered"].startswith("1 message")
+
+
+@pytest.mark.parametrize(
+    ("ago", "owner", "said"),
+    [
+        (20 * SECOND, PID, None),
+        (5 * MINUTE, PID, f"process {PID} has held its lock for more than 30 s"),
+        (5 * MINUTE, PID + 1, f"its lock names process {PID + 1}, and whether that is alive is not known"),
+    ],
+)
+def test_a_store_whose_lock_is_held_for_long_is_not_calm(
+    tmp_path: Path, ago: int, owner: int, said: str | None
+) -> None:
+    made = Made(tmp_path)
+    made.session("agent:main:main", user(2 * MINUTE), bot(MINUTE))
+    held = made.path / "agents/main/agent/auth-profiles.json.lock"
+    held.write_text(json.dumps({"pid": owner, "createdAt": iso(ago)}))
+    os.utime(held, ((NOW - ago) / 1000, (NOW - ago) / 1000))
+    unseen = ProcessEvidence(PID + 1, alive=None, why_unknown="not-visible")
+    made.processes = FixedProcesses({**made.processes.known, PID + 1: unseen})
+    told = made.told()
+    assert causes(told).get("store-jammed") == (None if said is None else f"the auth store of main is jammed: {said}")
+    assert told["health"]["level"] == (0 if said is None else 1)

@@ -32,6 +32,9 @@ _IMPORT = "openclaw doctor --fix"
 WRITING_MS = 2_000
 """A younger store lock without an owner may still be being written."""
 
+AUTH_HOLD_MS = 30_000
+"""A store is written within milliseconds: a lock that is held for longer keeps others out, whoever lives."""
+
 
 def unreadable_stores(scene: HealthScene) -> Iterator[Cause]:
     stores = [(agent, agent.store) for agent in scene.snapshot.agents if agent.store is not None]
@@ -108,18 +111,23 @@ def jammed_stores(scene: HealthScene) -> Iterator[Cause]:
         if scene.now - since <= WRITING_MS or lock.openclaw.would_remove is True:
             continue
         agent, stale = safe(lock.file.agent or "?", 40), lock.verdict.kind is VerdictKind.STALE
+        held = lock.verdict.kind is VerdictKind.HELD
         if lock.file.content_problem is not None or lock.pid is None:
             what = "its lock names no owner"
         elif stale:
             what = "the owner of its lock is dead"
-        else:
+        elif scene.now - since <= AUTH_HOLD_MS:
             continue
+        elif held:
+            what = f"process {lock.pid} has held its lock for more than {AUTH_HOLD_MS // 1000} s"
+        else:
+            what = f"its lock names process {lock.pid}, and whether that is alive is not known"
         yield Cause(
             "store-jammed",
             f"the auth store of {agent} is jammed: {what}",
             Level.ATTENTION,
             (lock.file.path, "every failure mark waits for it, and so do turns"),
-            "remove the lock" if stale else BY_HAND,
+            "remove the lock" if stale else f"restart process {lock.pid}, if it stays" if held else BY_HAND,
             "unlock" if stale else None,
             since,
             agents=(lock.file.agent,) if lock.file.agent else (),

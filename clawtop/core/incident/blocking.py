@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from clawtop.core.incident.links import AUTH_HOLD_MS, LONG_WAIT_MS, RETRY_ANSWERS_MS, SnapshotIndex
+from clawtop.core.health.account_causes import AUTH_HOLD_MS
+from clawtop.core.incident.links import LONG_WAIT_MS, RETRY_ANSWERS_MS, SnapshotIndex
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
 from clawtop.core.model import Event, LockKind, Snapshot, session_named
 from clawtop.core.session.activity import running_since

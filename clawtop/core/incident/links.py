@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from clawtop.core.cooldown.mending import mended_by
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
+from clawtop.core.health.account_causes import AUTH_HOLD_MS
 from clawtop.core.health.blocked import Blockage, blocked_sessions
 from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.health.waiting import complaint_of, complaints
@@ -473,7 +474,6 @@ def _lane_word(lane: str | None) -> str:
     return "its own lane" if lane.startswith("session:") else safe(lane, 40)
 
 
-AUTH_HOLD_MS = 30_000
 _AT_WORK = frozenset({"prompting", "streaming", "appending", "releasing"})
 """Phases of a clawtop run in which its profile is in use, even if windows have opened since."""
 
