@@ -20,6 +20,9 @@ from clawtop.text import safe
 
 T = TypeVar("T")
 
+NO_ANSWER = "no-answer"
+"""The code of the problem of a source that does not answer."""
+
 ANSWER_S = 5.0
 """How long a repeatedly read source has to answer."""
 
@@ -99,7 +102,7 @@ class TimedReads:
             "nothing is known about it" if last is None else ("what is shown of it was read at ", Moment(last))
         )
         began: Sentence = ("has not answered since ", Moment(question.asked_at), ": a disk or a mount that hangs; ")
-        return timed_problem("no-answer", safe(where), joined(began, known))
+        return timed_problem(NO_ANSWER, safe(where), joined(began, known))
 
 
 class LastAnswers:

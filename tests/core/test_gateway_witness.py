@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -126,9 +127,15 @@ def test_a_failed_attempt_was_the_last_if_the_gateway_says_no_long_enough_after_
 
 
 def test_an_answer_that_is_still_given_counts_from_when_it_was_given_last() -> None:
-    words = GatewayWords(LINE - 1_000, sessions={KEY: NO})
+    words = GatewayWords(LINE - 1_000, sessions={KEY: NO}, tasks=())
     assert judged_with(words, OTHERS).active is None
     assert judged_with(words, OTHERS, said_at=LINE + 6_000).active is False
+
+
+@pytest.mark.parametrize("more", [{"tasks": None}, {"tasks": (), "all_tasks": False}])
+def test_no_doubt_ends_while_not_all_tasks_are_known(more: dict[str, Any]) -> None:
+    words = GatewayWords(LINE + 5_000, sessions={KEY: NO}, complete=True, **more)
+    assert judged_with(words, OTHERS).active is None
 
 
 @pytest.mark.parametrize(

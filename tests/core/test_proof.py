@@ -138,6 +138,47 @@ def test_a_cron_task_holds_it_although_the_gateway_says_no() -> None:
     assert held.source is ProofSource.TASKS
 
 
+@pytest.mark.parametrize("generation", [Generation.A, Generation.B, Generation.C])
+def test_a_list_or_locks_that_were_not_read_prove_nothing(generation: Generation) -> None:
+    def found(session: Session | None, **unread: str) -> Proof:
+        return find(statements_of(session, None, None, KEY, **unread), table(generation, DEAD))
+
+    missing = found(None, unlocked="sessions cannot be listed").missing
+    assert missing is not None
+    assert missing.source is ProofSource.LOCK
+    for session in (None, IDLE, replace(IDLE, active=None)):
+        decided = storage_of(generation).locked_throughout  # by the lock, whatever the list says
+        assert found(session, unlisted="sessions.json is not JSON").is_free is decided
+    assert (
+        found(RUNNING, unlisted="sessions.json is not JSON").held is not None
+        or storage_of(generation).locked_throughout
+    )
+
+
+@pytest.mark.parametrize("words", [replace(NO, tasks=None), replace(NO, all_tasks=False)])
+def test_tasks_that_were_not_all_read_prove_nothing(words: GatewayWords) -> None:
+    missing = finding(Generation.B, words=words).missing
+    assert missing is not None
+    assert missing.source is ProofSource.TASKS
+
+
+@pytest.mark.parametrize(
+    ("words", "free"),
+    [
+        (NO, True),
+        (YES, False),
+        (replace(NO, complete=False), False),
+        (replace(NO, sessions={KEY: RunSight(KEY, None)}), False),
+    ],
+)
+def test_a_transcript_without_a_key_is_free_only_if_the_gateway_has_no_run_at_all(
+    words: GatewayWords, free: bool
+) -> None:
+    found = find(statements_of(None, None, words, None), table(Generation.B, LIVE))
+    assert found.is_free is free
+    assert found.missing is None or found.missing.source is ProofSource.ANSWER
+
+
 RUNNING = replace(IDLE, status="running", active=True, active_how="stored as running, and its gateway is alive")
 
 

@@ -338,6 +338,27 @@ async def test_without_a_token_a_natural_release_is_proven_by_the_disk(state: Pa
     assert caller.asked == 0
 
 
+async def test_a_list_that_cannot_be_read_leaves_it_unproven(state: Path) -> None:
+    (state / "agents/main/sessions/sessions.json").write_text('{"agent:main')
+    outcome = await drainer(state, DrainWishes(1.0, 0.1, 0.0)).drain()
+    assert not outcome.released
+    assert "sessions.json is not JSON" in outcome.words[0]
+
+
+async def test_locks_that_cannot_be_listed_leave_it_unproven(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path) == str(transcript(state).parent):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    outcome = await drainer(state, DrainWishes(1.0, 0.1, 0.0)).drain()
+    assert not outcome.released
+    assert "whether it has a write lock is not known" in outcome.words[0]
+
+
 async def test_a_gateway_that_does_not_answer_leaves_it_unproven(state: Path) -> None:
     caller = FakeCaller(state, problem="the gateway did not answer sessions.list in time")
     outcome = await drainer(state, DrainWishes(1.0, 0.1, 0.0), gateway_answers=True, caller=caller).drain()

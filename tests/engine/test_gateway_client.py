@@ -17,7 +17,7 @@ from clawtop.engine.gateway.client import connected
 from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.wire import ADMIN, MAX_FRAME, READ
-from clawtop.engine.gateway.words import ask_words
+from clawtop.engine.gateway.words import TASK_PAGES, TASKS_AT_ONCE, ask_words
 from clawtop.store.config import read_config
 from clawtop.store.place.layout import Layout
 from tests.support.clocks import ManualClock
@@ -292,6 +292,22 @@ async def test_a_session_beyond_the_list_is_searched_for(tmp_path: Path) -> None
     assert said.words.sessions[KEY].active is False
     assert not said.words.complete
     assert said.words.tasks is None
+
+
+@pytest.mark.parametrize(("pages", "every_one"), [(3, True), (9, False)])
+async def test_open_tasks_are_read_page_by_page(tmp_path: Path, pages: int, every_one: bool) -> None:
+    def page(params: Any) -> Any:
+        number = int(params.get("cursor", 0))
+        assert params["limit"] == TASKS_AT_ONCE
+        more = {"nextCursor": str(number + 1)} if number + 1 < pages else {}
+        return {"tasks": [{"taskId": f"t{number}", "status": "running", "runtime": "cli"}], **more}
+
+    fake = FakeGateway({"sessions.list": lambda _: listing(), "tasks.list": page})
+    entry = door(tmp_path)
+    async with serving(fake):
+        said = await ask_words(entry, entry.knock(live(fake.port)), ManualClock(), lanes=False)
+    assert [task.id for task in said.words.tasks or ()] == [f"t{number}" for number in range(min(pages, TASK_PAGES))]
+    assert said.words.all_tasks is every_one
 
 
 def test_a_pass_does_not_show_its_token(tmp_path: Path) -> None:

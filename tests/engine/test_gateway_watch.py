@@ -209,7 +209,9 @@ async def test_what_a_gateway_said_before_it_was_started_anew_is_not_believed() 
 async def test_a_no_counts_from_when_the_gateway_was_asked_for_words(asked_again: bool, active: bool | None) -> None:
     """An attempt that failed while the gateway said no may be followed by another one, of which it has not told yet."""
     clock = ManualClock(NOW)
-    words = GatewayWords(NOW, "2026.5.20", {"agent:main:main": RunSight("agent:main:main", False)}, complete=True)
+    words = GatewayWords(
+        NOW, "2026.5.20", {"agent:main:main": RunSight("agent:main:main", False)}, complete=True, tasks=()
+    )
     first = replace(report(), words=words)
     watch = watching(
         FakeAsker(first, replace(first, words=replace(words, at=NOW + 7_000)) if asked_again else first), clock

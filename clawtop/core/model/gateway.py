@@ -168,7 +168,7 @@ class GatewayWords:
         at: when it was asked and first said so.
         sessions: by key; only those that it named.
         complete: it named every session that it has.
-        tasks: None where it was not asked or has no such question.
+        tasks: None where it was not asked or has no such question. all_tasks: these are all its open ones.
         problem: why it was not asked or did not answer; nothing else is known then.
     """
 
@@ -177,6 +177,7 @@ class GatewayWords:
     sessions: Mapping[str, RunSight] = field(default_factory=dict)
     complete: bool = False
     tasks: tuple[TaskSight, ...] | None = None
+    all_tasks: bool = True
     problem: str | None = None
 
 

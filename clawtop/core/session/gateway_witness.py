@@ -77,7 +77,7 @@ def _nothing_followed(session: Session, words: GatewayWords, at: int, remote: Re
     sight = words.sessions.get(session.key)
     if session.active is not None or sight is None or sight.active is not False:
         return None
-    if tasks_in(session.key, words.tasks or ()):
+    if words.tasks is None or not words.all_tasks or tasks_in(session.key, words.tasks):
         return None
     doubt = next((w for w in session.witnesses if w.kind is WitnessKind.LOG and w.running is None), None)
     if doubt is None or doubt.at is None or at - doubt.at < remote.admission_ms:

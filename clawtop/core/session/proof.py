@@ -150,22 +150,33 @@ def statements_of(
     key: str | None,
     *,
     unread: str | None = None,
+    unlisted: str | None = None,
+    unlocked: str | None = None,
     unseen: str | None = None,
 ) -> tuple[Statement, ...]:
     """What is known of one session now.
 
     Args:
         words: queried for this look; None if the gateway was not queried.
-        unread: why the databases that hold claims were not read whole, where they were not.
+        unread: why the databases that hold claims were not read whole, where they were not. unlisted: the same of
+            OpenClaw's list of sessions; `session` is then its last row, or none. unlocked: the same of the locks.
         unseen: why the processes below the gateway, which may work on its runs, cannot be seen.
     """
-    found = [_lock(lock), _claim(session, unread), _queue(session), _process(session, unseen), _disk(session)]
+    found = [
+        _lock(lock, unlocked),
+        _claim(session, unread),
+        _queue(session, unread),
+        _process(session, unseen),
+        _disk(session, unlisted),
+    ]
     if words is not None:
         found += [_answer(words, key), _tasks(words, key)]
     return tuple(found)
 
 
-def _lock(lock: Lock | None) -> Statement:
+def _lock(lock: Lock | None, unlocked: str | None) -> Statement:
+    if lock is None and unlocked is not None:
+        return Statement(ProofSource.LOCK, Says.UNKNOWN, f"whether it has a write lock is not known: {unlocked}")
     if lock is None:
         return Statement(ProofSource.LOCK, Says.NO, "there is no write lock")
     if lock.verdict.kind is VerdictKind.HELD:
@@ -183,13 +194,15 @@ def _claim(session: Session | None, unread: str | None) -> Statement:
     return _of_kind(session, ProofSource.CLAIM, WitnessKind.CLAIM, "no turn of it is claimed")
 
 
-def _queue(session: Session | None) -> Statement:
+def _queue(session: Session | None, unread: str | None) -> Statement:
     inputs = [w for w in session.witnesses if w.kind is WitnessKind.INPUT] if session is not None else []
     waiting = sum(witness.waiting or 1 for witness in inputs if witness.running is not False)
     if waiting:
         return Statement(
             ProofSource.QUEUE, Says.YES, f"{waiting} input{'s wait' if waiting > 1 else ' waits'} for its turn"
         )
+    if unread is not None:
+        return Statement(ProofSource.QUEUE, Says.UNKNOWN, f"whether inputs wait for it is not known: {unread}")
     return Statement(ProofSource.QUEUE, Says.NO, "no input waits for its turn")
 
 
@@ -217,7 +230,9 @@ def _of_kind(session: Session | None, source: ProofSource, kind: WitnessKind, no
     return Statement(source, Says.NO, no)
 
 
-def _disk(session: Session | None) -> Statement:
+def _disk(session: Session | None, unlisted: str | None) -> Statement:
+    if unlisted is not None and (session is None or session.active is not True):
+        return Statement(ProofSource.DISK, Says.UNKNOWN, f"its state is not known: {unlisted}")
     if session is None:
         return Statement(ProofSource.DISK, Says.NO, "OpenClaw's list does not have it")
     says = Says.UNKNOWN if session.active is None else Says.YES if session.active else Says.NO
@@ -230,9 +245,11 @@ def _disk(session: Session | None) -> Statement:
 def _answer(words: GatewayWords, key: str | None) -> Statement:
     if words.problem is not None:
         return Statement(ProofSource.ANSWER, Says.UNKNOWN, words.problem)
-    sight = words.sessions.get(key) if key is not None else None
+    if key is None:
+        return _answer_without_key(words)
+    sight = words.sessions.get(key)
     if sight is None:
-        if words.complete or key is None:
+        if words.complete:
             return Statement(ProofSource.ANSWER, Says.NO, "the gateway does not list it")
         return Statement(ProofSource.ANSWER, Says.UNKNOWN, "the gateway did not list it among its sessions")
     if sight.active is None:
@@ -242,15 +259,34 @@ def _answer(words: GatewayWords, key: str | None) -> Statement:
     return Statement(ProofSource.ANSWER, Says.NO, "the gateway says that no run is active in it")
 
 
+def _answer_without_key(words: GatewayWords) -> Statement:
+    """A gateway names its runs by session key: the run of a session that was reset meanwhile still writes the
+    transcript that no key names any more.
+    """
+    if any(sight.active for sight in words.sessions.values()):
+        what = "the gateway has active runs, and does not say whether one of them writes this transcript"
+    elif not words.complete:
+        what = "the gateway did not list all its sessions"
+    elif any(sight.active is None for sight in words.sessions.values()):
+        what = "the gateway does not say of all its sessions whether a run is active in them"
+    else:
+        return Statement(ProofSource.ANSWER, Says.NO, "the gateway says that no run is active in any session")
+    return Statement(ProofSource.ANSWER, Says.UNKNOWN, what)
+
+
 def _tasks(words: GatewayWords, key: str | None) -> Statement:
     if words.problem is not None:
         return Statement(ProofSource.TASKS, Says.UNKNOWN, words.problem)
-    here = tasks_in(key, words.tasks or ()) if key is not None else []
+    if words.tasks is None:
+        return Statement(ProofSource.TASKS, Says.UNKNOWN, "the gateway has no list of its open tasks")
+    here = tasks_in(key, words.tasks) if key is not None else []
     if here:
         task = here[0]
         return Statement(
             ProofSource.TASKS, Says.YES, f"the gateway has a {task.runtime or 'nameless'} task in it: {task.status}"
         )
+    if not words.all_tasks:
+        return Statement(ProofSource.TASKS, Says.UNKNOWN, "the gateway has more open tasks than were read")
     return Statement(ProofSource.TASKS, Says.NO, "the gateway has no open task in it")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -42,8 +42,11 @@ from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.locks.standpoint import evidence
 from clawtop.store.own.holders import canonical, holders_dir, prompt_holder, read_admission
+from clawtop.store.place.layout import AgentPaths
 from clawtop.store.sessions.fingerprint import fingerprint
+from clawtop.store.sessions.index import LARGE_LIST
 from clawtop.store.snapshot import SnapshotReader
+from clawtop.store.timed_reads import NO_ANSWER
 from clawtop.text import safe
 from clawtop.values import dataclass
 
@@ -137,7 +140,16 @@ class Watcher:
             lock=None if lock is None else FoundLock(lock.file, lock.verdict, lock.pid),
             fingerprint=fingerprint(self._target.file),
             openclaw=find(
-                statements_of(session, theirs, asked.words, key, unread=_unread(snapshot), unseen=_unseen(snapshot)),
+                statements_of(
+                    session,
+                    theirs,
+                    asked.words,
+                    key,
+                    unread=_unread(snapshot),
+                    unlisted=self._not_read(snapshot, lambda agent: (agent.sessions_store,)),
+                    unlocked=self._not_read(snapshot, lambda agent: (agent.sessions_dir, *agent.older_sessions)),
+                    unseen=_unseen(snapshot),
+                ),
                 table,
             ),
             quiet_ms=quiet_ms(table, remote, snapshot.gateway.state, 0),
@@ -157,6 +169,13 @@ class Watcher:
         wanted = f"{self._target.file}.lock"
         session_locks = (lock for lock in snapshot.locks if lock.file.kind is LockKind.SESSION)
         return next((lock for lock in session_locks if _real(lock.file.path) == wanted), None)
+
+    def _not_read(self, snapshot: Snapshot, places: Callable[[AgentPaths], Iterable[Path]]) -> str | None:
+        """Why one of these places of the session's agent was not read now; what is known of it may be old."""
+        agents = [agent for agent in self._reader.layout.agents if agent.id == self._target.agent]
+        mine = {str(place) for agent in agents for place in places(agent)}
+        found = (p for p in snapshot.warnings if p.code == NO_ANSWER or (p.where in mine and p.code != LARGE_LIST))
+        return next((f"{safe(problem.where)} {problem.text}" for problem in found), None)
 
     def _remedies(
         self, snapshot: Snapshot, session: Session | None, asked: GatewayReply, remote: Remote

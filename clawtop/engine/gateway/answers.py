@@ -52,11 +52,17 @@ def _session(row: Any) -> RunSight | None:
     )
 
 
-def tasks_said(payload: Any) -> tuple[TaskSight, ...]:
-    """`tasks.list`: the unfinished tasks. Raises GatewayCallError."""
+def tasks_said(payload: Any) -> tuple[tuple[TaskSight, ...], str | None]:
+    """`tasks.list`: unfinished tasks, and the cursor of the next ones; None: there are no more. Raises
+    GatewayCallError.
+    """
     if not isinstance(payload, dict) or not isinstance(payload.get("tasks"), list):
         raise GatewayCallError(Trouble.NONSENSE, "tasks.list answered without a list of tasks")
-    return tuple(task for task in map(_task, payload["tasks"][:MAX_ROWS]) if task is not None)
+    rows, following = payload["tasks"], payload.get("nextCursor")
+    cursor = text(following, LONGEST_ID)
+    if len(rows) > MAX_ROWS or (following is not None and cursor is None):
+        raise GatewayCallError(Trouble.NONSENSE, "tasks.list does not say which tasks come next")
+    return tuple(task for task in map(_task, rows) if task is not None), cursor
 
 
 def _task(row: Any) -> TaskSight | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from clawtop.clock import Clock
-from clawtop.core.model import GatewayWords, LaneStats
+from clawtop.core.model import GatewayWords, LaneStats, TaskSight
 from clawtop.engine.gateway.answers import lanes_said, sessions_said, tasks_said, waits_said
 from clawtop.engine.gateway.client import Belongs, GatewayConnection, connected
 from clawtop.engine.gateway.door import Door, Pass
@@ -23,6 +24,11 @@ MOST_SESSIONS = 200
 """Rows that one question asks for, the newest first: a busy 2026.6.11 computes each of them on its only thread."""
 
 MOST_EVENTS = 300
+
+TASKS_AT_ONCE = 500
+"""OpenClaw gives 100 where no limit is named, and never more than this."""
+
+TASK_PAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +65,24 @@ async def ask_words(
             seen = {**seen, **more}
         words = GatewayWords(at, link.hello.version, seen, complete)
         if TASKS in link.hello.methods:
-            words = replace(words, tasks=tasks_said(await link.ask(TASKS, {"status": ["queued", "running"]})))
+            tasks, every_one = await _tasks(link)
+            words = replace(words, tasks=tasks, all_tasks=every_one)
         return GatewayRound(words, await _lanes(link) if lanes else None)
+
+
+async def _tasks(link: GatewayConnection) -> tuple[tuple[TaskSight, ...], bool]:
+    """The open tasks, and whether these are all. 2026.6 to 2026.8 leave open what a crash interrupted, so that they
+    may be many.
+    """
+    found: list[TaskSight] = []
+    asked: dict[str, Any] = {"status": ["queued", "running"], "limit": TASKS_AT_ONCE}
+    for _ in range(TASK_PAGES):
+        tasks, cursor = tasks_said(await link.ask(TASKS, asked))
+        found += tasks
+        if cursor is None:
+            return tuple(found), True
+        asked = {**asked, "cursor": cursor}
+    return tuple(found), False
 
 
 async def _lanes(link: GatewayConnection) -> tuple[LaneStats, ...]:

@@ -42,6 +42,8 @@ SMALL_BYTES = 128 * 1024
 """Up to this size a list is parsed whole: loading what leaves out the parts that nobody needs takes longer."""
 
 LARGE_BYTES = 32 * MEGABYTE
+LARGE_LIST = "large-session-list"
+"""The code of the problem of a larger list, which is read all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def _large(where: str, size: int) -> Problem | None:
     if size <= LARGE_BYTES:
         return None
     text = f"is {size // 1_000_000} MB: OpenClaw reads and writes all of it for every turn, and its locks time out"
-    return Problem("large-session-list", where, text)
+    return Problem(LARGE_LIST, where, text)
 
 
 def _beside_transcripts(problem: Problem, agent: AgentPaths) -> Problem:
