@@ -6,6 +6,7 @@ import base64
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -35,11 +36,13 @@ def secret_forms(secret: str = SECRET) -> dict[str, str]:
 def gives_away(text: str, secret: str = SECRET) -> bool:
     """Whether a text shows twelve characters in a row of a secret, in any of its forms, however they are divided."""
     compact = "".join(text.split())
-    return any(
-        form[at : at + 12] in compact
-        for form in ("".join(form.split()) for form in secret_forms(secret).values())
-        for at in (0, len(form) // 2 - 6, len(form) - 12)
-    )
+    return any(part in compact for part in _parts(secret))
+
+
+@cache
+def _parts(secret: str) -> tuple[str, ...]:
+    forms = ("".join(form.split()) for form in secret_forms(secret).values())
+    return tuple({form[at : at + 12]: None for form in forms for at in range(len(form) - 11)})
 
 
 def hidden_in(text: str) -> list[str]:
