@@ -272,3 +272,16 @@ def test_a_store_whose_lock_is_held_for_long_is_not_calm(
     told = made.told()
     assert causes(told).get("store-jammed") == (None if said is None else f"the auth store of main is jammed: {said}")
     assert told["health"]["level"] == (0 if said is None else 1)
+
+
+def test_a_transcript_that_cannot_be_read_is_not_calm(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    transcript = made.session("agent:main:main", user(5 * MINUTE))
+    transcript.unlink()
+    transcript.mkdir()
+    told = made.told()
+    assert told["health"]["level"] == 1
+    assert "whether somebody waits for an answer is not known" in told["health"]["text"]
+    transcript.rmdir()
+    made.session("agent:main:main", user(5 * MINUTE), bot(4 * MINUTE))
+    assert made.told()["health"]["level"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ SHARED_STATE_VERSION = 15
 def has_shared_store(state_dir: Path, databases: Databases) -> bool:
     """D: `config_machine_state` has `auth.sharedStore` = {"location":"state-db"}, or the schema is that of 2026.8."""
     path = state_dir / STATE_DATABASE
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - that one raises where a directory is closed
         return False
     database = databases.of(path, DatabaseRole.GLOBAL)
     try:
@@ -39,7 +40,7 @@ def has_shared_store(state_dir: Path, databases: Databases) -> bool:
 def agent_schema(agent_dir: Path, databases: Databases) -> int | None:
     """The schema version of an agent's database; None if there is none, or it cannot be read."""
     path = agent_dir / AGENT_DATABASE
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - that one raises where a directory is closed
         return None
     try:
         return whole(databases.of(path, DatabaseRole.AGENT).identity().user_version)
@@ -63,7 +64,7 @@ def has_auth_profiles(agent_dir: Path, databases: Databases) -> bool:
 def written_by(state_dir: Path, agent_dirs: Sequence[Path], databases: Databases) -> str | None:
     """The version of OpenClaw that last wrote one of the databases, as recorded there."""
     for path, role in _places(state_dir, agent_dirs):
-        if path.exists():
+        if os.path.exists(path):  # noqa: PTH110
             try:
                 found = databases.of(path, role).identity().app_version
             except UnreadableError:
@@ -76,7 +77,7 @@ def written_by(state_dir: Path, agent_dirs: Sequence[Path], databases: Databases
 def why_unread(state_dir: Path, agent_dirs: Sequence[Path], databases: Databases) -> str:
     """Why the first of the databases that are there cannot be read; empty where all can."""
     for path, role in _places(state_dir, agent_dirs):
-        if path.exists():
+        if os.path.exists(path):  # noqa: PTH110
             try:
                 databases.of(path, role).identity()
             except UnreadableError as error:

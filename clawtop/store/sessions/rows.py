@@ -38,6 +38,7 @@ from clawtop.store.interning import Interned
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import SessionsRead, read_sessions
+from clawtop.store.sessions.tail import why_closed
 from clawtop.store.sessions.trajectory import trajectory_path, trajectory_runs
 from clawtop.store.sessions.transcript_end import transcript_exchanges, transcript_text
 from clawtop.store.sessions.unlisted import UnlistedTranscripts
@@ -225,11 +226,20 @@ class JsonSessions:
                     continue
                 if read is None or read[0] != stamp:
                     read = (stamp, transcript_exchanges(path))
+                closed = why_closed(path) if not read[1] else None
+                if closed is not None:
+                    sessions[number] = replace(row, problems=(*row.problems, _unread(row, closed)))
+                    continue
             if read is None:
                 continue
             self._transcripts[path] = read
             if read[1]:
                 sessions[number] = replace(row, exchanges=read[1])
+
+
+def _unread(row: Session, closed: Problem) -> Problem:
+    text = f"its transcript {closed.text}, so whether somebody waits for an answer is not known"
+    return Problem("transcript-unread", row.key, text)
 
 
 def _read(store: str, agent: AgentPaths, layout: Layout, known: SessionsRead | None) -> SessionsRead:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from clawtop.core.model import Problem
 from clawtop.store import door
-from clawtop.store.json_text import UnreadableError, parse
+from clawtop.store.json_text import UnreadableError, open_problem, parse
 
 TAIL_BYTES = 64 * 1024
 MAX_TAIL_BYTES = 1024 * 1024
@@ -37,6 +38,17 @@ def last_lines(path: str, *, least: int = 1) -> list[bytes]:
         return []
     finally:
         os.close(descriptor)
+
+
+def why_closed(path: str) -> Problem | None:
+    """Why a file that is there cannot be opened; None where it can, or is gone."""
+    try:
+        os.close(door.open_file(path))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        return open_problem(path, error)
+    return None
 
 
 def entry_of(line: bytes, path: str) -> Mapping[str, Any] | None:
