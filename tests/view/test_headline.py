@@ -123,6 +123,13 @@ def test_an_unreadable_store_is_said_to_be_unreadable() -> None:
     assert words(EMPTY)[0] == " EMPTY  no auth profiles: no model can be used"
 
 
+def test_a_lock_that_cannot_be_read_is_not_said_to_name_no_owner() -> None:
+    closed = replace(LOCKS[3], file=replace(LOCKS[3].file, content_problem="unreadable"))
+    assert "its lock cannot be read" in words(replace(CALM, locks=(closed,)))[0]
+    unknown = replace(closed, file=replace(closed.file, mtime=0), created_at=None)
+    assert "jammed" not in " ".join(words(replace(CALM, locks=(unknown,))))
+
+
 def test_a_lock_in_the_middle_of_its_writing_is_no_jam() -> None:
     fresh = replace(LOCKS[3], file=replace(LOCKS[3].file, mtime=NOW - 500))
     assert "jammed" not in words(replace(CALM, locks=(fresh,)))[1]

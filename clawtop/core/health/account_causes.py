@@ -112,7 +112,11 @@ def jammed_stores(scene: HealthScene) -> Iterator[Cause]:
             continue
         agent, stale = safe(lock.file.agent or "?", 40), lock.verdict.kind is VerdictKind.STALE
         held = lock.verdict.kind is VerdictKind.HELD
-        if lock.file.content_problem is not None or lock.pid is None:
+        if lock.file.content_problem == "unreadable":
+            if not lock.file.mtime:
+                continue  # its directory is closed: whether there is a lock is not known, and the store says why
+            what = "its lock cannot be read"
+        elif lock.file.content_problem is not None or lock.pid is None:
             what = "its lock names no owner"
         elif stale:
             what = "the owner of its lock is dead"
