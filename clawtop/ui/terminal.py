@@ -61,7 +61,7 @@ def why_not_suspended() -> str | None:
     must be the parent of one of its processes.
     """
     if signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN:
-        return "whoever started clawtop lets nothing suspend it"
+        return "the program that started clawtop does not let it be suspended"
     try:
         group, session, above = os.getpgrp(), os.getsid(0), os.getppid()
         while os.getpgid(above) == group:  # a script, in the shell's name

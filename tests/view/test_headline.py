@@ -130,6 +130,12 @@ def test_a_lock_that_cannot_be_read_is_not_said_to_name_no_owner() -> None:
     assert "jammed" not in " ".join(words(replace(CALM, locks=(unknown,))))
 
 
+def test_a_lock_from_the_future_is_a_jam_too() -> None:
+    """Copied later than the moment that is shown, or written before the clock was set back."""
+    ahead = replace(LOCKS[3], file=replace(LOCKS[3].file, mtime=NOW + 3_600_000), created_at=None)
+    assert "its lock names no owner" in words(replace(CALM, locks=(ahead,)))[0]
+
+
 def test_a_lock_in_the_middle_of_its_writing_is_no_jam() -> None:
     fresh = replace(LOCKS[3], file=replace(LOCKS[3].file, mtime=NOW - 500))
     assert "jammed" not in words(replace(CALM, locks=(fresh,)))[1]

@@ -108,7 +108,7 @@ def jammed_stores(scene: HealthScene) -> Iterator[Cause]:
         if lock.file.kind is not LockKind.AUTH:
             continue
         since = lock.created_at if lock.created_at is not None else lock.file.mtime
-        if scene.now - since <= WRITING_MS or lock.openclaw.would_remove is True:
+        if abs(scene.now - since) <= WRITING_MS or lock.openclaw.would_remove is True:
             continue
         agent, stale = safe(lock.file.agent or "?", 40), lock.verdict.kind is VerdictKind.STALE
         held = lock.verdict.kind is VerdictKind.HELD
@@ -133,7 +133,7 @@ def jammed_stores(scene: HealthScene) -> Iterator[Cause]:
             (lock.file.path, "every failure mark waits for it, and so do turns"),
             "remove the lock" if stale else f"restart process {lock.pid}, if it stays" if held else BY_HAND,
             "unlock" if stale else None,
-            since,
+            since if since <= scene.now else None,
             agents=(lock.file.agent,) if lock.file.agent else (),
         )
 
