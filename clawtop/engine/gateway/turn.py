@@ -77,7 +77,10 @@ async def send_turn(
     raise GatewayCallError(Trouble.MUTE, "the gateway stopped reporting the turn")
 
 
-WITHOUT_A_RUN = "the gateway ended it without a reply; where messages queue up, a later run may answer it, unseen here"
+WITHOUT_A_RUN = (
+    "the gateway ended it without a reply; if it was queued behind another run, a later run may still answer it, "
+    "which clawtop does not see"
+)
 
 
 class _TurnCourse:
