@@ -109,7 +109,7 @@ engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store
                     openai (with openai_hosts), responses, google, ollama, bedrock, plain (completions without
                     choices); copilot has its own token
     gateway/        What a live gateway reports. door (who may get its token), client with wire, answers and errors (its
-                    WebSocket), http; words, caller, turn (asked at once); rounds and watch (asked regularly)
+                    WebSocket), http; words, caller, turn (asked at once); rounds, line and watch (asked regularly)
     live/           hub: changes on disk become snapshots; feed, tape (recording), player (replaying), hook (the
                     operator's command for notices)
     operations/     execute: plans become receipts; locked, verification

@@ -50,7 +50,7 @@ class World:
 
     @property
     def questions(self) -> int:
-        return len(self.http) + len(self.fake.connects)
+        return len(self.http) + len(self.fake.asked)
 
 
 async def test_one_question_a_round_mostly_for_words_now_and_then_for_health(tmp_path: Path) -> None:
@@ -59,6 +59,7 @@ async def test_one_question_a_round_mostly_for_words_now_and_then_for_health(tmp
         for number in range(1, 4 * HEALTH_EVERY + 1):
             report = await world.rounds.look(live(world.fake.port))
             assert world.questions == number
+    assert len(world.fake.connects) == 1
     assert report is not None
     assert report.words is not None
     assert report.words.sessions[KEY].active
@@ -81,7 +82,7 @@ async def test_a_token_that_the_metrics_refuse_is_sent_nowhere_again(tmp_path: P
             report = await world.rounds.look(live(world.fake.port))
     before = world.http.index((METRICS_PATH, "Bearer gateway-token-0123456789"))
     assert all(token is None for _, token in world.http[before + 1 :])
-    assert len(world.fake.connects) == 2 * HEALTH_EVERY - 2
+    assert len(world.fake.asked) == 2 * HEALTH_EVERY - 2
     assert report is not None
     assert "refuses its token" in (report.health.problem or "")
     assert report.words is not None

@@ -149,6 +149,22 @@ async def test_nobody_is_asked_where_no_gateway_is_live() -> None:
     assert probe.asked == 0
 
 
+async def test_nothing_is_kept_open_to_a_gateway_that_is_live_no_longer() -> None:
+    clock = ManualClock(NOW)
+    probe = FakeAsker(report())
+    watch = watching(probe, clock)
+    watch(LAYOUT, LIVE)
+    task = asyncio.create_task(watch.run(lambda: None))
+    await clock.advance(1)
+    assert not probe.closed
+    watch(LAYOUT, replace(LIVE, gateway=Gateway(GatewayState.UNKNOWN, 7, 18789)))
+    await clock.advance(IDLE_SECONDS)
+    assert (probe.asked, probe.closed) == (1, True)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_while_something_may_be_running_it_asks_more_often() -> None:
     clock = ManualClock(NOW)
     probe = FakeAsker(report())

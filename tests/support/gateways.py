@@ -24,7 +24,7 @@ class FakeGateway:
     Attributes:
         answers: by method, from its parameters to a payload, an exception's text (a refusal), or a string sent raw.
         connects: the parameters of every `connect`. asked: the method and parameters of every question.
-        after: frames that follow each answer but the one to `connect`.
+        after: frames that follow each answer but the one to `connect`. sockets: every connection, the last one last.
         hello: added to the hello. starting: how many connections it turns away first.
     """
 
@@ -40,8 +40,10 @@ class FakeGateway:
     connects: list[Mapping[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    sockets: list[ServerConnection] = field(default_factory=list)
 
     async def serve(self, socket: ServerConnection) -> None:
+        self.sockets.append(socket)
         if self.starting:
             self.starting -= 1
             await socket.close(1013, "gateway starting")

@@ -1,5 +1,6 @@
-"""Querying a live gateway over its WebSocket: one short connection per question or action, with the least scope. The
-token is sent only after the other end of this connection was verified to be the process of the gateway's lock.
+"""Querying a live gateway over its WebSocket, with the least scope: a short connection for each action, and one that is
+kept for what is asked regularly (`line`). The token is sent only after the other end of this connection was verified to
+be the process of the gateway's lock.
 OpenClaw provides this interface for its own local programs: it is optional, and everything works without it.
 """
 
@@ -9,11 +10,12 @@ import asyncio
 import itertools
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.protocol import State
 
 import clawtop
 from clawtop.clock import Clock
@@ -69,6 +71,24 @@ class GatewayConnection:
             while True:
                 yield parsed(await self._socket.recv())
 
+    async def pass_over(self, most: int) -> None:
+        """Drop what the gateway sends unasked, until it closes the connection or has sent this many frames."""
+        with suppress(WebSocketException, UnicodeError):
+            for _ in range(most):
+                await self._socket.recv()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has begun to close it."""
+        return self._socket.state is State.OPEN
+
+    async def close(self) -> None:
+        """Close it; at most half a second is spent on taking leave."""
+        try:
+            await self._socket.close()
+        except (WebSocketException, OSError):
+            self._socket.transport.abort()
+
 
 @asynccontextmanager
 async def connected(
@@ -80,6 +100,23 @@ async def connected(
     seconds: float = CONNECT_SECONDS,
     belongs: Belongs = answers_to,
 ) -> AsyncIterator[GatewayConnection]:
+    """A connection as from `open_connection`, closed at the end of the block."""
+    link = await open_connection(door, leave, scopes, clock=clock, seconds=seconds, belongs=belongs)
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+async def open_connection(
+    door: Door,
+    leave: Pass,
+    scopes: Sequence[str],
+    *,
+    clock: Clock,
+    seconds: float = CONNECT_SECONDS,
+    belongs: Belongs = answers_to,
+) -> GatewayConnection:
     """A connection to the listener of `leave` with these scopes.
 
     A gateway that is still starting is tried again until `seconds` are over.
@@ -91,17 +128,13 @@ async def connected(
     while True:
         try:
             socket, hello = await _enter(leave, scopes, clock, max(0.1, until - clock.monotonic()), belongs)
-            break
+            return GatewayConnection(socket, hello, clock)
         except GatewayCallError as error:
             if error.trouble is Trouble.TOKEN:
                 door.refused(leave)
             if error.trouble is not Trouble.STARTING or clock.monotonic() + STARTING_PAUSE_SECONDS >= until:
                 raise
         await clock.sleep(STARTING_PAUSE_SECONDS)
-    try:
-        yield GatewayConnection(socket, hello, clock)
-    finally:
-        await _leave(socket)
 
 
 async def _enter(
@@ -177,13 +210,6 @@ async def _send(socket: ClientConnection, id_: str, method: str, params: Mapping
 def is_event(frame: str | bytes) -> bool:
     """Whether the beginning of a frame shows that it is an event, so that it need not be parsed."""
     return isinstance(frame, str) and frame.startswith('{"type":"event"')
-
-
-async def _leave(socket: ClientConnection) -> None:
-    try:
-        await socket.close()
-    except (WebSocketException, OSError):
-        socket.transport.abort()
 
 
 class _named:  # noqa: N801 - a context manager that reads as a word

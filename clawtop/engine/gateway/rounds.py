@@ -16,7 +16,8 @@ from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWord
 from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.http import HttpProbe
-from clawtop.engine.gateway.words import GatewayRound, ask_words
+from clawtop.engine.gateway.line import KeptLine
+from clawtop.engine.gateway.words import GatewayRound, words_over
 from clawtop.store.locks.processes import listens
 from clawtop.values import dataclass
 
@@ -62,6 +63,7 @@ class Rounds:
         self._clock = clock
         self._door = door
         self._http = http or HttpProbe(clock)
+        self._line = KeptLine(door, clock)
         self._last: GatewayReport | None = None
         self._of: tuple[int | None, int | None, int | None] | None = None
         self._round = 0
@@ -92,8 +94,9 @@ class Rounds:
         return self._last
 
     async def close(self) -> None:
-        """Close what is kept open."""
+        """Close what is kept open; the next question opens it anew."""
         await self._http.close()
+        await self._line.close()
 
     def _next(self) -> Question:
         words = self._round >= self._wordless_until
@@ -119,10 +122,12 @@ class Rounds:
         try:
             leave = self._door.knock(gateway)
         except GatewayCallError as error:
+            await self._line.close()
             self._wordless(error)
             return False
         try:
-            said = await ask_words(self._door, leave, self._clock, lanes=with_lanes)
+            async with self._line.to(leave) as link:
+                said = await words_over(link, self._clock, lanes=with_lanes)
         except GatewayCallError as error:
             self._wordless(error)
             return True
@@ -166,6 +171,6 @@ class Rounds:
 
     async def _forget(self, life: tuple[int | None, int | None, int | None] | None) -> None:
         if self._of is not None:
-            await self._http.close()
+            await self.close()
         self._of, self._last, self._round, self._word_rounds = life, None, 0, 0
         self._wordless_until, self._metrics, self._lanes, self._refusal = 0, (), (), None

@@ -149,12 +149,17 @@ class GatewayWatch:
         await self.clock.sleep(FIRST_SECONDS)
         try:
             while True:
-                if self.enabled and self._gateway.state is GatewayState.LIVE and await self.look():
+                if not self.enabled or self._gateway.state is not GatewayState.LIVE:
+                    await self._close()
+                elif await self.look():
                     changed()
                 await self.clock.sleep(BUSY_SECONDS if self._busy else IDLE_SECONDS)
         finally:
-            if self._asker is not None:
-                await self._asker.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        if self._asker is not None:
+            await self._asker.close()
 
     def _rounds(self) -> Asker:
         if self._asker is None:

@@ -1,4 +1,4 @@
-"""What the gateway says about its runs, tasks and lanes, in one short connection with read scope."""
+"""What the gateway says about its runs, tasks and lanes, over a connection with read scope."""
 
 from __future__ import annotations
 
@@ -57,17 +57,24 @@ async def ask_words(
         GatewayCallError: there was no usable answer.
     """
     async with connected(door, leave, (READ,), clock=clock, belongs=belongs) as link:
-        asked = {"limit": MOST_SESSIONS, "includeGlobal": True, "includeUnknown": True}
-        at = clock.now_ms()  # not of the answer: a busy gateway may give one that it made some seconds before
-        seen, complete = sessions_said(await link.ask(SESSIONS, asked))
-        if only is not None and only not in seen and not complete:
-            more, _ = sessions_said(await link.ask(SESSIONS, {**asked, "search": only}))
-            seen = {**seen, **more}
-        words = GatewayWords(at, link.hello.version, seen, complete)
-        if TASKS in link.hello.methods:
-            tasks, every_one = await _tasks(link)
-            words = replace(words, tasks=tasks, all_tasks=every_one)
-        return GatewayRound(words, await _lanes(link) if lanes else None)
+        return await words_over(link, clock, lanes=lanes, only=only)
+
+
+async def words_over(
+    link: GatewayConnection, clock: Clock, *, lanes: bool = True, only: str | None = None
+) -> GatewayRound:
+    """As `ask_words`, over a connection that is open already."""
+    asked = {"limit": MOST_SESSIONS, "includeGlobal": True, "includeUnknown": True}
+    at = clock.now_ms()  # not of the answer: a busy gateway may give one that it made some seconds before
+    seen, complete = sessions_said(await link.ask(SESSIONS, asked))
+    if only is not None and only not in seen and not complete:
+        more, _ = sessions_said(await link.ask(SESSIONS, {**asked, "search": only}))
+        seen = {**seen, **more}
+    words = GatewayWords(at, link.hello.version, seen, complete)
+    if TASKS in link.hello.methods:
+        tasks, every_one = await _tasks(link)
+        words = replace(words, tasks=tasks, all_tasks=every_one)
+    return GatewayRound(words, await _lanes(link) if lanes else None)
 
 
 async def _tasks(link: GatewayConnection) -> tuple[tuple[TaskSight, ...], bool]:
