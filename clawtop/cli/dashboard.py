@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clawtop.cli.common import LiveReader
     from clawtop.clock import Clock
     from clawtop.core.session.attention import AttentionReport
-    from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
+    from clawtop.core.session.drain import DrainListener, DrainRequest
     from clawtop.core.session.recovery import SessionRecovery
     from clawtop.engine.drain.drainer import Drainer
     from clawtop.engine.drain.scene import DrainTarget
@@ -172,6 +172,15 @@ def _driver(args: argparse.Namespace) -> Driver:
     return make_driver(args)
 
 
+def _found(args: argparse.Namespace, session: str, agent: str | None) -> tuple[SnapshotReader, DrainTarget]:
+    """A session of the directory that the options name, with a reader of its own. RefusedError if there is none."""
+    from clawtop.cli.common import open_incident_reader
+    from clawtop.cli.drain import target_of
+
+    reader = open_incident_reader(argparse.Namespace(**{**vars(args), "agent": None}))
+    return reader, target_of(reader, session, agent)
+
+
 class _CommandDrains:
     """Prepares drains in the directory that the options name, each with its own reader."""
 
@@ -182,20 +191,11 @@ class _CommandDrains:
     def can_abort(self) -> bool:
         return not self._args.no_gateway
 
-    def prepare(
-        self,
-        session: str,
-        agent: str | None,
-        wishes: DrainWishes,
-        on_step: Callable[[DrainStep], None],
-        on_wait: Callable[[Wait, float], None],
-    ) -> Drainer:
-        from clawtop.cli.common import open_incident_reader
-        from clawtop.cli.drain import make_drainer, target_of
+    def prepare(self, request: DrainRequest, listener: DrainListener) -> Drainer:
+        from clawtop.cli.drain import make_drainer
 
-        reader = open_incident_reader(argparse.Namespace(**{**vars(self._args), "agent": None}))
-        target = target_of(reader, session, agent)
-        return make_drainer(self._args, reader, target, wishes, on_step=on_step, on_wait=on_wait)
+        reader, target = _found(self._args, request.session, request.agent)
+        return make_drainer(self._args, reader, target, request.wishes, listener=listener)
 
 
 class _CommandRecoveries:
@@ -204,17 +204,10 @@ class _CommandRecoveries:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
 
-    def _found(self, session: str, agent: str | None) -> tuple[SnapshotReader, DrainTarget]:
-        from clawtop.cli.common import open_incident_reader
-        from clawtop.cli.drain import target_of
-
-        reader = open_incident_reader(argparse.Namespace(**{**vars(self._args), "agent": None}))
-        return reader, target_of(reader, session, agent)
-
     def assess(self, session: str, agent: str | None) -> AttentionReport | None:
         from clawtop.engine.drain.recovery import assess
 
-        reader, target = self._found(session, agent)
+        reader, target = _found(self._args, session, agent)
         return assess(reader.read(), target)
 
     async def recover(
@@ -228,7 +221,7 @@ class _CommandRecoveries:
         from clawtop.store.locks.processes import SystemProcesses
 
         assert isinstance(engine, Driver)  # noqa: S101 - `_driver` made it
-        reader, target = await asyncio.to_thread(self._found, session, agent)
+        reader, target = await asyncio.to_thread(_found, self._args, session, agent)
         telling = Telling(lambda event: told(event.text), lambda step: told(step.text), lambda _wait, _left: None)
         return await recover(
             engine,

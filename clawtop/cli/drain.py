@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from clawtop import threads
@@ -17,7 +16,7 @@ from clawtop.text import safe
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
-    from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Wait
+    from clawtop.core.session.drain import DrainListener, DrainOutcome, DrainStep, DrainWishes, Wait
     from clawtop.engine.drain.drainer import Drainer
     from clawtop.engine.drain.scene import DrainTarget
     from clawtop.store.snapshot import SnapshotReader
@@ -100,8 +99,7 @@ def run(args: argparse.Namespace) -> int:
         target,
         DrainWishes(args.deadline, args.still, args.stop_after, args.gateway_abort, args.fresh, args.stop_processes),
         drain_id=args.resume or args.steered,
-        on_step=steered.told_step if args.steered else _quiet if args.json else _tell_step,
-        on_wait=steered.Waits() if args.steered else _Countdown() if sys.stderr.isatty() and not args.json else _quiet,
+        listener=_listener(args),
     )
     if args.fresh and not storage_of(reader.layout.generation).session_files:
         raise RefusedError(
@@ -126,8 +124,7 @@ def make_drainer(
     target: DrainTarget,
     wishes: DrainWishes,
     *,
-    on_step: Callable[[DrainStep], None],
-    on_wait: Callable[[Wait, float], None],
+    listener: DrainListener,
     drain_id: str | None = None,
 ) -> Drainer:
     """A drain with the machine's clock, processes and gateway."""
@@ -146,9 +143,18 @@ def make_drainer(
         processes=SystemProcesses(),
         caller=make_caller(args, reader),
         shared=shared_records(registry_of(args), SystemClock()),
-        on_step=on_step,
-        on_wait=on_wait,
+        listener=listener,
     )
+
+
+def _listener(args: argparse.Namespace) -> DrainListener:
+    from clawtop.core.session.drain import DrainListener
+
+    if args.steered:
+        return DrainListener(steered.told_step, steered.Waits())
+    if args.json:
+        return DrainListener()
+    return DrainListener(_tell_step, _Countdown()) if sys.stderr.isatty() else DrainListener(_tell_step)
 
 
 def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
@@ -255,7 +261,3 @@ class _Countdown:
     def __call__(self, wait: Wait, left_s: float) -> None:
         sys.stderr.write(f"\r\x1b[K{left_s:5.0f} s  {safe(wait.why, 100)}\r")
         sys.stderr.flush()
-
-
-def _quiet(*_facts: object) -> None:
-    """Ignore the step."""

@@ -27,13 +27,13 @@ LIMITS = LockLimits(acquire_ms=5_000, stale_ms=1_800_000, max_hold_ms=300_000)
 
 async def hold_session(session_file: Path) -> None:
     """Take a session's write lock and keep it until standard input ends."""
-    controller = await SessionLockController.open(
+    controller = await SessionLockController(
         session_file,
         generation=generation_of(OPENCLAW_VERSION),
         limits=LIMITS,
         clock=SystemClock(),
         processes=SystemProcesses(),
-    )
+    ).open()
     async with controller:
         await _until_told()
 

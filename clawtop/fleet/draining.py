@@ -9,7 +9,15 @@ from pathlib import Path
 from clawtop.core.model import Snapshot
 from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.core.session.attention import AttentionReport
-from clawtop.core.session.drain import DrainOutcome, DrainPreview, DrainStage, DrainStep, DrainWishes, Wait
+from clawtop.core.session.drain import (
+    DrainListener,
+    DrainOutcome,
+    DrainPreview,
+    DrainRequest,
+    DrainStage,
+    DrainStep,
+    Wait,
+)
 from clawtop.core.session.recovery import RecoveryMove, SessionRecovery
 from clawtop.errors import RefusedError
 from clawtop.fleet.remote import LostError
@@ -32,49 +40,34 @@ class RemoteDrains:
         self._steers = steers
         self._loop = asyncio.get_running_loop()
 
-    def prepare(
-        self,
-        session: str,
-        agent: str | None,
-        wishes: DrainWishes,
-        on_step: Callable[[DrainStep], None],
-        on_wait: Callable[[Wait, float], None],
-    ) -> RemoteDrain:
+    def prepare(self, request: DrainRequest, listener: DrainListener) -> RemoteDrain:
         """A drain of a session there; errors are raised when it is used."""
-        return RemoteDrain(self._steers, self._loop, session, agent, wishes, on_step=on_step, on_wait=on_wait)
+        return RemoteDrain(self._steers, self._loop, request, listener)
 
 
-def _words(session: str, agent: str | None, wishes: DrainWishes) -> tuple[str, ...]:
+def _words(request: DrainRequest) -> tuple[str, ...]:
+    wishes, agent = request.wishes, request.agent
     words = ["drain", f"--deadline={wishes.deadline_s:g}", f"--still={wishes.still_s:g}"]
     words += [f"--stop-after={wishes.stop_after_s:g}"] if wishes.stop_after_s is not None else []
     words += ["--gateway-abort"] if wishes.abort_in_gateway else []
     words += ["--stop-processes"] if wishes.stop_processes else []
     words += ["--fresh"] if wishes.fresh else []
     words += [f"--agent={agent}"] if agent is not None else []
-    return (*words, "--", session)
+    return (*words, "--", request.session)
 
 
 class RemoteDrain:
     """One drain there, as `engine.drain.drainer.Drainer`."""
 
     def __init__(
-        self,
-        steers: Steers,
-        loop: asyncio.AbstractEventLoop,
-        session: str,
-        agent: str | None,
-        wishes: DrainWishes,
-        *,
-        on_step: Callable[[DrainStep], None],
-        on_wait: Callable[[Wait, float], None],
+        self, steers: Steers, loop: asyncio.AbstractEventLoop, request: DrainRequest, listener: DrainListener
     ) -> None:
         self._steers = steers
         self._steered = steers.make()
         self._loop = loop
-        self._wishes = wishes
-        self._words = _words(session, agent, wishes)
-        self._on_step = on_step
-        self._on_wait = on_wait
+        self._wishes = request.wishes
+        self._words = _words(request)
+        self._listener = listener
         self._steps: list[DrainStep] = []
         self.drain_id = self._steered.id
 
@@ -116,9 +109,9 @@ class RemoteDrain:
         if line.get("type") == "step" and stage is not None and isinstance(at, int):
             step = DrainStep(at, stage, shown(line.get("text", ""), 300))
             self._steps.append(step)
-            self._on_step(step)
+            self._listener.on_step(step)
         elif line.get("type") == "wait" and isinstance(left, int | float) and 0 <= left < 1e6:
-            self._on_wait(Wait(shown(line.get("why", ""), 300), 0), float(left))
+            self._listener.on_wait(Wait(shown(line.get("why", ""), 300), 0), float(left))
         return False
 
 

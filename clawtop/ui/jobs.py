@@ -22,7 +22,7 @@ from clawtop.view.line import Tone, piece
 
 if TYPE_CHECKING:
     from clawtop.core.session.attention import AttentionReport
-    from clawtop.core.session.drain import DrainPreview, DrainStep, DrainWishes, Wait
+    from clawtop.core.session.drain import DrainPreview, DrainRequest, DrainWishes, Wait
     from clawtop.core.session.recovery import SessionRecovery
     from clawtop.core.session.turn_request import TurnRequest
     from clawtop.ui.driven import DrivenRun
@@ -33,11 +33,13 @@ KEPT_RUNS = 20
 class DrainJob:
     """One drain, from its beginning to its outcome. Screens show its `log`."""
 
-    def __init__(self, session: str, wishes: DrainWishes, clock: Clock) -> None:
-        from clawtop.view.drain_lines import DrainLog  # not needed for the first paint
+    def __init__(self, request: DrainRequest, clock: Clock) -> None:
+        from clawtop.core.session.drain import DrainListener  # not needed for the first paint
+        from clawtop.view.drain_lines import DrainLog
 
         self._clock = clock
-        self.log = DrainLog(session, wishes, "", clock.monotonic())
+        self.log = log = DrainLog(request.session, request.wishes, "", clock.monotonic())
+        self.listener = DrainListener(log.stepped, self._waits)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -56,10 +58,7 @@ class DrainJob:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    def on_step(self, step: DrainStep) -> None:
-        self.log.stepped(step)
-
-    def on_wait(self, wait: Wait, left_s: float) -> None:
+    def _waits(self, wait: Wait, left_s: float) -> None:
         self.log.waits(wait.why, self._clock.monotonic() + left_s)
 
     def _make_sure(self, task: asyncio.Task[None]) -> None:
@@ -141,10 +140,10 @@ class Jobs:
     def can_abort(self) -> bool:
         return self._ports.drains.can_abort
 
-    async def survey(
-        self, session: str, agent: str | None, wishes: DrainWishes, told: Callable[[DrainPreview], None]
-    ) -> DrainPreview:
+    async def survey(self, request: DrainRequest, told: Callable[[DrainPreview], None]) -> DrainPreview:
         """The preview of a drain; `told` receives what is known before a gateway has answered. Raises ClawtopError."""
+        from clawtop.core.session.drain import DrainListener
+
         loop = asyncio.get_running_loop()
 
         def tell(preview: DrainPreview) -> None:
@@ -152,17 +151,16 @@ class Jobs:
                 loop.call_soon_threadsafe(told, preview)
 
         def look() -> DrainPreview:
-            return self._ports.drains.prepare(session, agent, wishes, _ignore, _ignore).preview(tell)
+            return self._ports.drains.prepare(request, DrainListener()).preview(tell)
 
         return await asyncio.to_thread(look)
 
-    async def start_drain(self, session: str, agent: str | None, wishes: DrainWishes) -> DrainJob:
+    async def start_drain(self, request: DrainRequest) -> DrainJob:
         """Begin a drain. Raises ClawtopError; RefusedError while another one is under way."""
         if self.draining is not None:
             raise RefusedError(f"a drain of {safe(self.draining.log.session)} is under way: one at a time")
-        job = DrainJob(session, wishes, self._clock)
-        prepare = self._ports.drains.prepare
-        draining = await asyncio.to_thread(prepare, session, agent, wishes, job.on_step, job.on_wait)
+        job = DrainJob(request, self._clock)
+        draining = await asyncio.to_thread(self._ports.drains.prepare, request, job.listener)
         self.drain = job
         job.begin(draining, self._drain_ended)
         return job

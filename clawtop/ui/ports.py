@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clawtop.core.operations.plan import Plan
     from clawtop.core.operations.receipt import Receipt
     from clawtop.core.session.attention import AttentionReport
-    from clawtop.core.session.drain import DrainOutcome, DrainPreview, DrainStep, DrainWishes, Wait
+    from clawtop.core.session.drain import DrainListener, DrainOutcome, DrainPreview, DrainRequest
     from clawtop.core.session.recovery import SessionRecovery
     from clawtop.core.session.turn_request import TurnRequest
     from clawtop.engine.drive.events import RunItem
@@ -63,15 +63,8 @@ class Drains(Protocol):
     def can_abort(self) -> bool:
         """Whether the gateway may be asked to abort its run."""
 
-    def prepare(
-        self,
-        session: str,
-        agent: str | None,
-        wishes: DrainWishes,
-        on_step: Callable[[DrainStep], None],
-        on_wait: Callable[[Wait, float], None],
-    ) -> Draining:
-        """A drain of a session, by its key or its transcript's file. Raises ClawtopError. Runs in a thread."""
+    def prepare(self, request: DrainRequest, listener: DrainListener) -> Draining:
+        """A drain. Raises ClawtopError. Runs in a thread."""
 
 
 class RunHandle(Protocol):

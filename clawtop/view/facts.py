@@ -270,7 +270,7 @@ class Facts:
     @cached_property
     def names(self) -> Mapping[str, str]:
         """Session key -> its label or name, for sessions that have one."""
-        named = {s.key: display_name(s, self.labels) for s in self.snapshot.sessions if s.name or s.key in self.labels}
+        named = {s.key: self.row_name(s) for s in self.snapshot.sessions if s.name or s.key in self.labels}
         return {**named, **{key: label for key, label in self.labels.items() if label}}
 
     @cached_property
@@ -279,8 +279,8 @@ class Facts:
         others = Counter((*named.values(), *(a.id for a in self.snapshot.agents)))
         return {agent: f"{name} ({safe(agent)})" if others[name] > 1 else name for agent, name in named.items()}
 
-    def display_name(self, name: Named) -> str:
-        """The display name of the agent or the session that a sentence names."""
+    def name_of(self, name: Named) -> str:
+        """What people call the agent or the session that a sentence names, safe to show."""
         return self.session_name(name.id) if name.what is Naming.SESSION else self.agent_name(name.id)
 
     def agent_name(self, agent: str) -> str:
@@ -288,6 +288,13 @@ class Facts:
         another's alone.
         """
         return self._agent_names.get(agent) or safe(agent)
+
+    def row_name(self, session: Session) -> str:
+        """What people call a session in a row that has a column for its agent: the operator's label, else OpenClaw's
+        name for it, else its key without the agent. Not yet safe to show.
+        """
+        agent, rest = split(session.key)
+        return self.labels.get(session.key) or session.name or (rest if agent == session.agent else session.key)
 
     def session_name(self, key: str) -> str:
         """What people call the session with this key, safe to show: its label or name, else the key without what
@@ -367,14 +374,6 @@ def lock_age(lock: Lock, now: int) -> int:
     """The age of the lock in ms; never negative."""
     since = lock.created_at if lock.created_at is not None else lock.file.mtime
     return max(0, now - since)
-
-
-def display_name(session: Session, labels: Mapping[str, str]) -> str:
-    """A session's display name: the operator's label, else OpenClaw's own name for it, else its key without the agent,
-    which has its own column.
-    """
-    agent, rest = split(session.key)
-    return labels.get(session.key) or session.name or (rest if agent == session.agent else session.key)
 
 
 def base_name(path: str) -> str:

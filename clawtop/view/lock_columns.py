@@ -8,7 +8,7 @@ from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Lock, LockKind, Snapshot
 from clawtop.text import masked, safe, shown
 from clawtop.view.columns import Column, Env
-from clawtop.view.facts import Facts, base_name, display_name, lock_age
+from clawtop.view.facts import Facts, base_name, lock_age
 from clawtop.view.humanize import bar, duration, span
 from clawtop.view.line import EMPTY, Line, Tone, piece
 from clawtop.view.words import VERDICTS, openclaw_words, said
@@ -36,7 +36,7 @@ def lock_name(lock: Lock, env: Env) -> str:
     """What the lock is for, in plain words."""
     session = env.facts.session_of(lock)
     if session is not None:
-        return shown(display_name(session, env.facts.labels))
+        return shown(env.facts.row_name(session))
     if lock.file.kind in (LockKind.AUTH, LockKind.SESSIONS_STORE) and lock.file.agent:
         return f"{env.facts.agent_name(lock.file.agent)}: {lock.file.kind.said}"
     return safe(base_name(lock.file.path))

@@ -8,7 +8,7 @@ from clawtop.core.health.blocked import QUOTA
 from clawtop.core.model import Session, TurnOutcome, VerdictKind
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env
-from clawtop.view.facts import Facts, display_name
+from clawtop.view.facts import Facts
 from clawtop.view.humanize import age
 from clawtop.view.line import EMPTY, Line, Tone, piece
 from clawtop.view.words import STATUSES, SUSPENDED, StateWords, said, session_words
@@ -16,7 +16,7 @@ from clawtop.view.words import STATUSES, SUSPENDED, StateWords, said, session_wo
 
 def _key(session: Session, env: Env) -> Line:
     quiet = not session.active and (session.agent, session.key) not in env.facts.blocked
-    return piece(shown(display_name(session, env.facts.labels)), Tone.DIM if quiet else Tone.PLAIN)
+    return piece(shown(env.facts.row_name(session)), Tone.DIM if quiet else Tone.PLAIN)
 
 
 def _agent(session: Session, env: Env) -> Line:
@@ -151,7 +151,7 @@ def _traffic(session: Session, env: Env) -> Line:
 
 def _by_name(session: Session, env: Env) -> tuple[str, str]:
     """The sort value: the displayed name, ignoring case; equal names are sorted by key."""
-    return display_name(session, env.facts.labels).casefold(), session.key
+    return env.facts.row_name(session).casefold(), session.key
 
 
 def _by_trouble(session: Session, env: Env) -> str | None:

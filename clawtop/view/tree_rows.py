@@ -39,7 +39,7 @@ _TARGETS = {
 
 def _what(row: TreeRow, env: Env) -> Line:
     node = row.node
-    words = in_zone(node.label, env.now, env.zone, env.facts.display_name)
+    words = in_zone(node.label, env.now, env.zone, env.facts.name_of)
     tone = _TONES[node.severity]
     label = Tone.STRONG if not row.branch else Tone.PLAIN
     return ((row.branch, Tone.FAINT), (f"{_GLYPHS[node.severity]} ", tone), (safe(words), label))

@@ -40,9 +40,9 @@ def sessions(root: Path, count: int) -> list[Path]:
 
 
 async def locked(session: Path) -> SessionLockController:
-    return await SessionLockController.open(
+    return await SessionLockController(
         session, generation=Generation.B, limits=LIMITS, clock=CLOCK, processes=PROCESSES
-    )
+    ).open()
 
 
 async def take_and_give_back(registry: PromptRegistry, session: Path) -> float:

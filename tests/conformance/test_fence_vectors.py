@@ -57,9 +57,9 @@ class World:
         self.foreign = False
 
     async def start(self) -> None:
-        self.controller = await SessionLockController.open(
+        self.controller = await SessionLockController(
             self.file, generation=Generation.B, limits=LIMITS, clock=SystemClock(), processes=SystemProcesses()
-        )
+        ).open()
 
     async def play(self, op: list[str]) -> str:
         name, *arguments = op

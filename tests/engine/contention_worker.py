@@ -102,14 +102,14 @@ class Worker:
                 await self._prompt(turn, holder)
 
     async def _prompt(self, turn: str, holder: HeldPrompt) -> None:
-        controller = await SessionLockController.open(
+        controller = await SessionLockController(
             holder.session_file,
             generation=Generation.B,
             limits=LIMITS_ACROSS_HOSTS if self.job.registry else LIMITS,
             clock=self.clock,
             processes=SystemProcesses(),
             environment=NamespaceEvidence(("network-mount",)) if self.job.registry else HERE,
-        )
+        ).open()
         async with controller:
             await holder.assert_held()
             append(holder.session_file, f"{turn}-q", "user")
@@ -142,9 +142,9 @@ async def meddle(job: Job) -> None:
     chance, worker = random.Random(job.seed), Worker(job)
     for number in range(job.turns):
         session = worker.root / "sessions" / f"s{chance.randrange(job.sessions):02d}.jsonl"
-        controller = await SessionLockController.open(
+        controller = await SessionLockController(
             session, generation=Generation.B, limits=LIMITS, clock=worker.clock, processes=SystemProcesses()
-        )
+        ).open()
         async with controller:
             append(session, f"outside-{number}", "user")
         worker.say(outside=number, session=session.name)

@@ -49,9 +49,9 @@ class Stage:
                     self.inside[key] -= 1
 
     async def _prompt(self, session: Path) -> None:
-        controller = await SessionLockController.open(
+        controller = await SessionLockController(
             session, generation=Generation.B, limits=LIMITS, clock=CLOCK, processes=PROCESSES
-        )
+        ).open()
         async with controller:
             await controller.release_for_prompt()
             await asyncio.sleep(0)

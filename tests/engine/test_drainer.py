@@ -21,7 +21,7 @@ from clawtop.clock import SystemClock
 from clawtop.core.generations import SEMANTICS, Chosen
 from clawtop.core.model import ConfigSummary, EventKind, Gateway, GatewayState, GatewayWords, RunSight
 from clawtop.core.session.admission import OnContention
-from clawtop.core.session.drain import DrainPreview, DrainStage
+from clawtop.core.session.drain import DrainListener, DrainPreview, DrainStage
 from clawtop.core.session.proof import Access
 from clawtop.engine.drain import scene
 from clawtop.engine.drain.drainer import BUSY_S, LOOK_S, Drainer, DrainStep, DrainWishes, new_drain_id, resumable
@@ -95,7 +95,7 @@ async def draining(state: Path, wishes: DrainWishes, until: DrainStage) -> Async
         if step.stage is until:
             reached.set()
 
-    task = asyncio.create_task(drainer(state, wishes, on_step=on_step, drain_id="first").drain())
+    task = asyncio.create_task(drainer(state, wishes, listener=DrainListener(on_step), drain_id="first").drain())
     await asyncio.wait({task, asyncio.create_task(reached.wait())}, return_when=asyncio.FIRST_COMPLETED)
     yield task
     task.cancel()
@@ -377,7 +377,9 @@ async def test_a_writer_restarts_the_proof(state: Path) -> None:
     clock, lefts = ManualClock(), asyncio.Queue[float]()
     wishes = DrainWishes(deadline_s=60, still_s=1.5)
     drain = asyncio.create_task(
-        drainer(state, wishes, clock=clock, on_wait=lambda _, left: lefts.put_nowait(left)).drain()
+        drainer(
+            state, wishes, clock=clock, listener=DrainListener(on_wait=lambda _, left: lefts.put_nowait(left))
+        ).drain()
     )
     for _ in range(3):
         while await lefts.get() > 0.5:
@@ -434,7 +436,7 @@ def drain_elsewhere(state: Path, drain_id: str) -> None:
 _HANG_UP = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from clawtop.core.session.drain import DrainStage
+from clawtop.core.session.drain import DrainListener, DrainStage
 from clawtop.core.session.proof import Access
 from clawtop.engine.drain import scene
 from clawtop.engine.drain.drainer import DrainWishes
@@ -442,7 +444,7 @@ from tests.engine.test_drainer import drainer
 def on_step(step):
     if step.stage is DrainStage.PROVE:
         os.kill(os.getpid(), signal.SIGHUP)
-asyncio.run(drainer(Path(sys.argv[1]), DrainWishes(60, 30), on_step=on_step, drain_id="gone").drain())
+asyncio.run(drainer(Path(sys.argv[1]), DrainWishes(60, 30), listener=DrainListener(on_step), drain_id="gone").drain())
 """
 
 

@@ -15,7 +15,7 @@ from clawtop.cli.common import open_incident_reader
 from clawtop.cli.dashboard import job_ports
 from clawtop.clock import SystemClock
 from clawtop.core.model import Gateway, GatewayState, PromptHolder, Snapshot, plain_text
-from clawtop.core.session.drain import DrainWishes
+from clawtop.core.session.drain import DrainListener, DrainRequest, DrainWishes
 from clawtop.core.session.openclaw_runs import own_takeover_risk
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.world import CAST, World, build_world
@@ -62,7 +62,7 @@ async def seen(world: World, *, waiters: int = 0) -> tuple[Snapshot, PromptHolde
 @asynccontextmanager
 async def draining(world: World) -> AsyncIterator[str]:
     """A drain of the lighthouse's session that goes on; its id."""
-    drain = job_ports(options(world)).drains.prepare(LIGHTHOUSE.key, "main", LONG, lambda _: None, lambda *_: None)
+    drain = job_ports(options(world)).drains.prepare(DrainRequest(LIGHTHOUSE.key, "main", LONG), DrainListener())
     task = asyncio.create_task(drain.drain())
     try:
         yield drain.drain_id

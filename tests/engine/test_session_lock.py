@@ -40,14 +40,14 @@ def session(tmp_path: Path) -> Path:
 async def opened(
     session: Path, generation: Generation = Generation.B, limits: LockLimits = LIMITS, **wishes: object
 ) -> SessionLockController:
-    return await SessionLockController.open(
+    return await SessionLockController(
         session,
         generation=generation,
         limits=limits,
         clock=wishes.pop("clock", None) or SystemClock(),  # type: ignore[arg-type]
         processes=SystemProcesses(),
         **wishes,  # type: ignore[arg-type]
-    )
+    ).open()
 
 
 @pytest.fixture
@@ -433,8 +433,8 @@ class Blind:
 
 
 async def test_without_a_start_time_the_payload_has_none(session: Path) -> None:
-    controller = await SessionLockController.open(
+    controller = await SessionLockController(
         session, generation=Generation.B, limits=LIMITS, clock=SystemClock(), processes=Blind()
-    )
+    ).open()
     assert list(json.loads(lock_of(session).read_text())) == ["pid", "createdAt"]
     controller.close()

@@ -14,7 +14,15 @@ import pytest
 from clawtop.clock import SystemClock
 from clawtop.core.model import Event, EventKind, ModelRef
 from clawtop.core.operations.outcome import OperationOutcome, outcome_of
-from clawtop.core.session.drain import DrainOutcome, DrainStage, DrainStep, DrainWishes, Wait
+from clawtop.core.session.drain import (
+    DrainListener,
+    DrainOutcome,
+    DrainRequest,
+    DrainStage,
+    DrainStep,
+    DrainWishes,
+    Wait,
+)
 from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.provider import Respond, Stall
 from clawtop.demo.world import CAST
@@ -115,11 +123,13 @@ async def test_what_a_host_refuses_to_drive_is_said_with_its_name(tmp_path: Path
 
 async def test_a_drain_on_a_host_is_seen_step_by_step(tmp_path: Path) -> None:
     async with far_dashboard(tmp_path) as dashboard:
-        preview = await dashboard.jobs.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK, lambda _preview: None)
+        preview = await dashboard.jobs.survey(
+            DrainRequest(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK), lambda _preview: None
+        )
         assert preview.complete
         assert preview.lines[False][0] == "nothing holds the session now"
         assert any("have the gateway end its run" in line for line in preview.lines[True])
-        job = await dashboard.jobs.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
+        job = await dashboard.jobs.start_drain(DrainRequest(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK))
         await until(lambda: not job.under_way)
         assert job.log.released
         assert any("kept out" in step.text for step in job.log.steps)
@@ -132,7 +142,7 @@ async def test_a_drain_on_a_host_is_stopped_and_leaves_the_session_open(tmp_path
         run = other.drive(TurnRequest(LIGHTHOUSE.key, "never answered"))
         await until(lambda: run.phase in {"streaming", "prompting"})
         patient = DrainWishes(deadline_s=300.0, stop_after_s=200.0)
-        job = await dashboard.jobs.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, patient)
+        job = await dashboard.jobs.start_drain(DrainRequest(LIGHTHOUSE.key, LIGHTHOUSE.agent, patient))
         await until(lambda: any(step.stage is DrainStage.WAIT for step in job.log.steps))
         await job.stop()
         assert job.log.released is False
@@ -302,7 +312,7 @@ async def test_a_host_that_falls_silent_in_a_drain_is_given_up_and_its_journal_a
     steps: list[DrainStep] = []
     waits: list[Wait] = []
     drain = RemoteDrains(_steers(lines, clock)).prepare(
-        "k", "main", QUICK, steps.append, lambda wait, _left: waits.append(wait)
+        DrainRequest("k", "main", QUICK), DrainListener(steps.append, lambda wait, _left: waits.append(wait))
     )
     draining = asyncio.create_task(drain.drain())
     await settle()
@@ -323,7 +333,7 @@ async def test_a_host_that_falls_silent_in_a_drain_is_given_up_and_its_journal_a
 
 async def test_a_drain_that_the_host_refuses_says_so() -> None:
     lines, clock = Lines(), ManualClock()
-    drain = RemoteDrains(_steers(lines, clock)).prepare("k", None, QUICK, lambda _step: None, lambda _wait, _left: None)
+    drain = RemoteDrains(_steers(lines, clock)).prepare(DrainRequest("k", None, QUICK), DrainListener())
     draining = asyncio.create_task(drain.drain())
     await settle()
     lines.pipes[0].say({"schema": 1, "error": {"title": "another drain is under way"}, "exit_code": 1})
@@ -349,7 +359,7 @@ async def test_a_far_clawtop_that_is_killed_leaves_what_its_journal_says(tmp_pat
         steers = Steers(spec, connect, clock, RemoteOperations(spec, connect, clock, who="ann"))
         patient = DrainWishes(deadline_s=300.0, stop_after_s=200.0)
         drain = RemoteDrains(steers).prepare(
-            LIGHTHOUSE.key, LIGHTHOUSE.agent, patient, steps.append, lambda _wait, _left: None
+            DrainRequest(LIGHTHOUSE.key, LIGHTHOUSE.agent, patient), DrainListener(steps.append)
         )
         draining = asyncio.create_task(drain.drain())
         await until(lambda: any(step.stage is DrainStage.WAIT for step in steps))

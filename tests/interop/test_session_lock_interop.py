@@ -53,13 +53,13 @@ async def ask(node: Talker, words: str) -> str:
 
 
 async def opened(session: Path, acquire_ms: int = 500) -> SessionLockController:
-    return await SessionLockController.open(
+    return await SessionLockController(
         session,
         generation=Generation.B,
         limits=LockLimits(acquire_ms, 1_800_000, 300_000),
         clock=SystemClock(),
         processes=SystemProcesses(),
-    )
+    ).open()
 
 
 async def test_while_openclaw_holds_we_wait_and_name_it(node: Talker, session: Path) -> None:

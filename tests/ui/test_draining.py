@@ -12,7 +12,7 @@ import pytest
 
 from clawtop.commands import Arming, Context, Target, TargetKind, command, why_not
 from clawtop.core.model import LockKind
-from clawtop.core.session.drain import DrainPreview, DrainWishes
+from clawtop.core.session.drain import DrainPreview, DrainRequest, DrainWishes
 from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Stall
@@ -67,7 +67,7 @@ async def begin(dashboard: LiveDashboard, pilot: object) -> None:
 async def test_the_preview_says_what_the_dry_run_says_and_changes_nothing(
     dashboard: LiveDashboard, size: tuple[int, int]
 ) -> None:
-    preview = await dashboard.jobs.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK, lambda _preview: None)
+    preview = await dashboard.jobs.survey(DrainRequest(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK), lambda _preview: None)
     words = preview.lines[QUICK.abort_in_gateway]
     assert words[0] == "nothing holds the session now"
     async with dashboard.app.run_test(size=size) as pilot:
@@ -293,10 +293,10 @@ async def test_a_drain_of_another_clawtop_is_in_the_way(tmp_path: Path) -> None:
         other_process(dashboard.world.state_dir) as other,
     ):
         await other.ask(f"acquire {dashboard.world.transcript(LIGHTHOUSE)} wait")
-        first = await dashboard.jobs.start_drain(LIGHTHOUSE.key, "main", PATIENT)
+        first = await dashboard.jobs.start_drain(DrainRequest(LIGHTHOUSE.key, "main", PATIENT))
         await until(pilot, lambda: closed(dashboard))
         with pytest.raises(RefusedError, match="one at a time"):
-            await dashboard.jobs.start_drain(TIDEPOOL.key, "main", PATIENT)
+            await dashboard.jobs.start_drain(DrainRequest(TIDEPOOL.key, "main", PATIENT))
         dashboard.jobs.drain = None
         await begin(dashboard, pilot)
         await pilot.press("y")

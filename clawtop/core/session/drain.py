@@ -8,7 +8,7 @@ Times are milliseconds of a monotonic clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from enum import StrEnum
 
@@ -70,12 +70,39 @@ class DrainWishes:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainRequest:
+    """Which session to drain, and how.
+
+    Attributes:
+        session: its key, or the file of its transcript.
+        agent: whose session it is; None: the only agent that has it.
+    """
+
+    session: str
+    agent: str | None
+    wishes: DrainWishes
+
+
+@dataclass(frozen=True, slots=True)
 class DrainStep:
     """One thing that the drain did or found; `at` in ms since the epoch."""
 
     at: int
     stage: DrainStage
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainListener:
+    """Who is told how a drain goes on.
+
+    Attributes:
+        on_step: receives each step.
+        on_wait: receives at each observation what the drain waits for, and the seconds left.
+    """
+
+    on_step: Callable[[DrainStep], None] = lambda _step: None
+    on_wait: Callable[[Wait, float], None] = lambda _wait, _left_s: None
 
 
 @dataclass(frozen=True, slots=True)

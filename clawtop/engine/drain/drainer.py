@@ -36,6 +36,7 @@ from clawtop.core.session.drain import (
     CloseAdmission,
     DrainAction,
     Drained,
+    DrainListener,
     DrainOutcome,
     DrainPreview,
     DrainProgress,
@@ -60,7 +61,7 @@ from clawtop.engine.gateway.caller import Caller
 from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError
 from clawtop.engine.prompt.fork import fork_session
-from clawtop.engine.prompt.records import FileRecords, PromptRecords, busy_pause_s
+from clawtop.engine.prompt.records import FileRecords, PromptRecords, busy_pause
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store.locks.openclaw import break_stale
 from clawtop.store.locks.processes import ProcessTable
@@ -120,15 +121,12 @@ class Drainer:
         processes: ProcessTable,
         caller: Caller | None = None,
         shared: Callable[[], PromptRecords] | None = None,
-        on_step: Callable[[DrainStep], None] = lambda _step: None,
-        on_wait: Callable[[Wait, float], None] = lambda _wait, _left_s: None,
+        listener: DrainListener = DrainListener(),
     ) -> None:
         """Args:
         drain_id: `new_drain_id()`, or the id of a drain that is resumed.
         caller: asks the gateway; None: one that may.
         shared: makes the records of a registry that several hosts share; None: this host's files.
-        on_step: receives each step. on_wait: receives at each observation what it is waiting for, and the seconds
-        left.
 
         Raises:
             RefusedError: the target's file is not a transcript of this state directory.
@@ -140,8 +138,7 @@ class Drainer:
         self._wishes = wishes
         self._clock = clock
         self._caller = caller or Caller(Door(lambda: reader.layout, processes=processes), clock)
-        self._on_step = on_step
-        self._on_wait = on_wait
+        self._listener = listener
         self._state_dir = os.path.realpath(reader.layout.state_dir)
         self._watcher = Watcher(
             reader,
@@ -265,7 +262,7 @@ class Drainer:
             await self._say(stage, action.why)
         if self._closed_at is None or self._clock.monotonic() - self._closed_at > RENEW_AFTER_S:
             await self._renew()
-        self._on_wait(action, max(0.0, action.until / 1000 - self._clock.monotonic()))
+        self._listener.on_wait(action, max(0.0, action.until / 1000 - self._clock.monotonic()))
         await self._clock.sleep(LOOK_S)
 
     async def _ask_to_stop(self, action: AskToStop, look: DrainLook) -> None:
@@ -358,7 +355,7 @@ class Drainer:
                     if isinstance(effect, Wake):
                         await self._records().tell(effect.who, Word.WAKE)
                 return effects
-            await self._clock.sleep(busy_pause_s(tries))
+            await busy_pause(self._clock, tries)
         raise AssertionError("unreachable")
 
     def _records(self) -> PromptRecords:
@@ -410,4 +407,4 @@ class Drainer:
                 hint="nothing is done unrecorded",
             ) from error
         self._steps.append(step)
-        self._on_step(step)
+        self._listener.on_step(step)

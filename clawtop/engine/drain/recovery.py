@@ -13,7 +13,7 @@ from collections.abc import Callable
 from clawtop.clock import Clock
 from clawtop.core.model import Event, LockKind, PromptHolder, Session, Snapshot, VerdictKind
 from clawtop.core.session.attention import AttentionReport, SessionStanding, attention_of, standing_of
-from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
+from clawtop.core.session.drain import DrainListener, DrainStep, DrainWishes, Wait
 from clawtop.core.session.recovery import (
     AbortRun,
     RecoveryMove,
@@ -95,8 +95,7 @@ async def recover(
         clock=clock,
         processes=processes,
         shared=shared_records(driver.registry, clock),
-        on_step=telling.step,
-        on_wait=telling.wait,
+        listener=DrainListener(telling.step, telling.wait),
     )
     outcome = await drainer.drain()
     return SessionRecovery(done.plan.plan, done.plan.why, free=outcome.released, words=outcome.words)

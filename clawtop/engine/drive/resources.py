@@ -331,7 +331,7 @@ class DriverResources:
     # --- the session ---------------------------------------------------------------------------------------------
 
     async def open_lock(self, turn: DrivenTurn) -> SessionLockController:
-        """Take the session's write lock, for no longer than the turn lasts. Raises as `SessionLockController.open`."""
+        """Take the session's write lock, for no longer than the turn lasts. Raises as `SessionLockController`."""
         limits = self.config.lock_limits
         left = turn.left_s()
         if left is not None:
@@ -339,7 +339,7 @@ class DriverResources:
             if self.layout.storage.lock_names_hold:
                 hold_ms = min(round(left * 1000) + HOLD_MARGIN_MS, NEVER_MS)
                 limits = replace(limits, max_hold_ms=max(limits.max_hold_ms, hold_ms))
-        return await SessionLockController.open(
+        return await SessionLockController(
             turn.session_file,
             generation=self.generation if self.layout.storage.session_files else None,
             limits=limits,
@@ -348,7 +348,7 @@ class DriverResources:
             environment=self.environment,
             start_ticks=self._start_ticks,
             on_break=lambda lock, result: _tell_broken(turn, lock, result),
-        )
+        ).open()
 
 
 def _tell_broken(turn: DrivenTurn, lock: LockFile, result: BreakResult) -> None:

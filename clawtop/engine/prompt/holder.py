@@ -8,7 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from clawtop.clock import Clock
 from clawtop.core.session.admission import Claimant, Describe, Holding, Leave
+from clawtop.engine.prompt.records import busy_pause
 from clawtop.errors import SessionTakeoverError
 
 
@@ -23,9 +25,6 @@ class Registry(Protocol):
 
     async def assert_held(self, path: str, token: str) -> None:
         """Raises SessionTakeoverError if the session is not certainly held any more."""
-
-    async def busy_pause(self, tries: int = 0) -> None:
-        """Wait a moment for a busy record."""
 
     def in_background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """Run work that outlives the caller."""
@@ -51,6 +50,7 @@ class HeldPrompt:
         registry: Registry,
         holding: Holding,
         session_file: Path,
+        clock: Clock,
         *,
         record: str,
         stop: Callable[[], object],
@@ -58,6 +58,7 @@ class HeldPrompt:
     ) -> None:
         self._registry = registry
         self._holding = holding
+        self._clock = clock
         self.session_file = session_file
         self.record = record
         self.forked_from: Path | None = None
@@ -97,7 +98,7 @@ class HeldPrompt:
         while not self.released:
             said = self._said
             if not await self._registry.describe_later(self.record, said):
-                await self._registry.busy_pause(tries)
+                await busy_pause(self._clock, tries)
                 tries += 1
             elif said is self._said:
                 break

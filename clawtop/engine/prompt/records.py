@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from clawtop.clock import Clock
 from clawtop.core.model import PromptHolder
 from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, Claimant
 from clawtop.errors import SessionTakeoverError
@@ -32,9 +33,9 @@ Hear = Callable[[Word, str], None]
 """Receives a message for the claimant with this token."""
 
 
-def busy_pause_s(tries: int) -> float:
-    """How long to wait (seconds) after so many attempts in a row on a record that is busy."""
-    return min(BUSY_PAUSE_S * (1 << min(tries, 10)), LONGEST_BUSY_PAUSE_S)
+async def busy_pause(clock: Clock, tries: int) -> None:
+    """Wait before the next attempt on a record that is busy; longer after many `tries` in a row."""
+    await clock.sleep(min(BUSY_PAUSE_S * (1 << min(tries, 10)), LONGEST_BUSY_PAUSE_S))
 
 
 class PromptRecords(Protocol):

@@ -41,7 +41,7 @@ from clawtop.core.session.admission import (
 )
 from clawtop.engine.prompt.fork import fork_session
 from clawtop.engine.prompt.holder import HeldPrompt, cancels_current_task, how_of
-from clawtop.engine.prompt.records import FileRecords, PromptRecords, busy_pause_s
+from clawtop.engine.prompt.records import FileRecords, PromptRecords, busy_pause
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
 from clawtop.store import atomic
 from clawtop.store.own.holders import Word, canonical, holders_dir
@@ -191,7 +191,7 @@ class PromptRegistry:
             raise
         waited_ms = self._since(wish.began)
         self._tell(EventKind.ACQUIRE, f"{who.run_id} holds the prompt", path, who, duration_ms=waited_ms)
-        holder = HeldPrompt(self, holding, named, record=path, stop=wish.on_stop, waited_ms=waited_ms)
+        holder = HeldPrompt(self, holding, named, self._clock, record=path, stop=wish.on_stop, waited_ms=waited_ms)
         self._out[who.token] = holder
         return holder
 
@@ -267,10 +267,6 @@ class PromptRegistry:
         """Raises SessionTakeoverError when the holder with this token no longer has the session for certain."""
         await self._records.assert_held(path, token)
 
-    async def busy_pause(self, tries: int = 0) -> None:
-        """Wait a moment for a record that another process is changing; longer after many tries in a row."""
-        await self._clock.sleep(busy_pause_s(tries))
-
     async def leave(self, path: str, request: Leave, who: Claimant) -> None:
         """Release or stop waiting: at once if the record is free, else in the background.
 
@@ -284,7 +280,7 @@ class PromptRegistry:
     async def _leave_later(self, path: str, request: Leave, who: Claimant) -> None:
         tries = 0
         while not await self._leave_once(path, request, who, at_once=False):
-            await self.busy_pause(tries)
+            await busy_pause(self._clock, tries)
             tries += 1
 
     async def _leave_once(self, path: str, request: Leave, who: Claimant, *, at_once: bool) -> bool:
@@ -330,7 +326,7 @@ class PromptRegistry:
                 return effects
             if deadline is not None and self._clock.monotonic() >= deadline:
                 raise self._contended(path, "another clawtop process, which is changing the record")
-            await self.busy_pause(tries)
+            await busy_pause(self._clock, tries)
         raise AssertionError("unreachable")
 
     async def holder_of(self, session_file: Path) -> PromptHolder | None:

@@ -81,7 +81,7 @@ def own_start(processes: ProcessTable) -> int | None:
 
 
 class SessionLockController:
-    """Holds, releases and retakes one session's write lock. Make it with `open`; close it in any case.
+    """Holds, releases and retakes one session's write lock: `open` takes it; close it in any case.
 
     Attributes:
         session_file: the real directory and the name that was given, as OpenClaw forms the lock's path.
@@ -101,7 +101,18 @@ class SessionLockController:
         start_ticks: int | None = None,
         on_break: Callable[[LockFile, BreakResult], None] | None = None,
     ) -> None:
-        """Use `open`, which documents the arguments."""
+        """Take nothing yet.
+
+        Args:
+            limits: how long to wait for the lock and how long one hold may last (`core.locks.limits`).
+            environment: why pids may prove nothing here; a lock is then never removed.
+            accepts: which foreign changes are not a takeover; None: what the generation's OpenClaw accepts.
+            start_ticks: what `own_start` said, where it was asked before; None: it is asked.
+            on_break: told of each stale lock that was to be removed, and what became of it.
+
+        Raises:
+            RefusedError: the generation has no session files.
+        """
         storage = storage_of(generation)
         if storage.fence is None:
             raise RefusedError("this generation keeps its sessions in SQLite", unchanged="no session was touched")
@@ -120,55 +131,24 @@ class SessionLockController:
         self._turn = asyncio.Lock()
         self._closed = False
         self._start_ticks = own_start(processes) if start_ticks is None else start_ticks
-        self._as_openclaw = storage.session_locks.knows_argv
-        if self._as_openclaw:
-            process_title.look_like_openclaw()
+        self._titled = False
 
-    @classmethod
-    async def open(
-        cls,
-        session_file: Path,
-        *,
-        generation: Generation | None,
-        limits: LockLimits,
-        clock: Clock,
-        processes: ProcessTable,
-        environment: NamespaceEvidence = HERE,
-        accepts: Accepts | None = None,
-        start_ticks: int | None = None,
-        on_break: Callable[[LockFile, BreakResult], None] | None = None,
-    ) -> SessionLockController:
+    async def open(self) -> Self:
         """Take the session's lock.
-
-        Args:
-            limits: how long to wait for the lock and how long one hold may last (`core.locks.limits`).
-            environment: why pids may prove nothing here; a lock is then never removed.
-            accepts: which foreign changes are not a takeover; None: what the generation's OpenClaw accepts.
-            start_ticks: what `own_start` said, where it was asked before; None: it is asked.
-            on_break: told of each stale lock that was to be removed, and what became of it.
 
         Raises:
             SessionWriteLockTimeoutError: the lock stayed with its owner for the whole acquire timeout.
             OperationFailedError: the disk refused the lock: no directory, no room, no permission.
-            RefusedError: the generation has no session files.
         """
-        controller = cls(
-            session_file,
-            generation=generation,
-            limits=limits,
-            clock=clock,
-            processes=processes,
-            environment=environment,
-            accepts=accepts,
-            start_ticks=start_ticks,
-            on_break=on_break,
-        )
+        if self._storage.session_locks.knows_argv:
+            self._titled = True
+            process_title.look_like_openclaw()
         try:
-            controller._hold(await controller._acquire())
+            self._hold(await self._acquire())
         except BaseException:
-            controller.close()
+            self.close()
             raise
-        return controller
+        return self
 
     @property
     def lock_path(self) -> str:
@@ -261,7 +241,7 @@ class SessionLockController:
             return
         self._closed = True
         self._let_go()
-        if self._as_openclaw:
+        if self._titled:
             process_title.restore_title()
 
     # --- the fence -----------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from clawtop.view.error_lines import error_lines
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
 if TYPE_CHECKING:
-    from clawtop.core.session.drain import DrainPreview
+    from clawtop.core.session.drain import DrainPreview, DrainRequest
     from clawtop.ui.jobs import DrainJob, Jobs
 
 
@@ -109,6 +109,12 @@ class DrainScreen(DialogScreen):
             and (preview.complete or not self._wishes.abort_in_gateway)
         )
 
+    @property
+    def _request(self) -> DrainRequest:
+        from clawtop.core.session.drain import DrainRequest
+
+        return DrainRequest(self._session, self._agent, self._wishes)
+
     # --- drawing -------------------------------------------------------------------------------------------------
 
     def title_line(self) -> Line:
@@ -142,7 +148,7 @@ class DrainScreen(DialogScreen):
 
     async def _survey_it(self) -> None:
         try:
-            self._preview = await self._jobs.survey(self._session, self._agent, self._wishes, self._told)
+            self._preview = await self._jobs.survey(self._request, self._told)
         except ClawtopError as error:
             self._error = error
         finally:
@@ -184,7 +190,7 @@ class DrainScreen(DialogScreen):
 
     async def _begin(self) -> None:
         try:
-            self._job = await self._jobs.start_drain(self._session, self._agent, self._wishes)
+            self._job = await self._jobs.start_drain(self._request)
         except ClawtopError as error:
             self._error = error
         self.refresh_time()
