@@ -162,7 +162,8 @@ def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainT
     from clawtop.core.generations import storage_of
     from clawtop.engine.drain.scene import DrainTarget
     from clawtop.engine.drive.session_choice import choose_session
-    from clawtop.store.own.holders import holders_dir, read_admission
+    from clawtop.store.own.admissions import read_admission
+    from clawtop.store.own.presence import holders_dir
 
     if not storage_of(reader.layout.generation).session_files:
         return _row_target(reader, session, agent)

@@ -229,12 +229,9 @@ class IncidentPart:
     ) -> tuple[PromptHolder, ...]:
         if not has_own:
             return tuple(openclaw_holders(snapshot, lambda _file: False))
-        from clawtop.store.own.holders import (  # only if clawtop has ever written here
-            canonical,
-            draining_holder,
-            prompt_holder,
-            read_admissions,
-        )
+        # Only where clawtop has ever written.
+        from clawtop.store.own.admissions import draining_holder, prompt_holder, read_admissions
+        from clawtop.store.own.holder_record import canonical
 
         try:
             admissions = read_admissions(layout.state_dir)

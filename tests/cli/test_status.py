@@ -317,7 +317,8 @@ UNLOADED = {
     *("clawtop.core.failure", "clawtop.core.fleet", "clawtop.core.operations.plan", "clawtop.core.operations.receipt"),
     *("clawtop.core.session.drain", "clawtop.core.session.recovery", "clawtop.core.session.admission"),
     *("clawtop.core.failover.steps", "clawtop.core.failover.fallback", "clawtop.core.failover.decision"),
-    *("clawtop.store.atomic", "clawtop.store.own.holders", "clawtop.store.own.journal", "clawtop.store.own.recording"),
+    *("clawtop.store.atomic", "clawtop.store.own.holders", "clawtop.store.own.presence"),
+    *("clawtop.store.own.journal", "clawtop.store.own.recording"),
     *("clawtop.store.sqlite.database", "clawtop.store.sqlite.writing", "clawtop.view.plain", "clawtop.view.columns"),
 }
 """What one reading of a state in files, told as JSON, has no use for: each would cost its start."""

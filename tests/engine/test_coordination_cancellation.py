@@ -19,7 +19,7 @@ from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.errors import CoordinationError
 from clawtop.store.locks.processes import SystemProcesses
-from clawtop.store.own.holders import read_admissions
+from clawtop.store.own.admissions import read_admissions
 
 pytestmark = pytest.mark.anyio
 

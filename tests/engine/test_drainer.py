@@ -30,8 +30,10 @@ from clawtop.engine.gateway.answers import Abort, AbortSaid
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
 from clawtop.store.locks.processes import SystemProcesses
-from clawtop.store.own.holders import SHARDS, Presence, holders_dir, read_admissions
+from clawtop.store.own.admissions import read_admissions
+from clawtop.store.own.holders import SHARDS
 from clawtop.store.own.journal import Journal
+from clawtop.store.own.presence import Presence, holders_dir
 from clawtop.store.snapshot import SnapshotReader
 from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock

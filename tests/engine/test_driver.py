@@ -47,7 +47,7 @@ from clawtop.errors import (
     SessionWriteLockTimeoutError,
     UsageError,
 )
-from clawtop.store.own.holders import prompt_holder, read_admissions
+from clawtop.store.own.admissions import prompt_holder, read_admissions
 from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.store.sessions.conversation import read_conversation
 

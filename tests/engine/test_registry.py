@@ -19,7 +19,9 @@ from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.registry import LOOK_S, PromptRegistry
 from clawtop.errors import OperationFailedError, SessionContendedError, SessionTakeoverError
 from clawtop.store.disk import disk
-from clawtop.store.own.holders import HolderRecords, Word, read_admissions, tell
+from clawtop.store.own.admissions import read_admissions
+from clawtop.store.own.holders import HolderRecords
+from clawtop.store.own.wake import Word, tell
 from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock
 from tests.support.holders import read_holders

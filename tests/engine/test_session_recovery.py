@@ -19,7 +19,7 @@ from clawtop.engine.drain.recovery import Telling, assess, recover
 from clawtop.engine.drive.driver import Driver
 from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.store.locks.processes import SystemProcesses
-from clawtop.store.own.holders import read_admissions
+from clawtop.store.own.admissions import read_admissions
 from tests.engine.test_drainer import KEY, store, transcript
 
 pytestmark = pytest.mark.anyio

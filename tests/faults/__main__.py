@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 from clawtop.errors import ClawtopError
-from clawtop.store.own import holders
+from clawtop.store.own import presence
 from tests.faults.seam import MODES, Seam
 from tests.faults.sqlite_seam import DatabaseSeam
 from tests.faults.work import WORKS, Work, lock_wrong, make
@@ -117,7 +117,7 @@ def _try(work: Work, seed: Path, root: Path, mode: str, at: int) -> list[str]:
 
 
 def _child(work: Work, state: Path, mode: str, at: int) -> int:
-    holders._presences.clear()
+    presence._presences.clear()
     (DatabaseSeam if work.database else Seam)(state, mode, at).install()
     why = state.parent / "why"
     try:
@@ -141,7 +141,7 @@ def _again(work: Work, state: Path) -> list[str]:
     assert work.again is not None
     pid = os.fork()
     if pid == 0:
-        holders._presences.clear()
+        presence._presences.clear()
         try:
             work.again(state)
         except BaseException as error:  # noqa: BLE001 - as above

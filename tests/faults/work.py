@@ -24,9 +24,11 @@ from clawtop.store.auth.lock import AuthStoreLock
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import AuthPlace, update
 from clawtop.store.own import holder_record
-from clawtop.store.own.holders import HolderRecords, Presence, holders_dir, record_key
+from clawtop.store.own.holder_record import record_key
+from clawtop.store.own.holders import HolderRecords
 from clawtop.store.own.journal import Journal
 from clawtop.store.own.mark_spool import MarkSpool
+from clawtop.store.own.presence import Presence, holders_dir
 from clawtop.store.own.recording import Recorder, load_recording
 from clawtop.store.place.layout import locate
 from clawtop.store.sessions.entry import add_entry, entry_for

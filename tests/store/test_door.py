@@ -22,10 +22,11 @@ from clawtop.store.gateway.log_lines import Names
 from clawtop.store.json_text import UnreadableError, read_bytes, read_head
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.own import holder_record
+from clawtop.store.own.admissions import read_admissions
 from clawtop.store.own.bundle import write_bundle
-from clawtop.store.own.holders import Presence, holders_dir, read_admissions
 from clawtop.store.own.journal import Journal
 from clawtop.store.own.mark_spool import MarkSpool
+from clawtop.store.own.presence import Presence, holders_dir
 from clawtop.store.own.recording import Recorder, load_recording, recordings_dir
 from clawtop.store.sessions.conversation import read_conversation
 from clawtop.store.sessions.fingerprint import digest, read_range

@@ -33,17 +33,11 @@ from clawtop.errors import RefusedError
 from clawtop.store.incident import IncidentPart
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.own import holder_record
-from clawtop.store.own.holders import (
-    HolderRecords,
-    Presence,
-    WakeChannel,
-    Word,
-    canonical,
-    holders_dir,
-    is_alive,
-    read_admissions,
-    tell,
-)
+from clawtop.store.own.admissions import read_admissions
+from clawtop.store.own.holder_record import canonical
+from clawtop.store.own.holders import HolderRecords
+from clawtop.store.own.presence import Presence, holders_dir, is_alive
+from clawtop.store.own.wake import WakeChannel, Word, tell
 from clawtop.store.snapshot import SnapshotReader
 from tests.support.holders import read_holders
 
@@ -136,7 +130,8 @@ _HOLD = """
 import sys, time
 from pathlib import Path
 from clawtop.core.session.admission import Ask, Claimant, Close, Closing
-from clawtop.store.own.holders import HolderRecords, Presence
+from clawtop.store.own.holders import HolderRecords
+from clawtop.store.own.presence import Presence
 records = HolderRecords(Presence.of(Path(sys.argv[1])))
 member = records.presence.member
 records.apply(sys.argv[2], Ask(Claimant("other", member, 1, "cron", "run-other", 0)), 1)

@@ -16,8 +16,10 @@ from clawtop.core.model import Event, EventKind, GatewayState, LaneStats, Provid
 from clawtop.core.session.admission import Ask, Claimant
 from clawtop.store.incident import IncidentPart
 from clawtop.store.own.accounts import AccountNote, AccountNotes
-from clawtop.store.own.holders import HolderRecords, Presence, canonical, holders_dir
+from clawtop.store.own.holder_record import canonical
+from clawtop.store.own.holders import HolderRecords
 from clawtop.store.own.journal import Journal
+from clawtop.store.own.presence import Presence, holders_dir
 from tests.support.clocks import ManualClock
 from tests.support.samples import ROOT, Sample, copy, sample
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clawtop.core.model import PromptHolder
-from clawtop.store.own.holders import prompt_holder, read_admissions
+from clawtop.store.own.admissions import prompt_holder, read_admissions
 
 
 def read_holders(state_dir: str | Path) -> tuple[PromptHolder, ...]:

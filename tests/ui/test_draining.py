@@ -18,8 +18,10 @@ from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Stall
 from clawtop.demo.world import CAST
 from clawtop.errors import RefusedError
-from clawtop.store.own.holders import canonical, holders_dir, read_admission, read_holder
+from clawtop.store.own.admissions import read_admission, read_holder
+from clawtop.store.own.holder_record import canonical
 from clawtop.store.own.journal import Journal
+from clawtop.store.own.presence import holders_dir
 from clawtop.ui.screens.drain import DrainScreen
 from clawtop.ui.screens.leave import LeaveScreen
 from clawtop.ui.screens.overview import OverviewScreen

@@ -65,8 +65,9 @@ from clawtop.engine.prompt.records import FileRecords, PromptRecords, busy_pause
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store.locks.openclaw import break_stale
 from clawtop.store.locks.processes import ProcessTable
-from clawtop.store.own.holders import Word, holders_dir
 from clawtop.store.own.journal import Journal
+from clawtop.store.own.presence import holders_dir
+from clawtop.store.own.wake import Word
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import safe
 

@@ -41,7 +41,9 @@ from clawtop.engine.gateway.watch import with_words
 from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.locks.standpoint import evidence
-from clawtop.store.own.holders import canonical, holders_dir, prompt_holder, read_admission
+from clawtop.store.own.admissions import prompt_holder, read_admission
+from clawtop.store.own.holder_record import canonical
+from clawtop.store.own.presence import holders_dir
 from clawtop.store.place.layout import AgentPaths
 from clawtop.store.sessions.fingerprint import fingerprint
 from clawtop.store.sessions.index import LARGE_LIST

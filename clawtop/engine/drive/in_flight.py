@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clawtop.clock import Clock
-from clawtop.store.own.holders import profiles_in_flight
+from clawtop.store.own.admissions import profiles_in_flight
 
 LOOK_S = 0.05
 """Records of others are read again after this."""

@@ -36,7 +36,8 @@ from clawtop.engine.prompt.choice import RegistryChoice, endpoints_of
 from clawtop.engine.prompt.records import Hear
 from clawtop.errors import RefusedError, SessionTakeoverError
 from clawtop.store.own import holder_record
-from clawtop.store.own.holders import Word, prompt_holder
+from clawtop.store.own.admissions import prompt_holder
+from clawtop.store.own.wake import Word
 from clawtop.store.place.mounts import machine_identity
 from clawtop.text import safe
 

@@ -20,7 +20,8 @@ from clawtop.engine.etcd.names import shared_name
 from clawtop.engine.etcd.records import living_part, session_key
 from clawtop.engine.prompt.choice import RegistryChoice, endpoints_of
 from clawtop.store.own import holder_record
-from clawtop.store.own.holders import canonical, draining_holder, prompt_holder
+from clawtop.store.own.admissions import draining_holder, prompt_holder
+from clawtop.store.own.holder_record import canonical
 from clawtop.store.place.layout import Layout
 from clawtop.store.place.mounts import machine_identity
 from clawtop.text import safe

@@ -11,16 +11,11 @@ from clawtop.clock import Clock
 from clawtop.core.model import PromptHolder
 from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, Claimant
 from clawtop.errors import SessionTakeoverError
-from clawtop.store.own.holders import (
-    HolderRecords,
-    Presence,
-    WakeChannel,
-    Word,
-    read_admission,
-    read_holder,
-    record_key,
-    tell,
-)
+from clawtop.store.own.admissions import read_admission, read_holder
+from clawtop.store.own.holder_record import record_key
+from clawtop.store.own.holders import HolderRecords
+from clawtop.store.own.presence import Presence
+from clawtop.store.own.wake import WakeChannel, Word, tell
 from clawtop.text import safe
 
 BUSY_PAUSE_S = 0.001
@@ -85,7 +80,7 @@ class FileRecords:
     """The records in `<state>/clawtop/holders/`: processes of one host, by OS locks that die with them."""
 
     def __init__(self, directory: Path) -> None:
-        """`directory`: `store.own.holders.holders_dir`. Creates nothing before `enter`."""
+        """`directory`: `store.own.presence.holders_dir`. Creates nothing before `enter`."""
         self._directory = directory
         self._records: HolderRecords | None = None
         self._channel: WakeChannel | None = None

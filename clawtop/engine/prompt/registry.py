@@ -44,7 +44,9 @@ from clawtop.engine.prompt.holder import HeldPrompt, cancels_current_task, how_o
 from clawtop.engine.prompt.records import FileRecords, PromptRecords, busy_pause
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
 from clawtop.store import atomic
-from clawtop.store.own.holders import Word, canonical, holders_dir
+from clawtop.store.own.holder_record import canonical
+from clawtop.store.own.presence import holders_dir
+from clawtop.store.own.wake import Word
 from clawtop.text import safe
 from clawtop.values import dataclass
 

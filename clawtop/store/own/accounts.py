@@ -21,7 +21,7 @@ from clawtop.core.javascript import MAX_SAFE_INTEGER
 from clawtop.core.model import ProviderTime
 from clawtop.store import door
 from clawtop.store.atomic import put
-from clawtop.store.own.holders import Presence, holders_dir
+from clawtop.store.own.presence import Presence, holders_dir
 from clawtop.values import dataclass
 
 LOCK_WAIT_S = 0.1

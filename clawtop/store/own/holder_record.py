@@ -1,4 +1,4 @@
-"""The record of one session's admission, to readable JSON and back.
+"""The record of one session's admission: its name, and the state as readable JSON and back.
 
 Everything is checked on the way in; a record that says anything unexpected is a ValueError, never a guess.
 """
@@ -6,7 +6,9 @@ Everything is checked on the way in; a record that says anything unexpected is a
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,16 @@ from clawtop.store import door
 from clawtop.store.disk import disk
 
 _MAX_RECORD_BYTES = 4 * 1024 * 1024
+
+
+def canonical(session_file: str | Path) -> str:
+    """The one name of a session file: absolute, symlinks of the directory and of the file itself resolved."""
+    return os.path.realpath(session_file)
+
+
+def record_key(session_file: str) -> str:
+    """The name of a session's record, from its canonical path."""
+    return hashlib.sha256(os.fsencode(session_file)).hexdigest()[:32]
 
 
 def load(path: Path) -> Admission:

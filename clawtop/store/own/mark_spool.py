@@ -1,6 +1,6 @@
 """Marks that have not reached the store yet, as files in `<state>/clawtop/marks/` (0700), one per mark.
 
-A file belongs to the process named in its name (`store.own.holders.Presence`) while that process lives; afterwards, to
+A file belongs to the process named in its name (`store.own.presence.Presence`) while that process lives; afterwards, to
 the first clawtop that renames it. So a mark survives its process and is written to the store by exactly one other.
 """
 
@@ -17,7 +17,7 @@ from clawtop.nested import loads
 from clawtop.store import door
 from clawtop.store.atomic import remove, write_under_free_name
 from clawtop.store.disk import disk
-from clawtop.store.own.holders import Presence, holders_dir, is_alive
+from clawtop.store.own.presence import Presence, holders_dir, is_alive
 
 MAX_BYTES = 64 * 1024
 MOST_ADOPTED = 1_000

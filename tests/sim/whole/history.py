@@ -56,7 +56,7 @@ from clawtop.store import atomic
 from clawtop.store.auth.machine import Machine
 from clawtop.store.disk import disk
 from clawtop.store.locks import openclaw
-from clawtop.store.own import holders, mark_spool
+from clawtop.store.own import admissions, holders, mark_spool, presence, wake
 from clawtop.store.own.journal import Journal
 from clawtop.store.place.layout import locate
 from clawtop.store.snapshot import SnapshotReader
@@ -370,9 +370,9 @@ class History:
             self.loop.remove_reader(channel.descriptor)
             os.close(channel.descriptor)
             kept._channel = None  # type: ignore[union-attr]
-        for key in [key for key in holders._presences if key[0] == process.pid]:
-            presence = holders._presences.pop(key)
-            contextvars.Context().run(presence._lock.release, force=True)
+        for key in [key for key in presence._presences if key[0] == process.pid]:
+            gone = presence._presences.pop(key)
+            contextvars.Context().run(gone._lock.release, force=True)
 
     def clawtops(self) -> list[Process]:
         return [process for process in self.checks.drivers if process.alive]
@@ -819,7 +819,7 @@ class History:
     def seams(self) -> Iterator[None]:
         """Everything of the real machine that a history replaces."""
         entropy = self.ids
-        apply, tell = holders.HolderRecords.apply, holders.tell
+        apply, tell = holders.HolderRecords.apply, wake.tell
 
         def busy(records: holders.HolderRecords, *args: Any) -> Any:
             if self.loop.time() < self._busy_until and self.chance.random() < 0.7:
@@ -851,9 +851,9 @@ class History:
             enter(mock.patch.object(holders.HolderRecords, "apply", busy))
             enter(mock.patch("clawtop.engine.prompt.records.tell", deaf))
             enter(mock.patch("clawtop.engine.etcd.records.etcd_records", self._etcd_records))
-            for module in (holders, records):
+            for module in (holders, admissions, records):
                 enter(mock.patch.object(module, "record_key", self._record_key))
-            for module in (holders, atomic, execute, mark_spool):
+            for module in (wake, atomic, execute, mark_spool):
                 enter(mock.patch.object(module, "_serial", itertools.count(1)))
             state = random.getstate()
             stack.callback(random.setstate, state)
