@@ -6,7 +6,7 @@ It owns the state that is shown, the screen stack, the clock's tick, and what en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -296,10 +296,6 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
     def on_armed(self) -> object:
         """Prepare for operations: the operator has armed the dashboard."""
         return self.make_ready()
-
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run something beside the screen; an error in it does not end the dashboard."""
-        self.run_worker(work, name=name, exit_on_error=False)
 
     def after_refresh(self, call: Any, *arguments: Any) -> None:
         """Call a function after the next refresh."""

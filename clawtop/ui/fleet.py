@@ -5,10 +5,10 @@ Enter opens a host's whole dashboard in its place; leaving that dashboard return
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -294,7 +294,3 @@ class FleetApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[str | No
         """Announce what happened on a host, in the place of the counts."""
         self.flash.notice.show(text, tone)
         self.redraw()
-
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run something beside the screen."""
-        self.run_worker(work, name=name, exit_on_error=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
@@ -51,7 +50,7 @@ class Notifier:
         self._due: int | None = None
         self.opened = False
         self.look_again: LookAgain | None = None
-        self._asking: asyncio.Task[None] | None = None
+        self._asking = False
 
     def look(self, app: Shell, snapshot: Snapshot) -> None:
         """Open the first view on the first snapshot; say what is worth a notice on later ones."""
@@ -62,8 +61,9 @@ class Notifier:
             self._open_first(app)
         if self._ports.playback is not None or app.facts is None:
             return
-        if self.look_again is not None and (self._asking is None or self._asking.done()):
-            self._asking = asyncio.get_running_loop().create_task(self._late_receipts(app, snapshot, self.look_again))
+        if self.look_again is not None and not self._asking:
+            self._asking = True
+            app.start(self._late_receipts(app, snapshot, self.look_again), "looking at earlier operations")
         blocked_ms = round(self._ports.blocked_minutes * 60_000)
         now = notice_state(snapshot, app.now, app.facts.health)
         for caption in captions(self._before.at if self._before is not None else None, snapshot.events):
@@ -75,10 +75,13 @@ class Notifier:
             app.tell(text)
             pass_on(text, (app,), self._ports)
 
-    @staticmethod
-    async def _late_receipts(app: Shell, snapshot: Snapshot, look_again: LookAgain) -> None:
+    async def _late_receipts(self, app: Shell, snapshot: Snapshot, look_again: LookAgain) -> None:
         """Show a receipt again once the gateway's reaction to the operation is known."""
-        for receipt in await look_again(snapshot):
+        try:
+            receipts = await look_again(snapshot)
+        finally:
+            self._asking = False
+        for receipt in receipts:
             from clawtop.view.plan_lines import receipt_lines
 
             lines = receipt_lines(receipt, 60)

@@ -153,8 +153,8 @@ class Shell(Protocol):
     def copy_to_clipboard(self, text: str) -> None:
         """Send a text to the terminal's clipboard (OSC 52)."""
 
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run something beside the screen; an error in it does not end the dashboard."""
+    def start(self, work: Coroutine[Any, Any, None], doing: str) -> None:
+        """Run something beside the screen; an unexpected error in it is told. `doing`: "... while doing"."""
 
     def after_refresh(self, call: Any, *arguments: Any) -> None:
         """Call a function after the next refresh."""

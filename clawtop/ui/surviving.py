@@ -7,11 +7,12 @@ Here an exception only ends the current action; the app ends only if exceptions 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from textual.message_pump import MessagePump
+from textual.worker import WorkerFailed
 
 from clawtop.clock import Clock
 from clawtop.crash import CRASH_EXIT, UnexpectedError, unexpected
@@ -105,13 +106,32 @@ class SurvivingApp(Surviving):
 
     survival: Survival
 
+    def start(self, work: Coroutine[Any, Any, None], doing: str) -> None:
+        """Run something beside the screen; an unexpected error in it is told. `doing`: "... while doing"."""
+
+        async def told() -> None:
+            try:
+                await work
+            except Exception as error:
+                if not self.survival.survive(error, doing):
+                    raise
+
+        self.app.run_worker(told())
+
     def _handle_exception(self, error: Exception) -> None:
         if not self.survival.survive(error):
             super()._handle_exception(error)  # type: ignore[misc]
 
 
 def _inner(error: Exception) -> Exception:
-    """The first exception of a task group's."""
-    while isinstance(error, ExceptionGroup) and error.exceptions:
-        error = error.exceptions[0]
-    return error
+    """The first exception of a task group's, or what a worker failed with."""
+    while True:
+        if isinstance(error, ExceptionGroup) and error.exceptions:
+            inner: BaseException = error.exceptions[0]
+        elif isinstance(error, WorkerFailed):
+            inner = error.error
+        else:
+            return error
+        if not isinstance(inner, Exception):
+            return error
+        error = inner

@@ -30,7 +30,7 @@ def save_incident(app: Shell) -> None:
         else:
             app.say(f"saved {safe(path)}: paste it into an issue, or clawtop replay it", Tone.OK)
 
-    app.start(write(), "bundle")
+    app.start(write(), "saving the incident file")
 
 
 def record(app: Shell) -> None:

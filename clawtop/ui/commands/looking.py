@@ -120,7 +120,7 @@ def save_look(app: Shell) -> None:
     tables = view.tables if isinstance(view, TablesScreen) else ()
     known = app.options.sorting
     orders = {table.id or "": str(table.sorting or "") for table in tables if table.sorting or table.id in known}
-    app.start(_keep_look(app, save, orders), "save-look")
+    app.start(_keep_look(app, save, orders), "saving the look")
 
 
 async def _keep_look(app: Shell, save: Callable[[str, Mapping[str, str]], None], orders: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from clawtop.text import safe, shown
 from clawtop.ui.ports import Executor, StoreHolder
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
+from clawtop.view.error_lines import error_lines
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.plan_lines import bulk_lines
 from clawtop.view.row_plans import plan_for
@@ -70,16 +71,26 @@ class BulkScreen(DialogScreen):
             shell(self).say("The dashboard has disarmed itself.", Tone.BAD)
             self.dismiss()
             return
-        self._worker = self.run_worker(self._carry_out(), exit_on_error=False)
+        self._worker = self.carry_out(self._execute_all(), f"executing: {self._item.title}", self._failed)
         self.refresh_time()
 
-    async def _carry_out(self) -> None:
-        app = shell(self)
+    async def _execute_all(self) -> None:
         for target, plan in self._plans:
             self._results.append(await self._one(target, plan))
             self.refresh_time()
+        self._end()
+
+    def _failed(self, error: ClawtopError) -> None:
+        """Whatever ended it: the rows after it were not begun."""
+        rest = self._plans[len(self._results) :]
+        self._results += [*(piece(f"at {safe(target.id)}:", Tone.BAD) for target, _ in rest[:1]), *error_lines(error)]
+        if rest[1:]:
+            self._results.append(piece(f"{counted(len(rest) - 1, 'row')} not begun", Tone.STRONG))
+        self._end()
+
+    def _end(self) -> None:
         self._ended = True
-        app.source.poke()
+        shell(self).source.poke()
         self.refresh_time()
 
     async def _one(self, target: Target, plan: Plan) -> Line:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -119,7 +118,7 @@ class ConfirmScreen(DialogScreen):
             self._end(piece(why_not, Tone.BAD), piece("nothing was changed", Tone.DIM))
             return
         self._started = app.clock.monotonic()
-        self._worker = self.run_worker(self._carry_out(), exit_on_error=False)
+        self._worker = self.carry_out(self._execute_plan(), f"executing: {self._item.title}", self._failed)
         self.refresh_time()
 
     def action_leave(self) -> None:
@@ -129,19 +128,16 @@ class ConfirmScreen(DialogScreen):
             shell(self).say(f"{self._item.title}: stopped", Tone.WARN)
         self.dismiss()
 
-    async def _carry_out(self) -> None:
+    async def _execute_plan(self) -> None:
         app = shell(self)
         assert app.snapshot is not None  # noqa: S101 - the plan was made from one
         try:
-            receipt = await self._execute(self._plan, app.snapshot, self._waits_for)
-        except asyncio.CancelledError:
-            raise
-        except ClawtopError as error:
-            self._end(*error_lines(error))
-        else:
-            self._done(receipt)
+            self._done(await self._execute(self._plan, app.snapshot, self._waits_for))
         finally:
             app.source.poke()
+
+    def _failed(self, error: ClawtopError) -> None:
+        self._end(*error_lines(error))
 
     def _waits_for(self, holder: StoreHolder) -> None:
         self._holder = holder

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Button
+from textual.worker import Worker
 
+from clawtop.crash import unexpected
+from clawtop.errors import ClawtopError
 from clawtop.ui.screens.pane import PaneScreen
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
@@ -105,6 +108,25 @@ class DialogScreen(PaneScreen):
         event.stop()
         if event.button.name:
             self.call_later(self.run_action, event.button.name)
+
+    def carry_out(
+        self, work: Coroutine[Any, Any, None], doing: str, failed: Callable[[ClawtopError], None]
+    ) -> Worker[None]:
+        """Run `work` beside the screen; `failed` shows whatever it raises, so that no dialog stays at work for ever.
+
+        Args:
+            doing: completes "unexpected error while ..."; such an error has its report by then.
+        """
+
+        async def told() -> None:
+            try:
+                await work
+            except ClawtopError as error:
+                failed(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the operator is told
+                failed(unexpected(error, doing))
+
+        return self.run_worker(told())
 
     def action_other_button(self) -> None:
         """Focus the other button."""

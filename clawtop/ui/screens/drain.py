@@ -144,13 +144,11 @@ class DrainScreen(DialogScreen):
         """Look at the session in the background, unless that is under way."""
         if not self._looking:
             self._looking = True
-            self.run_worker(self._survey_it(), exit_on_error=False)
+            self.carry_out(self._survey_it(), "looking at the session", self._failed)
 
     async def _survey_it(self) -> None:
         try:
             self._preview = await self._jobs.survey(self._request, self._told)
-        except ClawtopError as error:
-            self._error = error
         finally:
             self._looking = False
         if self._preview is not None and self._preview.of(self._wishes) is None:
@@ -185,14 +183,15 @@ class DrainScreen(DialogScreen):
             self.dismiss()
             return
         self._starting = True
-        self.run_worker(self._begin(), exit_on_error=False)
+        self.carry_out(self._begin(), "beginning the drain", self._failed)
         self.refresh_time()
 
     async def _begin(self) -> None:
-        try:
-            self._job = await self._jobs.start_drain(self._request)
-        except ClawtopError as error:
-            self._error = error
+        self._job = await self._jobs.start_drain(self._request)
+        self.refresh_time()
+
+    def _failed(self, error: ClawtopError) -> None:
+        self._error = error
         self.refresh_time()
 
     def action_leave(self) -> None:
@@ -231,4 +230,4 @@ class DrainScreen(DialogScreen):
     def action_stop(self) -> None:
         """Stop the drain and reopen the session."""
         if self.scene is DialogState.ASKING and self._job is not None:
-            self.run_worker(self._job.stop(), exit_on_error=False)
+            self.carry_out(self._job.stop(), "stopping the drain", self._failed)

@@ -137,7 +137,7 @@ class DriveScreen(DialogScreen):
         else:
             self._sending = True
             self._problem = ()
-            self.run_worker(self._send(self._request()), exit_on_error=False)
+            self.carry_out(self._send(self._request()), "beginning the run", self._failed)
             self.refresh_time()
 
     def _request(self) -> TurnRequest:
@@ -155,18 +155,17 @@ class DriveScreen(DialogScreen):
     async def _send(self, request: TurnRequest) -> None:
         from clawtop.ui.screens.run import RunScreen
 
-        try:
-            run = await self._jobs.start_run(request)
-        except ClawtopError as error:
-            self._sending = False
-            self._problem = error_lines(error)
-            self.refresh_time()
-        else:
-            if self.on_top:
-                self.app.switch_screen(RunScreen(self._jobs, run))
-            else:  # it was left meanwhile, or something lies over it
-                shell(self).say("the run goes on; W shows it")
-                self.dismiss()
+        run = await self._jobs.start_run(request)
+        if self.on_top:
+            self.app.switch_screen(RunScreen(self._jobs, run))
+        else:  # it was left meanwhile, or something lies over it
+            shell(self).say("the run goes on; W shows it")
+            self.dismiss()
+
+    def _failed(self, error: ClawtopError) -> None:
+        self._sending = False
+        self._problem = error_lines(error)
+        self.refresh_time()
 
     def _say(self, text: str, tone: Tone) -> None:
         self._problem = (piece(text, tone),)

@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
+from textual.worker import Worker
 
 from clawtop.errors import ClawtopError
 from clawtop.text import safe
@@ -33,6 +34,7 @@ class LabelScreen(DialogScreen):
         self._kept_in = kept_in
         self._input = Input(label, max_length=MOST, compact=True, classes="dialog-extra")
         self._problem: tuple[Line, ...] = ()
+        self._saving: Worker[None] | None = None
 
     def extra(self) -> Iterable[Widget]:
         yield self._input
@@ -57,17 +59,17 @@ class LabelScreen(DialogScreen):
 
     def action_keep(self) -> None:
         """Save the label."""
-        self.run_worker(self._keep(safe(self._input.value.strip())), exclusive=True, exit_on_error=False)
+        if self._saving is None or self._saving.is_finished:
+            self._saving = self.carry_out(self._keep(safe(self._input.value.strip())), "saving the label", self._failed)
 
     async def _keep(self, label: str) -> None:
-        try:
-            await asyncio.to_thread(self._save, self._key, label)
-        except ClawtopError as error:
-            self._problem = error_lines(error)
-            self.refresh_time()
-            return
+        await asyncio.to_thread(self._save, self._key, label)
         shell(self).set_label(self._key, label)
         self.dismiss()
+
+    def _failed(self, error: ClawtopError) -> None:
+        self._problem = error_lines(error)
+        self.refresh_time()
 
     def action_leave(self) -> None:
         """Close without saving."""

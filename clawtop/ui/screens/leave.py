@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
+from clawtop.errors import ClawtopError
 from clawtop.text import safe
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
+from clawtop.view.error_lines import error_lines
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class LeaveScreen(DialogScreen):
         super().__init__()
         self._jobs = jobs
         self._leaving = False
+        self._problem: tuple[Line, ...] = ()
 
     def title_line(self) -> Line:
         return ((" Leave ", Tone.ACCENT), (" releasing everything" if self._leaving else "", Tone.DIM))
@@ -47,20 +50,26 @@ class LeaveScreen(DialogScreen):
             lines += wrapped(piece(words, Tone.INFO), width, 2)
         if self._leaving:
             return [*lines, EMPTY, piece("cancelling, releasing, landing marks ...", Tone.WARN)]
+        problem = [part for line in self._problem for part in wrapped(line, width, 2)]
         if not lines:
-            return [piece("Everything has ended in the meantime.", Tone.OK)]
-        return [*lines, EMPTY, piece("They belong to this dashboard and end with it.", Tone.STRONG)]
+            return [*problem, piece("Everything has ended in the meantime.", Tone.OK)]
+        return [*problem, *lines, EMPTY, piece("They belong to this dashboard and end with it.", Tone.STRONG)]
 
     def action_leave(self) -> None:
         """Stop everything, then quit."""
         if not self._leaving:
             self._leaving = True
-            self.run_worker(self._end(), exit_on_error=False)
+            self.carry_out(self._end(), "releasing everything", self._failed)
             self.refresh_time()
 
     async def _end(self) -> None:
         await self._jobs.aclose()
         shell(self).leave()
+
+    def _failed(self, error: ClawtopError) -> None:
+        self._leaving = False
+        self._problem = error_lines(error)
+        self.refresh_time()
 
     def action_stay(self) -> None:
         """Close the question; nothing is stopped."""

@@ -45,7 +45,7 @@ class RecoverScreen(DialogScreen):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.run_worker(self._assess(), exit_on_error=False)
+        self.carry_out(self._assess(), "looking at the session", self._failed)
 
     # --- drawing -------------------------------------------------------------------------------------------------
 
@@ -77,11 +77,8 @@ class RecoverScreen(DialogScreen):
     # --- acting --------------------------------------------------------------------------------------------------
 
     async def _assess(self) -> None:
-        try:
-            self._report = await self._jobs.assess(self._session, self._agent)
-            self._assessed = True
-        except ClawtopError as error:
-            self._ended = error_lines(error)
+        self._report = await self._jobs.assess(self._session, self._agent)
+        self._assessed = True
         self.refresh_time()
 
     def action_confirm(self) -> None:
@@ -92,16 +89,18 @@ class RecoverScreen(DialogScreen):
             shell(self).say("The dashboard has disarmed itself.", Tone.BAD)
             self.dismiss()
             return
-        self._worker = self.run_worker(self._recover(), exit_on_error=False)
+        self._worker = self.carry_out(self._recover(), "recovering the session", self._failed)
         self.refresh_time()
 
     async def _recover(self) -> None:
-        try:
-            done = await self._jobs.recover(self._session, self._agent, WAIT_S, self._steps.append)
-        except ClawtopError as error:
-            self._ended = error_lines(error)
-        else:
-            self._ended = recovery_lines(self._session, done)
+        done = await self._jobs.recover(self._session, self._agent, WAIT_S, self._steps.append)
+        self._end(*recovery_lines(self._session, done))
+
+    def _failed(self, error: ClawtopError) -> None:
+        self._end(*error_lines(error))
+
+    def _end(self, *lines: Line) -> None:
+        self._ended = lines
         shell(self).source.poke()
         self.refresh_time()
 
