@@ -163,7 +163,7 @@ def _health(health: Health, texts: Texts | None) -> dict[str, Any]:
             for one in health.waiting.unanswered
         ],
         "silent_by_design": health.waiting.silent,
-        "cannot_be_told": health.waiting.untold,
+        "cannot_be_told": len(health.waiting.untold),
     }
 
 

@@ -25,7 +25,7 @@ def _agent(session: Session, env: Env) -> Line:
 
 def last_asked(session: Session) -> int | None:
     """When the last message of a person came (ms since the epoch)."""
-    return max((each.asked_at for each in session.exchanges if each.by == "user"), default=None)
+    return max((each.asked_at for each in session.exchanges if each.is_of_a_person), default=None)
 
 
 def last_answered(session: Session) -> int | None:

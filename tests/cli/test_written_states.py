@@ -75,6 +75,50 @@ def test_a_tool_that_runs_for_minutes_is_a_run_that_hangs_and_nobody_waits_twice
     assert [(one["key"], one["why"]) for one in told["blocked"]] == [(DIRECT, "hung")]
 
 
+GROUP = "agent:main:telegram:group:7"
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "unanswered", "untold"),
+    [
+        pytest.param("who brings bread?", 1, 0, 1, id="it says nothing about itself"),
+        pytest.param('{"is_group_chat": true}\nwho brings bread?', 1, 0, 1, id="a group's"),
+        pytest.param('{"is_group_chat": true, "was_mentioned": true}\n@bot hello', 2, 1, 0, id="to the bot"),
+        pytest.param("[OpenClaw room event]\n\nCurrent event:\n#1 Ann: who brings bread?", 0, 0, 0, id="to others"),
+    ],
+)
+def test_a_group_message_waits_only_if_it_was_meant_for_the_bot(
+    tmp_path: Path, text: str, level: int, unanswered: int, untold: int
+) -> None:
+    made = Made(tmp_path)
+    made.session(GROUP, user(30 * MINUTE, text), chatType="group", startedAt=NOW - HOUR, endedAt=NOW - HOUR + SECOND)
+    told = made.told()
+    health = told["health"]
+    assert (health["level"], len(health["unanswered"]), health["cannot_be_told"]) == (level, unanswered, untold)
+    if untold:
+        assert causes(told) == {"untold": "1 group message without an answer, perhaps not meant for the bot"}
+
+
+def test_a_group_message_whose_turn_failed_was_to_be_answered(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.session(GROUP, user(9 * MINUTE), bot(8 * MINUTE, "", "error", errorMessage="503"), chatType="group")
+    assert "unanswered" in causes(made.told())
+
+
+def test_a_message_that_no_run_took_is_a_failed_turn(tmp_path: Path) -> None:
+    """As 2026.6.11 logs it after a message to others in the same group: the next one to the bot is lost."""
+    made = Made(tmp_path)
+    made.session(GROUP, chatType="group")
+    error = f'error="Error: reply session initialization conflicted for {GROUP}"'
+    line = f"message processed: channel=telegram chatId=1 messageId=2 sessionId=s sessionKey={GROUP} outcome="
+    made.logged(
+        (2 * SECOND, "diagnostic", f"{line}error duration=35ms {error}"),
+        (1 * SECOND, "diagnostic", f"{line}completed duration=9ms"),
+    )
+    told = made.told()
+    assert causes(told)["turn-failed"] == "1 turn of main failed recently (message not taken in)"
+
+
 def test_what_is_silent_on_purpose_waits_for_nothing(tmp_path: Path) -> None:
     made = Made(tmp_path)
     made.session(MAIN, user(20 * MINUTE, "Read HEARTBEAT.md if it exists."), bot(19 * MINUTE, "HEARTBEAT_OK"))

@@ -81,12 +81,68 @@ def test_outcomes(entries: tuple[dict[str, Any], ...], expected: list[TurnOutcom
         ("[cron:be83 nightly] do it", "cron"),
         ("[Inter-session message] from x", "agent"),
         ('Conversation info (untrusted metadata):\n```json\n{\n  "is_group_chat": true\n}\n```\nhello', "group"),
-        ('{\n "is_group_chat": true,\n "was_mentioned": true\n}\nhello', "user"),
+        ('{\n "is_group_chat": true,\n "was_mentioned": true\n}\nhello', "addressed"),
+        ('{\n "is_group_chat": true,\n "explicitly_mentioned_bot": true\n}\nhello', "addressed"),
         ('{\n "is_group_chat": true,\n "explicitly_mentioned_bot": false\n}\nhello', "unaddressed"),
     ],
 )
 def test_who_sent_it(text: str, by: str) -> None:
     assert exchanges([user(text)])[0].by == by
+
+
+def in_channel(text: str, id_: str | None, **more: Any) -> dict[str, Any]:
+    """A channel's message as 2026.8.2 and 2026.9.6 store it."""
+    about = {"senderName": "Ann", "transport": {"channel": "telegram", "conversationRef": "conv_b01476b0"}}
+    if id_ is not None:
+        about["transport"]["messageId"] = id_  # type: ignore[index]
+    message = {"role": "user", "content": text, "timestamp": T0, "__openclaw": about, **more}
+    return {"type": "message", "timestamp": ISO.format(0), "message": message}
+
+
+INFO_5_20 = """Conversation info (untrusted metadata):
+```json
+{{
+  "chat_id": "telegram:-100123",
+  "message_id": "2",
+  "sender_id": "4242",
+  "conversation_label": "Lab room id:-100123",
+  "sender": "Ann",
+  "timestamp": "Sat 2026-11-28 21:30 UTC",
+  "group_subject": "Lab room",
+  "inbound_event_kind": "{kind}",
+  "is_group_chat": true{more}
+}}
+```
+
+"""
+"""What 2026.5.20 puts before a message of a group."""
+
+ROOM_5_20 = (
+    "[OpenClaw room event]\n\ninbound_event_kind: room_event\n\nvisible_reply_contract: message_tool_only\n\n"
+    "Room context:\n" + INFO_5_20.format(kind="room_event", more="") + "Current event:\n#1 Ann: who brings bread?"
+)
+
+
+@pytest.mark.parametrize(
+    ("entry", "by"),
+    [
+        pytest.param(user(INFO_5_20.format(kind="user_request", more="") + "hello"), "group", id="5.20, in a group"),
+        pytest.param(
+            user(INFO_5_20.format(kind="user_request", more=',\n  "was_mentioned": true') + "@bot hello"),
+            "addressed",
+            id="5.20, to the bot",
+        ),
+        pytest.param(user(ROOM_5_20), "unaddressed", id="5.20, to others"),
+        pytest.param(in_channel("#1 Ann: who brings bread?", "1"), "unaddressed", id="9.6, to others"),
+        pytest.param(in_channel("#1 Ann: bread?\n#2 Bob: me", "2"), "unaddressed", id="9.6, two at once to others"),
+        pytest.param(in_channel("@bot what is the time?", "2"), "user", id="9.6, in a group or to the bot alone"),
+        pytest.param(in_channel("#1 is the best", "12"), "user", id="9.6, begins like another message"),
+        pytest.param(in_channel("#1 Ann: hello", None), "user", id="9.6, without an id"),
+        pytest.param(in_channel("#1 Ann: hello", "1", __openclaw="odd"), "user", id="odd notes"),
+    ],
+)
+def test_for_whom_a_group_message_was(entry: dict[str, Any], by: str) -> None:
+    assert exchanges([entry])[0].by == by
 
 
 def test_the_time_is_when_it_was_asked_and_the_text_is_not_kept() -> None:

@@ -21,6 +21,7 @@ from clawtop.core.health.turn_causes import (
     hung_runs,
     retrying_runs,
     unanswered_messages,
+    untold_messages,
 )
 from clawtop.core.health.wording import SHOWN, some_names
 from clawtop.core.model import (
@@ -169,6 +170,7 @@ FINDERS: Final[tuple[Finder, ...]] = (
     not_loaded,
     failing_turns,
     unanswered_messages,
+    untold_messages,
     hung_runs,
     retrying_runs,
     jammed_stores,

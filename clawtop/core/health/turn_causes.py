@@ -16,7 +16,7 @@ from clawtop.core.health.cause import (
 )
 from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.health.turns import RecentTurn
-from clawtop.core.health.waiting import Unanswered
+from clawtop.core.health.waiting import Doubt, Unanswered
 from clawtop.core.health.wording import SHOWN, some_names
 from clawtop.core.model import (
     GatewayState,
@@ -114,6 +114,21 @@ def unanswered_messages(scene: HealthScene) -> Iterator[Cause]:
             since=oldest.since,
             agents=tuple(dict.fromkeys(one.agent for one in overdue)),
             sessions=tuple(one.session for one in overdue),
+        )
+
+
+def untold_messages(scene: HealthScene) -> Iterator[Cause]:
+    """Messages in groups that nobody answered and that may not have been meant for the bot."""
+    found = [one for one in scene.waiting.untold if one.doubt is Doubt.GROUP and scene.now - one.since > UNANSWERED_MS]
+    if found:
+        yield Cause(
+            "untold",
+            f"{counted(len(found), 'group message')} without an answer, perhaps not meant for the bot",
+            Level.ATTENTION,
+            tuple(_waits(one, scene.now) for one in found[:SHOWN]),
+            since=found[0].since,
+            agents=tuple(dict.fromkeys(one.agent for one in found)),
+            sessions=tuple(one.session for one in found),
         )
 
 

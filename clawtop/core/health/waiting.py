@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
 
 from clawtop.core.model import Event, EventKind, Exchange, Session, Snapshot, TurnOutcome, WitnessKind
 from clawtop.core.session.activity import last_sign, lost_turn, running_since
+from clawtop.core.session.lanes import LaneClass
 from clawtop.values import dataclass
 
 HORIZON_MS = 24 * 3_600_000
@@ -13,8 +15,17 @@ HORIZON_MS = 24 * 3_600_000
 
 TOGETHER_MS = 20_000
 
-_PEOPLE = frozenset({"user", "group"})
 _BACKGROUND = frozenset({"cron", "cron-nested", "heartbeat", "subagent", "nested"})
+
+
+class Doubt(StrEnum):
+    """Why a message without an answer may leave nobody waiting: it may not be meant for the bot (GROUP), a run may be
+    working on it (RUN), or a person may have stopped its turn (STOP).
+    """
+
+    GROUP = "group"
+    RUN = "run"
+    STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,7 @@ class Unanswered:
     Attributes:
         since: when it came. length: in characters; 0 where its text never reached the transcript.
         outcome: what became of its turn: open (none ran), failed, timed out, dropped.
+        doubt: why nobody may be waiting; None: somebody is.
     """
 
     agent: str
@@ -32,15 +44,16 @@ class Unanswered:
     length: int
     outcome: TurnOutcome
     error: str | None = None
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Unanswered messages, those left unanswered on purpose, and those for which it is unknown."""
+    """Unanswered messages, how many were left unanswered on purpose, and those for which it is unknown."""
 
     unanswered: tuple[Unanswered, ...] = ()
     silent: int = 0
-    untold: int = 0
+    untold: tuple[Unanswered, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,7 @@ class Hung:
 def waiting(snapshot: Snapshot, now: int) -> Waiting:
     """Check the last message of each session, and the inputs that a dead gateway left behind."""
     found: list[Unanswered] = []
-    silent = untold = 0
+    silent = 0
     gone = snapshot.gateway.state.is_gone
     for session in snapshot.sessions:
         left = _left_input(session) if gone else None
@@ -76,20 +89,20 @@ def waiting(snapshot: Snapshot, now: int) -> Waiting:
             found.append(verdict)
         elif verdict is TurnOutcome.SILENT:
             silent += 1
-        elif verdict is TurnOutcome.UNTOLD:
-            untold += 1
     found.sort(key=lambda item: item.since)
-    return Waiting(tuple(found), silent, untold)
+    sure = tuple(one for one in found if one.doubt is None)
+    return Waiting(sure, silent, tuple(one for one in found if one.doubt is not None))
 
 
 def _last_message(session: Session, left: int | None, now: int) -> Unanswered | TurnOutcome | None:
-    """None: nobody waits. SILENT: no answer is intended. UNTOLD: unknown. `left`: of `_left_input`."""
+    """None: nobody waits. SILENT: no answer is intended. `left`: of `_left_input`."""
+    doubt = Doubt.GROUP if session.lane_class == LaneClass.CHANNEL else None
     if left is not None and now - left <= HORIZON_MS:
-        return Unanswered(session.agent, session.key, left, 0, TurnOutcome.OPEN)
+        return Unanswered(session.agent, session.key, left, 0, TurnOutcome.OPEN, doubt=doubt)
     lost = _lost(session)
     if lost is not None and now - lost <= HORIZON_MS:
-        return Unanswered(session.agent, session.key, lost, 0, TurnOutcome.FAILED)
-    last = next((e for e in reversed(session.exchanges) if e.by in _PEOPLE or e.by == "unaddressed"), None)
+        return Unanswered(session.agent, session.key, lost, 0, TurnOutcome.FAILED, doubt=doubt)
+    last = next((e for e in reversed(session.exchanges) if e.is_of_a_person or e.by == "unaddressed"), None)
     if last is None or now - last.asked_at > HORIZON_MS:
         return None
     if last.outcome in (TurnOutcome.ANSWERED, TurnOutcome.TOLD):
@@ -99,13 +112,22 @@ def _last_message(session: Session, left: int | None, now: int) -> Unanswered | 
     outcome = _outcome(last, session)
     if outcome is TurnOutcome.ANSWERED or session.active is True:
         return None
+    if outcome is TurnOutcome.STOPPED and _was_stopped(session):
+        return TurnOutcome.SILENT
+    doubt = _doubt(last, outcome, session)
+    return Unanswered(session.agent, session.key, last.asked_at, last.length, outcome, last.error, doubt)
+
+
+def _doubt(last: Exchange, outcome: TurnOutcome, session: Session) -> Doubt | None:
+    """Why nobody may be waiting for an answer to the message. A turn that failed was to give one."""
     if outcome is TurnOutcome.STOPPED:
-        return TurnOutcome.SILENT if _was_stopped(session) else TurnOutcome.UNTOLD
-    if session.active is None and outcome is TurnOutcome.OPEN:
-        return TurnOutcome.UNTOLD
-    if last.by == "group" and outcome is TurnOutcome.OPEN:
-        return TurnOutcome.UNTOLD
-    return Unanswered(session.agent, session.key, last.asked_at, last.length, outcome, last.error)
+        return Doubt.STOP
+    if outcome is not TurnOutcome.OPEN:
+        return None
+    if session.active is None:
+        return Doubt.RUN
+    is_group = last.by == "group" or (last.by == "user" and session.lane_class == LaneClass.CHANNEL)
+    return Doubt.GROUP if is_group else None
 
 
 def _lost(session: Session) -> int | None:

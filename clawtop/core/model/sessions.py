@@ -62,8 +62,9 @@ class Exchange:
     Attributes:
         asked_at: when it came.
         length: of the message, in characters.
-        by: "user", "heartbeat", "cron", "agent" (another agent or a sub-agent) or "unaddressed" (a group message that
-            is not meant for the bot).
+        by: "user", "heartbeat", "cron", "agent" (another agent or a sub-agent); of a group: "addressed" (it names the
+            bot), "unaddressed" (it is not meant for it) or "group" (not known). 2026.6 and later store no such note, so
+            that a group's message may be of a "user".
         ended_at: when the outcome came about.
         error: a short reason of a failure.
     """
@@ -75,6 +76,14 @@ class Exchange:
     ended_at: int | None = None
     error: str | None = None
     run_id: str | None = None
+
+    @property
+    def is_of_a_person(self) -> bool:
+        """Whether a person sent it, to the bot as far as is known."""
+        return self.by in _PEOPLE
+
+
+_PEOPLE = frozenset({"user", "addressed", "group"})
 
 
 @dataclass(frozen=True, slots=True)

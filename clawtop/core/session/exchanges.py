@@ -33,6 +33,7 @@ _SENDERS: tuple[tuple[str, str], ...] = (
     ("[cron:", "cron"),
     ("[Inter-session message]", "agent"),
     ("[Subagent ", "agent"),
+    ("[OpenClaw room event]", "unaddressed"),
     ("System: ", "system"),
 )
 """Beginnings of messages that no person sent, and who sent them."""
@@ -60,7 +61,7 @@ def exchanges(entries: Iterable[Mapping[str, Any]]) -> tuple[Exchange, ...]:
         if at is None:
             continue
         if message.get("role") == "user":
-            _ask(found, texts, at, _text(message))
+            _ask(found, texts, at, message)
         elif message.get("role") == "assistant":
             _answer(found, texts, at, message)
     return tuple(found[-MOST:])
@@ -77,7 +78,8 @@ def asked_text(entries: Iterable[Mapping[str, Any]], at: int) -> str | None:
     return None
 
 
-def _ask(found: list[Exchange], texts: list[int], at: int, text: str) -> None:
+def _ask(found: list[Exchange], texts: list[int], at: int, message: Mapping[str, Any]) -> None:
+    text = _text(message)
     mark = hash(text)
     again = found and texts[-1] == mark and at - found[-1].asked_at <= AGAIN_MS
     if found and _ENVELOPE.sub("", text[:_LOOKED_AT_CHARS]).startswith(_CONTINUES):
@@ -85,7 +87,7 @@ def _ask(found: list[Exchange], texts: list[int], at: int, text: str) -> None:
     if again and found[-1].outcome in (TurnOutcome.FAILED, TurnOutcome.OPEN, TurnOutcome.STOPPED):
         found[-1] = replace(found[-1], outcome=TurnOutcome.OPEN, ended_at=None, error=None)
         return
-    found.append(Exchange(at, len(text), _sender(text), TurnOutcome.OPEN))
+    found.append(Exchange(at, len(text), _sender(text, message), TurnOutcome.OPEN))
     texts.append(mark)
 
 
@@ -121,15 +123,27 @@ def _outcome(message: Mapping[str, Any], by: str) -> tuple[TurnOutcome | None, s
     return (TurnOutcome.ANSWERED, None) if text.strip() else (TurnOutcome.FAILED, "an empty answer")
 
 
-def _sender(text: str) -> str:
+def _sender(text: str, message: Mapping[str, Any]) -> str:
     head = text[:_LOOKED_AT_CHARS]
     plain = _ENVELOPE.sub("", head)
     for begin, who in _SENDERS:
         if plain.startswith(begin):
             return who
-    if '"is_group_chat": true' in head and '"was_mentioned": true' not in head:
+    if '"is_group_chat": true' in head:
+        if '"was_mentioned": true' in head or '"explicitly_mentioned_bot": true' in head:
+            return "addressed"
         return "unaddressed" if '"explicitly_mentioned_bot": false' in head else "group"
-    return "user"
+    return "unaddressed" if _is_room_event(head, message) else "user"
+
+
+def _is_room_event(head: str, message: Mapping[str, Any]) -> bool:
+    """Whether 2026.8 or later wrote a group message that is not meant for the bot: only those are stored with their id
+    in the channel and their sender in front, as `#4 Ann: who brings bread?`, and never with what the bot makes of them.
+    """
+    about = message.get("__openclaw")
+    transport = about.get("transport") if isinstance(about, Mapping) else None
+    id_ = transport.get("messageId") if isinstance(transport, Mapping) else None
+    return isinstance(id_, str) and any(line.startswith(f"#{id_} ") for line in head.split("\n"))
 
 
 def _text(message: Mapping[str, Any]) -> str:

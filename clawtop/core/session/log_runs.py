@@ -158,6 +158,8 @@ def _turn(known: LoggedRun | None, event: Event) -> EndedTurn | None:
     if event.kind is EventKind.FALLBACK and event.data.get("over") is True:
         outcome = TurnOutcome.TIMED_OUT if event.reason == "timeout" else TurnOutcome.FAILED
         return EndedTurn(event.at, outcome, event.run_id, since, None, event.reason, "log")
+    if event.data.get("step") == "message":
+        return EndedTurn(event.at, TurnOutcome.FAILED, event.run_id, None, None, "message not taken in", "log")
     if event.kind is EventKind.RECOVERY and event.data.get("aborted") == "true":
         return EndedTurn(event.at, TurnOutcome.HUNG, event.run_id, since, None, "aborted by the gateway", "log")
     return None

@@ -23,7 +23,8 @@ class LineMeaning:
     Attributes:
         kind: of the event.
         words: the line for people, without its duration, which is shown beside it; None: as in the log.
-        step: for lines about a lane: enqueue | dequeue | done | error | state; start: of a gateway, with empty lanes.
+        step: for lines about a lane: enqueue | dequeue | done | error | state; start: of a gateway, with empty lanes;
+            message: one that no run took.
     """
 
     kind: EventKind
@@ -37,6 +38,8 @@ def meaning_of(text: str, facts: LineFacts) -> LineMeaning | None:
         if text.startswith(prefix):
             if found.step == "error" and str(facts.get("lane", "")).startswith("session:"):
                 return TURN_FAILED
+            if found is _MESSAGE_FAILED and facts.get("outcome") != "error":
+                return None
             return found
     return None
 
@@ -55,6 +58,10 @@ def _done(facts: LineFacts, _text: str) -> str:
 
 def _task_error(facts: LineFacts, text: str) -> str:
     return f"turn failed: {facts.get('error') or text}"
+
+
+def _message_error(facts: LineFacts, text: str) -> str:
+    return f"message not taken in: {facts.get('error') or text}"
 
 
 def _waited(facts: LineFacts, _text: str) -> str:
@@ -102,11 +109,15 @@ def _removed(_facts: LineFacts, text: str) -> str:
 
 
 TURN_FAILED = LineMeaning(EventKind.FAILURE, _task_error, "error")
+_MESSAGE_FAILED = LineMeaning(EventKind.FAILURE, _message_error, "message")
+"""A channel's message that failed before a run could take it: it is in no transcript."""
+
 _TOLD: tuple[tuple[str, LineMeaning], ...] = (
     ("lane enqueue:", LineMeaning(EventKind.LANE, _enqueue, "enqueue")),
     ("lane dequeue:", LineMeaning(EventKind.LANE, _dequeue, "dequeue")),
     ("lane task done:", LineMeaning(EventKind.LANE, _done, "done")),
     ("lane task error:", LineMeaning(EventKind.LANE, _task_error, "error")),
+    ("message processed:", _MESSAGE_FAILED),
     ("lane wait exceeded:", LineMeaning(EventKind.WAIT, _waited)),
     ("auto-resumed lane", LineMeaning(EventKind.RECOVERY)),
     ("session state:", LineMeaning(EventKind.LANE, _state, "state")),
