@@ -345,6 +345,10 @@ class Remote(NamedTuple):
         silent_when_out: while every profile is unusable it tries none, and so writes no mark.
         model_clears_pin: any choice of a model with `/model` removes an auth profile's pin from the session.
         admission_ms: how long an admitted run may leave no trace on the disk.
+        attempts_ms: how long after a failed attempt the next one of the same turn may leave its first trace. When every
+            model has failed, 2026.3 to 2026.8 start over once, 2.5 s later, if the error is one of HTTP that may pass
+            (`TRANSIENT_HTTP_RETRY_DELAY_MS`: agent-runner of 3.28 and 8.2, agent-runner-execution of 5.20,
+            reply-usage-state of 6.11); a run that starts has taken up to 12 s on a busy machine.
         resumes_ms: for how long after its start it may resume runs that a crash interrupted; 0: it does not.
     """
 
@@ -361,4 +365,5 @@ class Remote(NamedTuple):
     silent_when_out: bool = False
     model_clears_pin: bool = False
     admission_ms: int = 5_000
+    attempts_ms: int = 15_000
     resumes_ms: int = MINUTE_MS

@@ -37,7 +37,7 @@ from clawtop.core.session.drain import (
     survey,
 )
 from clawtop.core.session.fence import FileFingerprint
-from clawtop.core.session.proof import Proof, ProofSource, Says, Statement
+from clawtop.core.session.proof import Following, Proof, ProofSource, Says, Statement
 from clawtop.core.session.remedies import Means, OwnProcess, Remedy
 
 SEEN, LONGER = FileFingerprint(True, size=1), FileFingerprint(True, size=2)
@@ -163,7 +163,7 @@ def test_the_proof_takes_as_long_as_a_run_may_stay_invisible() -> None:
 
 
 def test_a_restarted_gateway_may_resume_the_session_first() -> None:
-    scene = replace(QUIET, not_before=20_000)
+    scene = replace(QUIET, may_follow=Following(20_000, "its gateway may still resume it"))
     waits, *_, drained = story(*at(scene, 0, 3_000, 20_000))
     assert isinstance(waits, Wait)
     assert "may still resume" in waits.why

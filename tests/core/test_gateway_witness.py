@@ -103,19 +103,19 @@ OTHERS = (Witness(WitnessKind.STATUS, False, "stored as killed", at=LINE - 3_100
 @pytest.mark.parametrize(
     ("sight", "said_at", "others", "tasks", "active"),
     [
-        pytest.param(NO, LINE + 5_000, OTHERS, (), False, id="no, after a next attempt would have shown"),
-        pytest.param(NO, LINE + 4_999, OTHERS, (), None, id="no, too soon"),
+        pytest.param(NO, LINE + 15_000, OTHERS, (), False, id="no, after a next attempt would have shown"),
+        pytest.param(NO, LINE + 14_999, OTHERS, (), None, id="no, too soon"),
         pytest.param(NO, LINE - 1_000, OTHERS, (), None, id="no, before the line"),
-        pytest.param(YES, LINE + 5_000, OTHERS, (), True, id="yes"),
-        pytest.param(RunSight(KEY, None), LINE + 5_000, OTHERS, (), None, id="no answer to that"),
-        pytest.param(RunSight(JOB, False), LINE + 5_000, OTHERS, (), None, id="of another session"),
-        pytest.param(NO, LINE + 10_000, (*OTHERS, NEXT), (), True, id="no, and then a new run"),
-        pytest.param(NO, LINE + 5_000, (*OTHERS, SILENT), (), None, id="no, but its next attempt began and is silent"),
-        pytest.param(NO, LINE + 5_000, (*OTHERS, HELD), (), True, id="no, but locked"),
-        pytest.param(NO, LINE + 5_000, (*OTHERS, WORKS), (), True, id="no, but a process works"),
-        pytest.param(NO, LINE + 5_000, OTHERS, (QUEUED,), None, id="no, but a task waits"),
+        pytest.param(YES, LINE + 15_000, OTHERS, (), True, id="yes"),
+        pytest.param(RunSight(KEY, None), LINE + 15_000, OTHERS, (), None, id="no answer to that"),
+        pytest.param(RunSight(JOB, False), LINE + 15_000, OTHERS, (), None, id="of another session"),
+        pytest.param(NO, LINE + 20_000, (*OTHERS, NEXT), (), True, id="no, and then a new run"),
+        pytest.param(NO, LINE + 15_000, (*OTHERS, SILENT), (), None, id="no, but its next attempt began and is silent"),
+        pytest.param(NO, LINE + 15_000, (*OTHERS, HELD), (), True, id="no, but locked"),
+        pytest.param(NO, LINE + 15_000, (*OTHERS, WORKS), (), True, id="no, but a process works"),
+        pytest.param(NO, LINE + 15_000, OTHERS, (QUEUED,), None, id="no, but a task waits"),
         pytest.param(
-            NO, LINE + 5_000, (replace(OTHERS[0], at=LINE - 3_100, running=True),), (), True, id="stored as running"
+            NO, LINE + 15_000, (replace(OTHERS[0], at=LINE - 3_100, running=True),), (), True, id="stored as running"
         ),
     ],
 )
@@ -129,12 +129,12 @@ def test_a_failed_attempt_was_the_last_if_the_gateway_says_no_long_enough_after_
 def test_an_answer_that_is_still_given_counts_from_when_it_was_given_last() -> None:
     words = GatewayWords(LINE - 1_000, sessions={KEY: NO}, tasks=())
     assert judged_with(words, OTHERS).active is None
-    assert judged_with(words, OTHERS, said_at=LINE + 6_000).active is False
+    assert judged_with(words, OTHERS, said_at=LINE + 16_000).active is False
 
 
 @pytest.mark.parametrize("more", [{"tasks": None}, {"tasks": (), "all_tasks": False}])
 def test_no_doubt_ends_while_not_all_tasks_are_known(more: dict[str, Any]) -> None:
-    words = GatewayWords(LINE + 5_000, sessions={KEY: NO}, complete=True, **more)
+    words = GatewayWords(LINE + 15_000, sessions={KEY: NO}, complete=True, **more)
     assert judged_with(words, OTHERS).active is None
 
 

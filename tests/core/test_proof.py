@@ -8,6 +8,7 @@ import pytest
 
 from clawtop.core.generations import SEMANTICS, storage_of
 from clawtop.core.model import (
+    EndedTurn,
     Gateway,
     GatewayState,
     GatewayWords,
@@ -20,6 +21,7 @@ from clawtop.core.model import (
     RunSight,
     Session,
     TaskSight,
+    TurnOutcome,
     Verdict,
     VerdictKind,
     Witness,
@@ -31,6 +33,7 @@ from clawtop.core.session.proof import (
     ProofRole,
     ProofSource,
     find,
+    may_follow,
     quiet_ms,
     resumed_until,
     roles,
@@ -229,3 +232,40 @@ def test_a_restarted_gateway_may_resume_what_a_crash_left() -> None:
     assert resumed_until(IDLE, remote, gateway) is None
     assert resumed_until(left, SEMANTICS["3.28"].remote, gateway) is None
     assert resumed_until(left, remote, replace(gateway, state=DEAD)) is None
+
+
+FAILED = EndedTurn(100_000, TurnOutcome.FAILED, "r", 90_000, "user", "overloaded", "log")
+
+
+@pytest.mark.parametrize("row", ["3.28", "5.x", "6.11"])
+@pytest.mark.parametrize("outcome", [TurnOutcome.FAILED, TurnOutcome.TIMED_OUT])
+def test_a_turn_that_failed_may_be_tried_once_more_without_an_announcement(row: str, outcome: TurnOutcome) -> None:
+    """2026.3 to 2026.7 start over 2.5 s after the last model failed; until then nothing shows it."""
+    found = may_follow(
+        replace(IDLE, turns=(replace(FAILED, outcome=outcome),)), SEMANTICS[row].remote, Gateway(LIVE, 1, 2)
+    )
+    assert found is not None
+    assert found.until == 115_000
+    assert "tried once more" in found.why
+
+
+def test_an_attempt_of_which_only_the_log_tells_may_be_followed_by_another() -> None:
+    doubt = Witness(WitnessKind.LOG, None, "its attempt failed, according to the log", at=100_000)
+    found = may_follow(replace(IDLE, witnesses=(doubt,)), SEMANTICS["5.x"].remote, Gateway(LIVE, 1, 2))
+    assert found is not None
+    assert found.until == 115_000
+
+
+@pytest.mark.parametrize(
+    ("row", "gateway", "outcome"),
+    [
+        ("9.x", LIVE, TurnOutcome.FAILED),
+        ("5.x", DEAD, TurnOutcome.FAILED),
+        ("5.x", LIVE, TurnOutcome.ANSWERED),
+        ("5.x", LIVE, TurnOutcome.STOPPED),
+    ],
+    ids=["it reports every run", "no gateway", "answered", "stopped"],
+)
+def test_nothing_follows_by_itself(row: str, gateway: GatewayState, outcome: TurnOutcome) -> None:
+    session = replace(IDLE, turns=(replace(FAILED, outcome=outcome),))
+    assert may_follow(session, SEMANTICS[row].remote, Gateway(gateway, 1, 2)) is None

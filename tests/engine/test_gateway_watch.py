@@ -230,14 +230,14 @@ async def test_a_no_counts_from_when_the_gateway_was_asked_for_words(asked_again
     )
     first = replace(report(), words=words)
     watch = watching(
-        FakeAsker(first, replace(first, words=replace(words, at=NOW + 7_000)) if asked_again else first), clock
+        FakeAsker(first, replace(first, words=replace(words, at=NOW + 17_000)) if asked_again else first), clock
     )
     failed = Witness(WitnessKind.LOG, None, "its attempt failed, according to the log", at=NOW + 1_000)
     row = Session("main", "agent:main:main", "s1", None, status="killed", active=None, witnesses=(failed,))
     doubted = replace(LIVE, generation=Generation.B, openclaw_version="2026.5.20", sessions=(row,))
     watch(LAYOUT, doubted)
     await watch.look()
-    await clock.advance(7)
+    await clock.advance(17)
     await watch.look()
     assert watch(LAYOUT, doubted).sessions[0].active is active
 

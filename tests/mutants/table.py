@@ -229,7 +229,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a gateway that said no before a next attempt could have begun ends the doubt about it",
-        "if doubt is None or doubt.at is None or at - doubt.at < remote.admission_ms:",
+        "if doubt is None or doubt.at is None or at - doubt.at < remote.attempts_ms:",
         "if doubt is None or doubt.at is None:",
         (
             "tests/core/test_gateway_witness.py"

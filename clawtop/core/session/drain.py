@@ -15,7 +15,7 @@ from enum import StrEnum
 from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import LockFile, LockIdentity, PromptHolder, Verdict, VerdictKind
 from clawtop.core.session.fence import FileFingerprint
-from clawtop.core.session.proof import Proof
+from clawtop.core.session.proof import Following, Proof
 from clawtop.core.session.remedies import AUTOMATIC, Means, Remedy
 from clawtop.values import dataclass
 
@@ -144,7 +144,7 @@ class DrainScene:
         openclaw: what the witnesses of OpenClaw's runs say in total.
         fingerprint: of the transcript; equal means unchanged.
         quiet_ms: for how long every witness must say no here.
-        not_before: until then a restarted gateway may resume the session.
+        may_follow: until then a run may begin in it by itself, and why (`proof.may_follow`).
         asked_at: when the gateway was last queried; None if it need not be.
         remedies: what would end OpenClaw's run, the best first.
         queue: what waits behind that run and what an abort does to it.
@@ -157,7 +157,7 @@ class DrainScene:
     fingerprint: FileFingerprint
     openclaw: Proof = field(default_factory=Proof)
     quiet_ms: int = 0
-    not_before: int | None = None
+    may_follow: Following | None = None
     asked_at: int | None = None
     remedies: tuple[Remedy, ...] = ()
     queue: str | None = None
@@ -328,16 +328,13 @@ def _prove(progress: DrainProgress, scene: DrainScene, terms: Terms) -> tuple[Dr
             )
         progress = replace(progress, fingerprint=scene.fingerprint, still_since=scene.now)
     still_ms = max(terms.still_ms, scene.quiet_ms)
-    until = max(progress.still_since + still_ms, scene.not_before or 0)
+    following = scene.may_follow
+    until = max(progress.still_since + still_ms, following.until if following is not None else 0)
     proving = replace(progress, stage=DrainStage.PROVE)
     if scene.now < until:
-        resuming = scene.not_before is not None and until == scene.not_before
-        why = (
-            "free; its gateway was restarted and may still resume it"
-            if resuming
-            else f"free; waiting until the transcript has been unchanged for {still_ms / 1000:g} s"
-        )
-        return proving, Wait(why, until)
+        if following is not None and until == following.until:
+            return proving, Wait(f"free; {following.why}", until)
+        return proving, Wait(f"free; waiting until the transcript has been unchanged for {still_ms / 1000:g} s", until)
     if scene.asked_at is not None and scene.asked_at < until:
         return proving, Wait("free; asking the gateway once more", until)
     proof = (

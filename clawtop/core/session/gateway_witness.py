@@ -4,7 +4,7 @@ Its yes counts. Its no counts where it sees every run (2026.8 and later); before
 heartbeats or channels, so its no ends one doubt only: whether another attempt follows one that the log says failed.
 2026.5.20 logs a failed attempt as an error ("lane task error"), and a next one only at level debug. A run asked for
 over its API stays among its runs until its last attempt is over (`chatAbortControllers`); any other leaves a trace on
-the disk within `Remote.admission_ms`, as a first attempt does.
+the disk within `Remote.attempts_ms`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _nothing_followed(session: Session, words: GatewayWords, at: int, remote: Re
     if words.tasks is None or not words.all_tasks or tasks_in(session.key, words.tasks):
         return None
     doubt = next((w for w in session.witnesses if w.kind is WitnessKind.LOG and w.running is None), None)
-    if doubt is None or doubt.at is None or at - doubt.at < remote.admission_ms:
+    if doubt is None or doubt.at is None or at - doubt.at < remote.attempts_ms:
         return None
     if any(w.running is not False and w.at is not None and w.at > doubt.at for w in session.witnesses):
         return None  # a next attempt has been seen, however silent it is

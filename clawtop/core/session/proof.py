@@ -12,7 +12,16 @@ from enum import StrEnum
 
 from clawtop.core.generations import Storage
 from clawtop.core.locks.staleness import proof_words
-from clawtop.core.model import Gateway, GatewayState, GatewayWords, Lock, Session, VerdictKind, WitnessKind
+from clawtop.core.model import (
+    Gateway,
+    GatewayState,
+    GatewayWords,
+    Lock,
+    Session,
+    TurnOutcome,
+    VerdictKind,
+    WitnessKind,
+)
 from clawtop.core.rules import Remote
 from clawtop.core.session.gateway_witness import tasks_in
 from clawtop.values import dataclass
@@ -300,6 +309,34 @@ def quiet_ms(table: Mapping[ProofSource, ProofRole], remote: Remote, gateway: Ga
     """
     told_at_once = table[ProofSource.ANSWER] is ProofRole.REQUIRED and remote.sees_all
     return still_ms if gateway.is_gone or told_at_once else max(still_ms, remote.admission_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Until when a run may begin in a session by itself, although nothing shows one, and why."""
+
+    until: int
+    why: str
+
+
+def may_follow(session: Session | None, remote: Remote, gateway: Gateway) -> Following | None:
+    """What may still begin here by itself; `until` in ms since the epoch."""
+    resumed, again = resumed_until(session, remote, gateway), _tried_again_until(session, remote, gateway)
+    if resumed is not None and resumed >= (again or 0):
+        return Following(resumed, "its gateway was restarted and may still resume it")
+    return None if again is None else Following(again, "its turn failed, and may still be tried once more")
+
+
+def _tried_again_until(session: Session | None, remote: Remote, gateway: Gateway) -> int | None:
+    """Until when an attempt may follow one that failed: it is announced nowhere (`Remote.attempts_ms`)."""
+    if session is None or gateway.state.is_gone or remote.sees_all:
+        return None
+    failed = [turn.at for turn in session.turns if turn.outcome in _TRIED_AGAIN]
+    failed += [w.at for w in session.witnesses if w.kind is WitnessKind.LOG and w.running is None and w.at is not None]
+    return max(failed) + remote.attempts_ms if failed else None
+
+
+_TRIED_AGAIN = frozenset({TurnOutcome.FAILED, TurnOutcome.TIMED_OUT})
 
 
 def resumed_until(session: Session | None, remote: Remote, gateway: Gateway) -> int | None:

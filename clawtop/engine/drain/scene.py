@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -31,8 +32,8 @@ from clawtop.core.session.proof import (
     ProofRole,
     ProofSource,
     find,
+    may_follow,
     quiet_ms,
-    resumed_until,
     roles,
     statements_of,
 )
@@ -132,7 +133,7 @@ class Watcher:
         table = roles(storage_of(snapshot.generation), remote, snapshot.gateway.state, asked.access)
         key = self._target.key
         now = round(self._clock.monotonic() * 1000)
-        resumed = resumed_until(session, remote, snapshot.gateway)
+        following = may_follow(session, remote, snapshot.gateway)
         must_ask = table[ProofSource.ANSWER] is ProofRole.REQUIRED
         waiting = self._waiting(snapshot, session, asked.words)
         scene = DrainScene(
@@ -155,7 +156,9 @@ class Watcher:
                 table,
             ),
             quiet_ms=quiet_ms(table, remote, snapshot.gateway.state, 0),
-            not_before=None if resumed is None else now + resumed - self._clock.now_ms(),
+            may_follow=None
+            if following is None
+            else replace(following, until=now + following.until - self._clock.now_ms()),
             asked_at=asked.at if must_ask else None,
             remedies=self._remedies(snapshot, session, asked, remote),
             queue=queue_words(waiting, remote),
