@@ -462,10 +462,33 @@ def tailed(text: str, width: int) -> str:
 
 
 def elided_middle(text: str, width: int) -> str:
-    """`text` cut to `width` cells in its middle: of ids that begin alike, the end tells them apart."""
+    """`text` cut to `width` cells in its middle: of ids that begin alike, the end tells them apart.
+
+    The end begins with a whole part of an id (`sebastian:tele…:ariel`) where the room allows it.
+    """
     if cells(text) <= width:
         return text
     if width <= 0:
         return ""
-    head = (width - 1) // 3
-    return headed(text, head) + ELLIPSIS + tailed(text, width - 1 - head)
+    tail = _whole_parts(text, width - 1 - (width - 1) // 3, width - 1)
+    return headed(text, width - 1 - cells(tail)) + ELLIPSIS + tail
+
+
+_PARTS = re.compile(r"[:/]")
+_LEAST_TAIL = 5
+"""Fewer cells at the end of an id do not tell it from others."""
+
+
+def _whole_parts(text: str, most: int, room: int) -> str:
+    """The end of `text` in at most `most` cells, from the beginning of one of its parts: best is most of the end beside
+    the whole first part in `room` cells, else that part, else most of the end; without such a part from anywhere.
+    """
+    end = tailed(text, most)
+    first = _PARTS.search(text)
+    beside = room - cells(text[: first.end()]) if first is not None else 0
+    ends = [end[match.start() :] for match in _PARTS.finditer(end)]
+    ends = [part for part in ends if cells(part) >= _LEAST_TAIL]
+    fitting = [part for part in ends if cells(part) <= beside]
+    long = [part for part in ends if 2 * cells(part) >= most]
+    best = [part for part in fitting if part in long]
+    return next(iter([*best, *fitting, *long]), end)

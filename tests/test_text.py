@@ -358,3 +358,18 @@ def test_a_secret_that_comes_in_pieces_and_is_divided_is_shown_by_no_piece(data:
             cut = text.whole_words(held)
             shown, held = shown + text.masked(held[:cut]), held[cut:]
         assert shown + text.masked(held) == f"the key {text.MASK} is refused"
+
+
+@pytest.mark.parametrize(
+    ("whole", "width", "cut"),
+    [
+        ("sebastian:telegram:direct:ariel", 21, "sebastian:tele…:ariel"),
+        ("slack:channel:harbour", 20, "slack:chann…:harbour"),
+        ("agent:main:discord:channel:12345:thread:67890", 26, "agent:main:d…:thread:67890"),
+        ("/srv/claw/agents/main/sessions/939c8244-7c9c.jsonl", 34, "/srv/claw/age…/939c8244-7c9c.jsonl"),
+        ("agent:main:discord:channel:98765432101234567:1", 26, "agent:ma…765432101234567:1"),
+        ("anthropic:jane.doe.and.more@example.com", 24, "anthrop…more@example.com"),
+    ],
+)
+def test_an_id_that_is_cut_ends_on_a_whole_part_where_that_says_enough(whole: str, width: int, cut: str) -> None:
+    assert text.elided_middle(whole, width) == cut

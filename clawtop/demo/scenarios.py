@@ -71,7 +71,7 @@ Doing = Behave | HoldLock | Crash | Talk | OtherTurn | Clear
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What happens at a time, and what is told about it."""
+    """What happens at a time, and what is told about it, in a line that 80 columns show beside a screen's name."""
 
     at: float
     caption: str
@@ -94,20 +94,20 @@ _REEF = Scenario(
     "a little of everything: limits, locks, a crash, no credit, a long silence, and a calm evening",
     75.0,
     (
-        Beat(0, "Morning on the reef: three agents, six keys, every claw in working order."),
+        Beat(0, "Morning on the reef: six keys, every claw in working order."),
         Beat(
             2,
-            "Clawdia has talked too much and hits her rate limit. The reef rotates and shrugs.",
+            "Clawdia talks too much: rate limit. The reef shrugs and rotates.",
             (Behave(CORAL[:1], rate_limited(20)), Talk(LIGHTHOUSE, "main", "Count the lobster pots, please.")),
         ),
         Beat(
             4,
-            "Sebastian practises an aria and holds on to Ariel's session. She waits.",
+            "Sebastian rehearses in Ariel's session. She waits to sing.",
             (HoldLock(ARIEL, 22), Talk(ARIEL, "direct", "Is it my turn to sing?")),
         ),
         Beat(
             7,
-            "Heartbeat and channel meet in one session: one sings, the other queues. Nobody loses a line.",
+            "Heartbeat meets channel: one sings, one queues, no line is lost.",
             (
                 Talk(HEARTBEAT, "heartbeat", "Still beating?", slow=True),
                 Talk(HEARTBEAT, "channel", "And who are you, snapping at me?"),
@@ -115,33 +115,31 @@ _REEF = Scenario(
         ),
         Beat(
             11,
-            "A gull carries the harbour clerk away in mid-sentence. His lock stays behind, his shell is empty.",
+            "A gull takes the harbour clerk in mid-sentence. His lock stays.",
             (Crash(HARBOUR),),
         ),
         Beat(
             15,
-            "Larry is out of credit: no coins, no coral. He is disabled until the bank opens.",
+            "Larry is out of credit: no coins, no coral till the bank opens.",
             (Behave((CORAL[1],), out_of_credit()), Talk(TIDEPOOL, "channel", "Larry, buy us a round of plankton?")),
         ),
         Beat(
             19,
-            "Pinchy is overloaded too. With no coral left, the hermit crabs answer instead.",
+            "Pinchy is overloaded too. The hermit crabs answer instead.",
             (Behave((CORAL[2],), overloaded()), Talk(MOLT, "cron", "Molt report, whoever is awake.")),
         ),
         Beat(
             27,
-            "Barnaby drops the shell phone into the sea. The line is dead, the run ends, nothing stays locked.",
+            "Barnaby drops the shell phone in the sea. Nothing stays locked.",
             (Behave((KELP[0],), Drop()), Talk(TIDEPOOL, "channel", "Hello? Is this thing waterproof?")),
         ),
         Beat(
             35,
-            "Something deep does not answer at all. After a while the reef stops waiting.",
+            "Something deep does not answer. The reef stops waiting for it.",
             (Behave((KELP[1],), Stall()), Talk(LIGHTHOUSE, "main", "Deep one, are you there?")),
         ),
         Beat(48, "The tide turns: limits end, lines are mended.", (Behave((*CORAL, *KELP), None),)),
-        Beat(
-            60, "Evening on the reef. One stale lock still lies on the beach: press u on it, or let the tide have it."
-        ),
+        Beat(60, "Evening. One stale lock lies on the beach: press 2, then a and u."),
     ),
 )
 
@@ -172,7 +170,7 @@ _OUTAGE = Scenario(
         Beat(0, "The current stands still."),
         Beat(
             2,
-            "Nothing answers. Runs end by their timeout; locks and prompts are free again.",
+            "Nothing answers. Runs time out, and no lock stays behind.",
             (
                 Behave((*CORAL, *KELP), Stall()),
                 Talk(LIGHTHOUSE, "main", "Anybody?"),
@@ -210,7 +208,7 @@ _ROUND_S = 19
 _TOUR_BEATS = (
     Beat(
         0,
-        "Three in the morning. Clawdia is over her limit, Larry is out of credit, and nobody tells you.",
+        "Three in the morning. Clawdia is over her limit, Larry is broke.",
         (
             Behave(CORAL[:1], rate_limited(900)),
             Behave((CORAL[1],), out_of_credit()),
@@ -222,13 +220,13 @@ _TOUR_BEATS = (
     ),
     Beat(
         1,
-        "A gull has taken the harbour clerk in mid-sentence. His lock stayed.",
+        "A gull took the harbour clerk in mid-sentence. His lock stayed.",
         (Crash(HARBOUR),),
     ),
     *(
         Beat(
             2 + _ROUND_S * n,
-            "Sebastian's heartbeat has the microphone. Everybody else stands in line.",
+            "Heartbeat has Sebastian's microphone. The others stand in line.",
             (
                 Talk(HEARTBEAT, "heartbeat", f"Still beating, verse {n + 1}?", slow=CRAWLING),
                 OtherTurn(HEARTBEAT, "channel", "Sebastian? Are you there?"),

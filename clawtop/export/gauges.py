@@ -122,8 +122,7 @@ def _locks(snapshot: Snapshot, now: int) -> Iterator[Sample]:
     ages: dict[tuple[str, str], list[int]] = defaultdict(list)
     for lock in snapshot.locks:
         if lock.file.kind is not LockKind.GATEWAY:
-            since = lock.created_at if lock.created_at is not None else lock.file.mtime
-            ages[lock.file.kind.value, lock.verdict.kind.value].append(max(0, now - since))
+            ages[lock.file.kind.value, lock.verdict.kind.value].append(max(0, now - lock.since))
     for labels, found in sorted(ages.items()):
         yield Sample(metrics.LOCKS, labels, len(found))
         yield Sample(metrics.LOCK_AGE, labels, max(found) / 1000)

@@ -18,7 +18,7 @@ from clawtop.core.cooldown.noted import with_provider_times
 from clawtop.core.diff import others_than
 from clawtop.core.incident.happenings import happenings
 from clawtop.core.incident.lane_stats import lanes_of, lanes_of_engines
-from clawtop.core.incident.timeline import Timeline
+from clawtop.core.incident.timeline import ACTS, KEPT_ACTS, Timeline, newest
 from clawtop.core.model import (
     GATEWAY_LOG,
     AgentInfo,
@@ -109,7 +109,7 @@ class IncidentPart:
             snapshot,
             holders=holders,
             lanes=(*snapshot.lanes, *lanes_of_engines(holders, events, limits), *self._log_lanes_of(snapshot.gateway)),
-            events=events[-SHOWN_EVENTS:],
+            events=newest(events, SHOWN_EVENTS),
             warnings=tuple(warnings),
             log_paths=tuple(str(path) for path in place.paths),
             log_how=place.how,
@@ -203,7 +203,9 @@ class IncidentPart:
         if stamp == self._journal_stamp:
             return ()
         self._journal_stamp = stamp
-        events = sorted(journal.tail(JOURNAL_EVENTS, since=self._journal_until), key=_time)
+        told = journal.tail(JOURNAL_EVENTS, since=self._journal_until)
+        acts = journal.of_kinds(ACTS, KEPT_ACTS) if self._journal_until is None and len(told) == JOURNAL_EVENTS else ()
+        events = sorted((*told, *acts), key=_time)  # an event that is told twice counts once
         if events:
             self._journal_until = max(events[-1].at - DISORDER_MS, self._journal_until or 0)
         return tuple(events)

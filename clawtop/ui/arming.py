@@ -12,7 +12,7 @@ ARMED_SECONDS = 300.0
 
 MEANING: Mapping[Arming, str] = {
     Arming.READ_ONLY: "nothing can be changed",
-    Arming.ARMED: "operations ask first; the same key disarms",
+    Arming.ARMED: "operations ask first; a disarms",
     Arming.LOCKED: "it cannot be armed",
 }
 

@@ -24,6 +24,9 @@ GAP = 1
 DIGITS = 3
 """Cells beyond its own width that a column of numbers gets before others grow: a count without a digit is another."""
 
+_MINOR = 2
+"""From this rank on, columns give way to prose."""
+
 FLOOR = 12
 """Width to which a growing column shrinks where even the columns that always stay do not fit."""
 
@@ -170,6 +173,8 @@ class Table(Generic[T]):
         """
         rows, env = [row for row in self.rows[:MEASURED] if not row.band], self.env
         needs: dict[str, int] = {}
+        if not rows:
+            return needs
         for column in self.columns:
             if not column.live:
                 needs[column.id] = max((width_of(column.render(row.item, env)) for row in rows), default=0)
@@ -212,7 +217,7 @@ def placed(columns: Sequence[Column[T]], width: int, needs: Mapping[str, int] | 
             break
         pair = rank and not silent
         kept = [c for n, c in enumerate(kept) if n != weakest and not (pair and n and c.rank == rank)]
-    kept = _without_silent(kept, width, needs)
+    kept = _room_for_prose(_without_silent(kept, width, needs), width, needs)
     spare = width - _taken(kept, needs)
     widths = [_least(column, needs, first=not place) for place, column in enumerate(kept)]
     while spare < 0:
@@ -245,6 +250,19 @@ def _without_silent(kept: list[Column[T]], width: int, needs: Mapping[str, int])
         kept = [column for column in kept if column is not silent[-1]]
         silent.pop()
     return kept
+
+
+def _room_for_prose(kept: list[Column[T]], width: int, needs: Mapping[str, int]) -> list[Column[T]]:
+    """Without the columns that matter least, as long as prose between `words` would be cut beside them."""
+    prose = next((column for column in kept if column.words), None)
+    if prose is None or prose.id not in needs:
+        return kept
+    while True:
+        others = [column for column in kept if column is not prose]
+        weakest = max(others, key=lambda column: column.rank, default=None)
+        if weakest is None or weakest.rank < _MINOR or _taken(others, needs) + GAP + needs[prose.id] <= width:
+            return kept
+        kept = [column for column in kept if column is not weakest]
 
 
 def full(columns: Sequence[Column[T]], needs: Mapping[str, int]) -> tuple[Placed[T], ...]:

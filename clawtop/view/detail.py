@@ -13,7 +13,7 @@ from clawtop.view.columns import Env
 from clawtop.view.explain_profile_lines import cost_facts, lapsed_words, window_words
 from clawtop.view.fact_lines import Fact, holder_facts, known, laid_out, problem_facts, section, time_line
 from clawtop.view.facts import lock_age
-from clawtop.view.humanize import ago, bar, countdown, duration, problem_text, span, time_near
+from clawtop.view.humanize import ago, bar, countdown, duration, is_ahead, problem_text, span, time_near
 from clawtop.view.incident_detail import INCIDENT_MAKERS, happened_to
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share
@@ -311,6 +311,7 @@ def _lock_facts(lock: Lock, env: Env) -> list[Fact]:
     command = shown(" ".join(owner.argv)) if owner and owner.argv else ""
     limit = env.facts.hold_limit(lock)
     age = lock_age(lock, env.now)
+    old = ago(lock.since, env.now) if is_ahead(lock.since, env.now) else span(age)
     over = limit is not None and age > limit
     limits = env.facts.snapshot.config.lock_limits
     facts: list[Fact] = [
@@ -320,7 +321,7 @@ def _lock_facts(lock: Lock, env: Env) -> list[Fact]:
         ("content", piece(safe(lock.file.content_problem), Tone.BAD) if lock.file.content_problem else EMPTY),
         ("owner", piece(f"{'not named' if lock.pid is None else f'pid {lock.pid}, {alive}'}{why}")),
         ("command", piece(command, Tone.DIM) if command else EMPTY),
-        ("age", piece(span(age) + (" - over its limit" if over else ""), Tone.BAD if over else Tone.PLAIN)),
+        ("age", piece(old + (" - over its limit" if over else ""), Tone.BAD if over else Tone.PLAIN)),
         ("max hold", piece(duration(limit)) if limit is not None else EMPTY),
     ]
     if lock.file.kind is LockKind.SESSION:
@@ -333,11 +334,19 @@ def _lock_facts(lock: Lock, env: Env) -> list[Fact]:
 
 
 def _warning(target: Target, env: Env) -> list[Fact] | None:
-    problem = next((each for each in every_problem(env.facts) if problem_id(each) == target.id), None)
+    alike = [each for each in every_problem(env.facts) if problem_id(each) == target.id]
+    problem = next((each for each in alike if each.agent == target.agent), alike[0] if alike else None)
     if problem is None:
         return [("", piece(shown(target.id)))]
-    what = problem_text(problem, env.now, env.zone)
-    return [("", piece(f"{safe(problem.code)}: {shown(problem.where)}: {what}"))]
+    places = [("where" if not n else "", piece(shown(place))) for n, place in enumerate(problem.where.split(", "))]
+    return known(
+        [
+            ("", piece(f"⚠ {safe(problem.code)}", Tone.WARN)),
+            ("agent", piece(env.facts.agent_name(problem.agent)) if problem.agent is not None else EMPTY),
+            *(places if problem.where else ()),
+            ("what", piece(problem_text(problem, env.now, env.zone))),
+        ]
+    )
 
 
 _MAKERS: Mapping[TargetKind, Callable[[Target, Env], list[Fact] | None]] = {

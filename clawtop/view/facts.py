@@ -372,8 +372,7 @@ STORE_LOCK_LIMITS_MS: Mapping[LockKind, int] = {
 
 def lock_age(lock: Lock, now: int) -> int:
     """The age of the lock in ms; never negative."""
-    since = lock.created_at if lock.created_at is not None else lock.file.mtime
-    return max(0, now - since)
+    return max(0, now - lock.since)
 
 
 def base_name(path: str) -> str:

@@ -47,18 +47,23 @@ def countdown(until: int, now: int) -> str:
     return duration(-(-(until - now) // _SECOND) * _SECOND) if until > now else "0s"
 
 
+def is_ahead(then: int, now: int) -> bool:
+    """Whether a time that should be past lies ahead of this machine's clock; clocks may differ by a second."""
+    return then > now + _SECOND
+
+
 def age(then: int | None, now: int) -> str:
-    """How long ago; `ahead` for a future time; a dash for an unknown one."""
+    """How long ago; `+2h05m` for a time that lies ahead of the clock; a dash for an unknown one."""
     if then is None:
         return "-"
-    if then > now + _SECOND:
+    if is_ahead(then, now):
         return f"+{rough(then - now)}"
     return rough(max(0, now - then))
 
 
 def ago(then: int, now: int) -> str:
     """How long ago, in words: `4m ago`, `2h ahead of the clock`."""
-    if then > now + _SECOND:
+    if is_ahead(then, now):
         return f"{rough(then - now)} ahead of the clock"
     return f"{rough(max(0, now - then))} ago"
 

@@ -9,7 +9,7 @@ from clawtop.core.model import Lock, LockKind, Snapshot
 from clawtop.text import masked, safe, shown
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import Facts, base_name, lock_age
-from clawtop.view.humanize import bar, duration, span
+from clawtop.view.humanize import age, bar, duration, is_ahead, span
 from clawtop.view.line import EMPTY, Line, Tone, piece
 from clawtop.view.words import VERDICTS, openclaw_words, said
 
@@ -70,7 +70,8 @@ def _owner(lock: Lock, _env: Env) -> Line:
 
 def _age(lock: Lock, env: Env) -> Line:
     over = env.facts.over_limit(lock, env.now)
-    return piece(span(lock_age(lock, env.now)), Tone.BAD if over else Tone.PLAIN)
+    ahead = is_ahead(lock.since, env.now)
+    return piece(age(lock.since, env.now) if ahead else span(lock_age(lock, env.now)), Tone.BAD if over else Tone.PLAIN)
 
 
 def _limit(lock: Lock, env: Env) -> Line:

@@ -332,7 +332,6 @@ def _session(session: Session, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _lock(lock: Lock, now: int) -> dict[str, Any]:
-    since = lock.created_at if lock.created_at is not None else lock.file.mtime
     return {
         "path": lock.file.path,
         "kind": lock.file.kind,
@@ -340,7 +339,7 @@ def _lock(lock: Lock, now: int) -> dict[str, Any]:
         "session_id": lock.file.session_id,
         "pid": lock.pid,
         "created_at": lock.created_at,
-        "age_ms": max(0, now - since),
+        "age_ms": max(0, now - lock.since),
         "verdict": lock.verdict.kind,
         "reasons": list(lock.verdict.reasons),
         "leaked": lock.leaked,

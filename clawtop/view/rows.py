@@ -166,7 +166,7 @@ def lock_table(env: Env) -> Table[Lock]:
     facts = env.facts
     ordered = sorted(
         facts.locks,
-        key=lambda lock: (_VERDICT_ORDER[lock.verdict.kind], lock.created_at or lock.file.mtime, lock.file.path),
+        key=lambda lock: (_VERDICT_ORDER[lock.verdict.kind], lock.since, lock.file.path),
     )
     traffic = sum(facts.snapshot.lock_traffic.values())
     note: tuple[Piece, ...] = ((f"{len(ordered)}", Tone.DIM),)
@@ -215,5 +215,5 @@ def _problem_table(env: Env, problems: tuple[Problem, ...]) -> Table[Problem]:
 def _problem_target(problem: Problem, facts: Facts) -> Target:
     session = session_named(problem, facts)
     if session is None:
-        return Target(TargetKind.WARNING, problem_id(problem))
+        return Target(TargetKind.WARNING, problem_id(problem), problem.agent)
     return Target(TargetKind.WARNING, problem_id(problem), session.agent, session_key=session.key)

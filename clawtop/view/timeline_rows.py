@@ -91,7 +91,7 @@ def timeline_table(env: Env, chosen: Filter = EVERYTHING) -> Table[Event]:
         band=lambda _item, _env: EMPTY,
         ids=_ids,
         empty=_nothing(events),
-        title_note=_note(len(rows), len(events), chosen),
+        title_note=_note(len(rows), chosen, env),
     )
 
 
@@ -134,13 +134,19 @@ def _nothing(events: tuple[Event, ...]) -> Line:
     return piece("Nothing has happened yet. Events come from the journal, the gateway's log and the state.", Tone.DIM)
 
 
-def _note(shown_count: int, count: int, chosen: Filter) -> Line:
-    """How many events are shown, of how many, and the current filter."""
-    if not count:
+def _note(shown_count: int, chosen: Filter, env: Env) -> Line:
+    """How many events are shown, of how many, and the current filter; without one, what the last operator did."""
+    events = env.facts.snapshot.events
+    if not events:
         return EMPTY
+    count = len(events)
     group = next((name for name, kinds in KIND_GROUPS.items() if kinds == chosen.kinds), None)
     words = [str(count) if shown_count == count else f"{shown_count} of {count}"]
     words += [f"only {group}"] if group else []
     words += [f"only {field} {safe(value)}" for field in ABOUT if (value := getattr(chosen, field)) is not None]
     words += ["with routine events"] if chosen.background else []
-    return ((" · ".join(words), Tone.WARN if len(words) > 1 else Tone.DIM),)
+    note: Line = ((" · ".join(words), Tone.WARN if len(words) > 1 else Tone.DIM),)
+    act = next((event for event in reversed(events) if event.kind is EventKind.OPERATION), None)
+    if act is None or chosen != EVERYTHING:
+        return note
+    return (*note, (f" · {time_near(act.at, env.now, env.zone)} {shown(act.text)}", Tone.ACCENT))

@@ -45,7 +45,7 @@ TOUR: tuple[Step, ...] = (
     Step(
         "What did the last operator do?",
         "timeline",
-        "Newest first. Look for 'operation': somebody cleared an account while you were asleep.",
+        "The heading names the last operation: somebody cleared an account while you were asleep.",
     ),
     Step(
         "What do I press?",

@@ -10,7 +10,7 @@ from clawtop.text import safe
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import problem_text
-from clawtop.view.line import Line, Tone, join, piece
+from clawtop.view.line import Line, Tone, piece
 
 
 def all_problems(facts: Facts) -> tuple[Problem, ...]:
@@ -102,22 +102,22 @@ def _text(problem: Problem, env: Env) -> Line:
 
 
 def _where(problem: Problem, env: Env) -> Line:
-    """The agent first and in a piece of its own, so that it stays when a long key or path is elided."""
+    """The agent first and in a piece of its own, so that it stays when a long key or path is elided; of several places
+    the first, and how many others there are.
+    """
     directory = f"{env.facts.snapshot.state_dir.rstrip('/')}/agents/"
     several = len(env.facts.snapshot.agents) > 1
-    parts: list[Line] = []
-    for where in problem.where.split(", "):
-        agent, rest = split(where)
-        if where.startswith(directory) and "/" in where.removeprefix(directory):
-            agent, _, rest = where.removeprefix(directory).partition("/")
-            parts.append(((f"{safe(agent)}: ", Tone.DIM), (safe(rest), Tone.DIM)))
-        elif agent is not None:
-            parts.append(((f"{safe(agent)}:", Tone.DIM), (safe(rest), Tone.DIM)))
-        elif problem.agent is not None and where != problem.agent and several:
-            parts.append(((f"{safe(problem.agent)}: ", Tone.DIM), (safe(where), Tone.DIM)))
-        else:
-            parts.append(piece(safe(where), Tone.DIM))
-    return join(parts, (", ", Tone.DIM))
+    where, *others = problem.where.split(", ")
+    more: Line = ((f" and {len(others)} more", Tone.DIM),) if others else ()
+    agent, rest = split(where)
+    if where.startswith(directory) and "/" in where.removeprefix(directory):
+        agent, _, rest = where.removeprefix(directory).partition("/")
+        return ((f"{safe(agent)}: ", Tone.DIM), (safe(rest), Tone.DIM), *more)
+    if agent is not None:
+        return ((f"{safe(agent)}:", Tone.DIM), (safe(rest), Tone.DIM), *more)
+    if problem.agent is not None and where != problem.agent and several:
+        return ((f"{safe(problem.agent)}: ", Tone.DIM), (safe(where), Tone.DIM), *more)
+    return (*piece(safe(where), Tone.DIM), *more)
 
 
 WARNING_COLUMNS: tuple[Column[Problem], ...] = (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clawtop.core.incident.happenings import happenings
-from clawtop.core.incident.timeline import BACKGROUND, KIND_GROUPS, Filter, Timeline, narrowings
+from clawtop.core.incident.timeline import BACKGROUND, KEPT_ACTS, KIND_GROUPS, Filter, Timeline, narrowings, newest
 from clawtop.core.model import (
     Event,
     EventKind,
@@ -150,3 +150,11 @@ def test_narrowing_names_one_thing_at_a_time() -> None:
     chosen = Filter(background=True).narrowed("session", "/s").narrowed("lane", "main")
     assert chosen == Filter(background=True, lane="main")
     assert chosen.narrowed() == Filter(background=True)
+
+
+def test_what_an_operator_did_outlasts_what_merely_happens() -> None:
+    acts = [event(at, EventKind.OPERATION, f"done: {at}") for at in range(KEPT_ACTS + 1)]
+    many = [event(100 + at, text=f"marked {at}") for at in range(20)]
+    timeline = Timeline(limit=5).extended(acts).extended(many[:10]).extended(many[10:])
+    assert timeline.events == (*acts[1:], *many[-5:])
+    assert newest(timeline.events, 2) == (*acts[1:], *many[-2:])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from clawtop.core.model import Generation, Snapshot
 from clawtop.demo.scenarios import SCENARIOS, Behave, Clear, Crash, HoldLock, OtherTurn, Talk
 from clawtop.demo.world import CAST, World, build_world
 from clawtop.store.snapshot import SnapshotReader
+from clawtop.view.line import piece, text_of
+from clawtop.view.tabs import notice_line
 from tests.support.clocks import ManualClock
 
 
@@ -71,3 +75,10 @@ def test_every_scenario_speaks_of_what_the_world_has(tmp_path: Path) -> None:
                     assert profile in world.keys
                 case HoldLock(session, _) | Crash(session) | Talk(session, _, _, _) | OtherTurn(session, _, _):
                     assert world.transcript(session).is_file()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_each_caption_is_read_whole_beside_the_longest_screens_name_on_80_columns(name: str) -> None:
+    for beat in SCENARIOS[name].beats:
+        line = notice_line("overview", piece(beat.caption), 80)
+        assert text_of(line).endswith(beat.caption)

@@ -147,3 +147,10 @@ def test_of_two_claims_of_one_operation_the_first_is_written(journal: Journal) -
     assert not journal.claim(second)
     assert journal.claim(replace(event(3), data={"id": "op-2"}))
     assert [item.at for item in journal.tail()] == [1, 3]
+
+
+def test_the_last_events_of_some_kinds_are_found_far_back(journal: Journal) -> None:
+    acts = [event(at, f"done: {at}") for at in (1, 2, 3)]
+    others = [Event(10 + at, EventKind.MARK, "engine", "marked") for at in range(700)]
+    journal.append(*acts[:2], *others[:300], acts[2], *others[300:])
+    assert journal.of_kinds({EventKind.OPERATION}, 2) == tuple(acts[1:])

@@ -182,3 +182,23 @@ def test_no_sort_is_kept_as_nothing() -> None:
 def test_columns_that_belong_together_are_dropped_together(width: int) -> None:
     kept = {column.id for column, _ in placed(SESSION_COLUMNS, width)}
     assert ("asked" in kept) == ("answered" in kept)
+
+
+@pytest.mark.parametrize(
+    ("width", "kept"),
+    [(60, ["what", "when", "minor", "least"]), (50, ["what", "when", "minor"]), (40, ["what", "when"])],
+)
+def test_prose_is_not_cut_for_columns_that_matter_little(width: int, kept: list[str]) -> None:
+    columns = (
+        column("what", 10, grow=40)._replace(words=True),
+        column("when", 8, rank=1),
+        column("minor", 8, rank=2),
+        column("least", 8, rank=3),
+    )
+    needs = {"what": 32, "when": 8, "minor": 8, "least": 8}
+    assert [each.id for each, _ in placed(columns, width, needs)] == kept
+
+
+def test_a_table_without_rows_keeps_the_width_of_its_columns() -> None:
+    empty = table([])
+    assert placed(empty.columns, 60, empty.needs) == placed(empty.columns, 60)

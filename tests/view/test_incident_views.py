@@ -10,7 +10,7 @@ import pytest
 from clawtop.commands import Target, TargetKind
 from clawtop.core.incident.lane_stats import ENGINES
 from clawtop.core.incident.metrics import SOURCE as METRICS
-from clawtop.core.incident.timeline import Filter
+from clawtop.core.incident.timeline import KIND_GROUPS, Filter
 from clawtop.core.model import (
     GATEWAY_LOG,
     Credential,
@@ -25,13 +25,14 @@ from clawtop.core.model import (
     ProviderTime,
     Snapshot,
 )
-from clawtop.view.columns import Env
+from clawtop.view.columns import Env, heading, placed
 from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts
 from clawtop.view.forecast_rows import forecast_table
 from clawtop.view.incident_text import incident_text
 from clawtop.view.lane_rows import lane_table, source_notes, worst_table
-from clawtop.view.line import text_of
+from clawtop.view.line import Tone, text_of
+from clawtop.view.plain import table_title
 from clawtop.view.replay_words import replay_words
 from clawtop.view.timeline_rows import about, event_of, timeline_table
 from tests.support.worlds import CALM, HOLDERS, INCIDENT, MINUTE, NOW, SECOND, agent, cooling, profile, saying
@@ -319,7 +320,7 @@ def test_an_incident_tells_everything_and_no_byte_of_it_is_hidden() -> None:
     for part in (
         "# clawtop incident · reef-01 · 2026-11-20 03:12 UTC",
         "clawtop: 9.9",
-        "session lock: owner is dead",
+        ": owner is dead",
         "session file changed",
         "heartbeat-not-isolated",
         "gateway-metrics",
@@ -335,3 +336,14 @@ def test_a_long_incident_loses_rows_of_its_longest_tables_and_says_so() -> None:
     assert len(text) <= 20_000
     assert "more" in text.partition("## Timeline")[2]
     assert "## Warnings" in text
+
+
+def test_the_heading_of_the_timeline_names_the_last_operation_or_what_it_shows_only() -> None:
+    before = Event(NOW - 2 * MINUTE, EventKind.OPERATION, "operation", "done: clear openai:old")
+    last = Event(NOW - MINUTE, EventKind.OPERATION, "operation", "done: clear openai:spare")
+    told = replace(TOLD, events=(before, last, Event(NOW, EventKind.MARK, "journal", "marked")))
+    assert text_of(timeline_table(env(told)).title_note) == "3 · 03:11:07 done: clear openai:spare"
+    only = Filter(kinds=KIND_GROUPS["gateway"])
+    empty = timeline_table(env(told), only)
+    title = heading(placed(empty.columns, 79, empty.needs), None, table_title(empty, Tone.TITLE))
+    assert "TIMELINE 0 of 3 · only gateway" in text_of(title)

@@ -14,6 +14,7 @@ from clawtop.core.incident.timeline import Filter
 from clawtop.core.model import NOT_IMPORTED, Event, EventKind, ModelRef, Problem, Profile, Session, Snapshot, UsageStats
 from clawtop.core.operations.edit import FieldChange
 from clawtop.view.columns import Env, Table, placed, render_cells, render_row
+from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts
 from clawtop.view.line import Line, Tone, text_of
 from clawtop.view.ordering import keep_order
@@ -347,3 +348,29 @@ def test_sessions_are_sorted_by_the_names_that_are_shown() -> None:
         ordered = sorted(table.rows, key=lambda row, by=by, env=table.env: by(row.item, env))  # type: ignore[misc]
         shown = [cells(table, row.key)["session"].casefold() for row in ordered]
         assert shown == sorted(shown)
+
+
+def test_a_warning_of_two_agents_opens_the_page_of_the_row_it_was_opened_from() -> None:
+    told = [Problem("heartbeat-not-isolated", "openclaw.json", "shares its session", agent=name) for name in "ab"]
+    env = env_of(replace(INCIDENT, warnings=tuple(told)))
+    rows = [row for row in warning_table(env).rows if row.item in told]
+    pages = ["\n".join(map(text_of, detail_lines(row.target, env, 80))) for row in rows]
+    assert [page.count("agent      a") for page in pages] == [1, 0]
+    assert [page.count("agent      b") for page in pages] == [0, 1]
+
+
+def test_of_several_places_the_first_is_whole_and_the_others_are_counted() -> None:
+    places = "agent:main:telegram:direct:1, agent:ops:telegram:direct:2, agent:coder:telegram:direct:3"
+    env = env_of(replace(INCIDENT, warnings=(Problem("blocked", places, "3 sessions blocked"),)))
+    row = next(row for row in warning_table(env).rows if row.item.where == places)
+    assert cells(warning_table(env), row.key)["where"] == "main:telegram:direct:1 and 2 more"
+    page = [text_of(line) for line in detail_lines(row.target, env, 80)]
+    assert [line.split()[-1] for line in page if "telegram" in line] == places.split(", ")
+
+
+def test_a_lock_from_the_future_says_how_far_ahead_it_is_wherever_it_stands() -> None:
+    lock = replace(INCIDENT.locks[0], created_at=NOW + 3 * HOUR)
+    env = env_of(replace(INCIDENT, locks=(lock,)))
+    (row,) = lock_table(env).rows
+    assert cells(lock_table(env), row.key)["age"] == "+3h00m"
+    assert "3h00m ahead of the clock" in "\n".join(map(text_of, detail_lines(row.target, env, 100)))

@@ -107,7 +107,7 @@ def jammed_stores(scene: HealthScene) -> Iterator[Cause]:
     for lock in scene.snapshot.locks:
         if lock.file.kind is not LockKind.AUTH:
             continue
-        since = lock.created_at if lock.created_at is not None else lock.file.mtime
+        since = lock.since
         if abs(scene.now - since) <= WRITING_MS or lock.openclaw.would_remove is True:
             continue
         agent, stale = safe(lock.file.agent or "?", 40), lock.verdict.kind is VerdictKind.STALE

@@ -40,11 +40,7 @@ def blocking_tree(snapshot: Snapshot, now: int, events: tuple[Event, ...] = ()) 
 def changes_at(snapshot: Snapshot, now: int) -> int | None:
     """The next time at which the tree changes without any event: a wait, a hold or a turn then counts as long."""
     waits = (waiter.since + LONG_WAIT_MS for holder in snapshot.holders for waiter in holder.waiters)
-    holds = (
-        (lock.created_at if lock.created_at is not None else lock.file.mtime) + AUTH_HOLD_MS + 1
-        for lock in snapshot.locks
-        if lock.file.kind is LockKind.AUTH
-    )
+    holds = (lock.since + AUTH_HOLD_MS + 1 for lock in snapshot.locks if lock.file.kind is LockKind.AUTH)
     limits = snapshot.config.attention
     turns = (
         began + limit

@@ -23,6 +23,7 @@ from clawtop.core.model import (
     LockKind,
     Profile,
     PromptHolder,
+    Sentence,
     Session,
     Snapshot,
     VerdictKind,
@@ -196,11 +197,13 @@ class SnapshotIndex:
     def orphan_locks(self) -> Iterator[Node]:
         """Leftover locks that no session waits for; those that OpenClaw removes itself are less serious."""
         blocked = {s.session_id for s in self.snapshot.sessions if (s.agent, s.key) in self.blocked}
+        locked = {lock.file.session_id for lock in self.snapshot.locks}
+        keys = {(s.agent, s.session_id): s.key for s in self.snapshot.sessions if s.session_id in locked}
         for lock in self.snapshot.locks:
             kind = lock.file.kind
             orphan = kind is LockKind.SESSION and lock.file.session_id not in blocked
             if orphan or kind in (LockKind.SESSIONS_STORE, LockKind.OAUTH_REFRESH):
-                chain = self._lock(lock)
+                chain = self._lock(lock, keys.get((lock.file.agent or "", lock.file.session_id)) if orphan else None)
                 if chain.severity is Severity.STUCK:
                     goes = orphan and lock.openclaw.would_remove is True
                     yield chain._replace(severity=Severity.BLOCKED) if goes else chain
@@ -343,26 +346,29 @@ class SnapshotIndex:
             children=tuple(children),
         )
 
-    def _lock(self, lock: Lock) -> Node:
+    def _lock(self, lock: Lock, of: str | None = None) -> Node:
+        """`of`: the key of the session whose lock it is, unless the link above names it."""
         verdict = lock.verdict
         proof = proof_words(verdict.reasons)
-        since = lock.created_at if lock.created_at is not None else lock.file.mtime
-        label = f"{lock.file.kind.replace('_', ' ')} lock"
+        since = lock.since
+        kind = f"{lock.file.kind.replace('_', ' ')} lock"
+        state = ""
         severity = Severity.BUSY
         if lock.leaked is not None:
-            severity, label = Severity.STUCK, f"leftover {label}: {safe(lock.leaked, 100)}"
+            severity, kind, state = Severity.STUCK, f"leftover {kind}", f": {safe(lock.leaked, 100)}"
         elif verdict.kind is VerdictKind.STALE:
-            severity, label = Severity.STUCK, f"{label}: {proof}"
+            severity, state = Severity.STUCK, f": {proof}"
         elif verdict.kind is VerdictKind.UNKNOWN and lock.file.payload is None:
             content = lock.file.content_problem
             severity = Severity.STUCK
-            label += f" that names no owner ({content})" if content else f": {proof}"
+            state = f" that names no owner ({content})" if content else f": {proof}"
             if lock.openclaw.would_remove is False:
-                label += "; OpenClaw never removes it"
+                state += "; OpenClaw never removes it"
         elif lock.openclaw.stale and lock.file.kind is LockKind.SESSION:
-            severity, label = Severity.BLOCKED, f"{label} held over its limit"
+            severity, state = Severity.BLOCKED, " held over its limit"
         elif lock.file.kind is LockKind.AUTH and self.now - since > AUTH_HOLD_MS:
-            severity, label = Severity.BLOCKED, f"{label} held for long"
+            severity, state = Severity.BLOCKED, " held for long"
+        label: Sentence = kind + state if of is None else (f"{kind} of ", session_named(of), state)
         remedy = "unlock" if verdict.kind is VerdictKind.STALE else None
         by_hand = severity is Severity.STUCK and remedy is None and lock.leaked is None
         owner = lock.owner

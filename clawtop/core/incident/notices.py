@@ -7,8 +7,10 @@ from dataclasses import field
 
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.health.judgement import Cause, Health, Level
+from clawtop.core.health.wording import some_names
 from clawtop.core.model import Event, EventKind, Snapshot
-from clawtop.text import safe, shown
+from clawtop.core.session.key import short_key
+from clawtop.text import shown
 from clawtop.values import dataclass
 
 CAPTION = "demo"
@@ -16,9 +18,6 @@ CAPTION = "demo"
 
 FALLBACK_QUIET_MS = 30 * 60_000
 """A session that goes on falling back gets one notice; another after so long without a fallback."""
-
-_SHOWN = 3
-"""How many names one notice lists; the rest are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +96,18 @@ def notices(before: NoticeState | None, now: NoticeState, blocked_ms: int) -> tu
         if since + blocked_ms <= now.at and (key not in before.blocked or since + blocked_ms > before.at)
     ]
     if overdue:
-        told.append(f"blocked for {blocked_ms / 60_000:g} min: {_names(overdue)}")
+        told.append(f"blocked for {blocked_ms / 60_000:g} min: {some_names(map(short_key, overdue))}")
     fell_back = [
         key
         for key, at in sorted(now.fallbacks.items())
         if at > before.fallbacks.get(key, at - FALLBACK_QUIET_MS - 1) + FALLBACK_QUIET_MS
     ]
     if fell_back:
-        told.append(f"fell back to another model: {_names(fell_back)}")
+        told.append(f"fell back to another model: {some_names(map(short_key, fell_back))}")
     told += [shown(text, 120) for _, text in sorted(now.reverted - before.reverted)]
     back = sorted({profile for _, profile in (now.usable - before.usable) & before.known})
     if back:
-        told.append(f"usable again: {_names(back)}")
+        told.append(f"usable again: {some_names(back)}")
     return tuple(told)
 
 
@@ -118,11 +117,6 @@ def next_due(now: NoticeState, blocked_ms: int) -> int | None:
     """
     overdue = [since + blocked_ms for since in now.blocked.values() if since + blocked_ms > now.at]
     return min(overdue if now.back_at is None else [*overdue, now.back_at], default=None)
-
-
-def _names(names: list[str]) -> str:
-    listed = ", ".join(safe(name, 40) for name in names[:_SHOWN])
-    return f"{listed} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else listed
 
 
 def captions(before: int | None, events: Iterable[Event]) -> tuple[str, ...]:

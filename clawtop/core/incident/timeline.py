@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from heapq import merge
 from types import MappingProxyType
@@ -67,6 +67,10 @@ KIND_GROUPS: Mapping[str, frozenset[EventKind]] = MappingProxyType(
 )
 """Groups of kinds that are shown together, in the order in which the kinds key cycles through them."""
 
+ACTS = KIND_GROUPS["operators"]
+"""What somebody did: kept for longer than what merely happens."""
+KEPT_ACTS = 50
+
 ABOUT = ("profile", "session", "lane")
 """What an entry may be about, in the order in which the key that narrows the timeline cycles through it."""
 
@@ -129,7 +133,9 @@ class Timeline:
     limit: int = field(default=5_000)
 
     def extended(self, *sources: Iterable[Event]) -> Timeline:
-        """With the events of `sources` (each oldest first) merged in; the newest `limit` stay."""
+        """With the events of `sources` (each oldest first) merged in; the newest `limit` stay, and the newest acts
+        of operators.
+        """
         fresh = list(merge(*sources, key=_time))
         if not fresh:
             return self
@@ -141,7 +147,13 @@ class Timeline:
             if identity not in seen:
                 seen.add(identity)
                 merged.append(event)
-        return Timeline(tuple(merged[-self.limit :]), self.limit)
+        return Timeline(newest(merged, self.limit), self.limit)
+
+
+def newest(events: Sequence[Event], limit: int) -> tuple[Event, ...]:
+    """The newest `limit` events (given oldest first), after the newest acts of operators among the older ones."""
+    acts = [event for event in events[:-limit] if event.kind in ACTS]
+    return (*acts[-KEPT_ACTS:], *events[-limit:])
 
 
 def _time(event: Event) -> int:

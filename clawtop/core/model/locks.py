@@ -129,3 +129,8 @@ class Lock:
     verdict: Verdict
     openclaw: OpenClawVerdict
     leaked: str | None = None
+
+    @property
+    def since(self) -> int:
+        """When it was taken (ms since the epoch), by its record, else by its file; may lie ahead of the clock."""
+        return self.created_at if self.created_at is not None else self.file.mtime

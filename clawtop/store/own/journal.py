@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from itertools import islice, takewhile
 from pathlib import Path
@@ -104,6 +104,11 @@ class Journal:
         wanted = [event for event in events if since is None or event.at >= since]
         return tuple(reversed(wanted))
 
+    def of_kinds(self, kinds: Iterable[EventKind], limit: int) -> tuple[Event, ...]:
+        """The last `limit` events of these kinds, oldest first. Others are not parsed."""
+        marks = tuple(f'"kind":"{kind}"'.encode() for kind in kinds)
+        return tuple(reversed([*islice(self._backwards(lambda line: any(mark in line for mark in marks)), limit)]))
+
     def why_unreadable(self) -> str | None:
         """Why the journal cannot be read, for people; None if it can, or if there is none."""
         try:
@@ -163,16 +168,16 @@ class Journal:
                 disk.ftruncate(descriptor, before)  # this process has the lock: nobody else has written
                 raise
 
-    def _backwards(self) -> Iterator[Event]:
-        """Every event that can be read, newest first."""
+    def _backwards(self, wanted: Callable[[bytes], bool] = bool) -> Iterator[Event]:
+        """Every event that can be read and whose line is wanted, newest first."""
         with contextlib.suppress(door.NotAllowedError):
             if door.has_own(self.path.parent):
-                yield from self._readable()
+                yield from self._readable(wanted)
 
-    def _readable(self) -> Iterator[Event]:
+    def _readable(self, wanted: Callable[[bytes], bool]) -> Iterator[Event]:
         for path in (self.path, self.path.with_suffix(".jsonl.1")):
             for line in _lines_backwards(path):
-                event = _event(line)
+                event = _event(line) if wanted(line) else None
                 if event is not None:
                     yield event
 
