@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -143,8 +144,42 @@ async def test_a_key_that_cannot_be_used_is_said_without_its_text(authority: tru
     async with tls_server(server_side(authority)) as port:
         with pytest.raises(ProviderError) as caught:
             await text_of(port, Network(cert=pem(own.cert_chain_pems), key=key))
-    assert "TLS material" in str(caught.value)
+    assert "a client certificate cannot be used" in str(caught.value)
     assert not any(line in repr(caught.value) for line in key.splitlines()[1:-1])
+
+
+def missing(_path: Path) -> None:
+    pass
+
+
+def endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def nonsense(path: Path) -> None:
+    path.write_bytes(b"\x1b[2J\x00not PEM")
+
+
+@pytest.mark.parametrize("part", ["a certificate authority", "a client certificate"])
+@pytest.mark.parametrize("thing", [missing, os.mkfifo, endless, Path.mkdir, nonsense])
+def test_what_is_no_certificate_is_named_and_waited_for_by_nobody(
+    part: str, thing: Callable[[Path], object], tmp_path: Path
+) -> None:
+    path = tmp_path / "it.pem"
+    thing(path)
+    network = Network(ca=(str(path),)) if "authority" in part else Network(cert=str(path))
+    client = ProviderClient(SystemClock())
+    endpoint = Endpoint("reef", "openai-completions", "https://127.0.0.1:1", network=network)
+    with pytest.raises(ProviderError) as caught:
+        client.prepare(endpoint)
+    assert f"{part} in {path} cannot be used" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_proxy_that_is_no_url_is_said() -> None:
+    endpoint = Endpoint("reef", "openai-completions", "https://127.0.0.1:1", network=Network(proxy="ftp://[nowhere"))
+    with pytest.raises(ProviderError, match="cannot be reached as configured"):
+        ProviderClient(SystemClock()).prepare(endpoint)
 
 
 def _derived(secret: str, *words: str) -> bytes:

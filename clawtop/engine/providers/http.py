@@ -151,21 +151,27 @@ class ProviderClient:
             raise _broken(endpoint.provider, error) from None
 
     def prepare(self, endpoint: Endpoint) -> None:
-        """Make what calls to this endpoint share beforehand, so that the first of them takes as long as the others."""
+        """Make what calls to this endpoint share beforehand, so that the first of them takes as long as the others.
+
+        Raises ProviderError when it cannot be connected to as configured.
+        """
         self._transport(endpoint)
 
     def _transport(self, endpoint: Endpoint) -> httpx.AsyncHTTPTransport:
         network = endpoint.network
         known = self._transports.get(network)
         if known is None:
-            known = self._transports[network] = httpx.AsyncHTTPTransport(
-                trust_env=False,
-                limits=httpx.Limits(
-                    max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE_SECONDS
-                ),
-                verify=tls_context(network),
-                proxy=network.proxy,
-            )
+            try:
+                known = self._transports[network] = httpx.AsyncHTTPTransport(
+                    trust_env=False,
+                    limits=httpx.Limits(
+                        max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE_SECONDS
+                    ),
+                    verify=tls_context(network),
+                    proxy=network.proxy,
+                )
+            except (httpx.InvalidURL, ValueError) as error:
+                raise not_spoken(endpoint.provider, f"it cannot be reached as configured: {error}") from None
         return known
 
     async def _answer(self, endpoint: Endpoint, request: httpx.Request, limits: CallLimits) -> httpx.Response:

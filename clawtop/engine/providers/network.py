@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import ssl
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from clawtop.store import door
 from clawtop.store.atomic import write_new
 from clawtop.store.provider.network_config import Network
+from clawtop.text import safe
 
 PEM = "-----BEGIN"
+MAX_BYTES = 4 * 1024 * 1024
 
 
 @lru_cache(maxsize=1)
@@ -24,7 +29,7 @@ def _default_context() -> ssl.SSLContext:
 def tls_context(network: Network) -> ssl.SSLContext:
     """The context for connections of this kind.
 
-    Raises ValueError when a certificate or key cannot be used; its text never holds them.
+    Raises ValueError when a certificate or key cannot be used: it names the file, and never holds what is in one.
     """
     if not (network.ca or network.cert or network.insecure):
         return _default_context()
@@ -33,11 +38,13 @@ def tls_context(network: Network) -> ssl.SSLContext:
         context.load_default_certs()
         _trust_public(context)
         for part in network.ca:
-            _add_authority(context, part)
+            with _named("a certificate authority", part):
+                context.load_verify_locations(cadata=_content(part).decode("ascii", "ignore"))
         if network.cert:
-            _add_identity(context, network)
-    except (OSError, ssl.SSLError) as error:
-        raise ValueError(f"the configured TLS material cannot be used ({type(error).__name__})") from None
+            with _named("a client certificate", network.cert):
+                _add_identity(context, network)
+    except OSError as error:
+        raise ValueError(f"the public certificate authorities cannot be read ({type(error).__name__})") from None
     if network.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -50,15 +57,24 @@ def _trust_public(context: ssl.SSLContext) -> None:
     context.load_verify_locations(certifi.where())
 
 
-def _add_authority(context: ssl.SSLContext, value: str) -> None:
-    if PEM in value:
-        context.load_verify_locations(cadata=value)
-    else:
-        context.load_verify_locations(cafile=value)
+@contextmanager
+def _named(what: str, value: str) -> Iterator[None]:
+    """Say which configured thing an error is about: OpenSSL does not, and its words may hold parts of it."""
+    try:
+        yield
+    except OSError as error:  # SSLError is one
+        why = "not PEM, or not a usable one" if isinstance(error, ssl.SSLError) else error.strerror or "unreadable"
+        where = "" if PEM in value else f" in {safe(error.filename or value, 200)}"
+        raise ValueError(f"{what}{where} cannot be used: {safe(why, 200)}") from None
+
+
+def _content(value: str) -> bytes:
+    """PEM text, or what the file of that name holds. Opened by the door: OpenSSL would wait for a pipe for ever."""
+    return value.encode() if PEM in value else door.read(value, MAX_BYTES, follow=door.Follow.ITS_OWNER).data
 
 
 def _add_identity(context: ssl.SSLContext, network: Network) -> None:
-    """A client certificate: OpenSSL reads it from files only, so text is written to a temporary one that is removed at
+    """A client certificate: OpenSSL reads it from files only, so it is written to a temporary one that is removed at
     once.
     """
     cert, key = network.cert or "", network.key or ""
@@ -68,7 +84,5 @@ def _add_identity(context: ssl.SSLContext, network: Network) -> None:
 
 
 def _as_file(value: str, path: Path) -> Path:
-    if PEM not in value:
-        return Path(value)
-    write_new(str(path), value.encode(), 0o600, durable=False)
+    write_new(str(path), _content(value) if value else b"", 0o600, durable=False)
     return path

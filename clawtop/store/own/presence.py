@@ -97,8 +97,11 @@ def is_alive(directory: Path, member: str) -> bool:
     """Whether the process that calls itself `member` holds its liveness lock. Creates nothing, keeps nothing."""
     if not member or "/" in member:
         return False
+    processes = directory / "processes"
     try:
-        descriptor = door.open_file(directory / "processes" / f"{member}.lock")
+        if not door.has_own(directory.parent, directory, processes):
+            return False
+        descriptor = door.open_file(processes / f"{member}.lock")
     except FileNotFoundError:
         return False
     except OSError:
