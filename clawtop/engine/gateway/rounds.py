@@ -21,8 +21,8 @@ from clawtop.engine.gateway.words import GatewayRound, words_over
 from clawtop.store.locks.processes import listens
 from clawtop.values import dataclass
 
-HEALTH_EVERY = 5
-"""Rounds between two questions for health, if the gateway can be asked for words."""
+HEALTH_EVERY, FIRST_HEALTH = 5, 2
+"""Rounds between two questions for health, if the gateway can be asked for words; the first of them comes early."""
 
 LANES_EVERY = 3
 """Rounds with words between two questions for lanes."""
@@ -100,10 +100,10 @@ class Rounds:
 
     def _next(self) -> Question:
         words = self._round >= self._wordless_until
-        if words and self._round % HEALTH_EVERY:
+        if words and self._round % HEALTH_EVERY != FIRST_HEALTH:
             return Question.WORDS
-        turn = self._round if not words else self._round // HEALTH_EVERY
-        return Question.METRICS if self._metrics is not None and turn % 2 == 0 else Question.READY
+        turn = self._round // HEALTH_EVERY if words else self._round + 1
+        return Question.METRICS if self._metrics is not None and turn % 2 else Question.READY
 
     async def _ask(self, question: Question, gateway: Gateway, port: int) -> None:
         if question is Question.WORDS and not await self._ask_words(gateway):
