@@ -13,6 +13,7 @@ only packages that are listed above it.
     nested.py    foreign JSON becomes values of bounded depth
     clock.py     the only module that reads the time
     threads.py   threads that never keep the process alive
+    stopping.py  a stop (Ctrl-Z) waits until no lock is held
     crash.py     unexpected errors: one line for the operator, a masked report for the issue tracker
 
 commands/  The table of commands. Keys, footer, palette, help, verbs and README's lists are generated from it.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "clawtop"
-LEAVES = {"errors", "text", "clock", "crash", "threads", "nested", "values"}
+LEAVES = {"errors", "text", "clock", "crash", "threads", "stopping", "nested", "values"}
 
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -21,6 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "clock": set(),
     "crash": {"errors", "text"},
     "threads": set(),
+    "stopping": set(),
     "nested": set(),
     "values": set(),
     "core": {"core", "errors", "text", "nested", "values"},

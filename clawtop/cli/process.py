@@ -9,6 +9,7 @@ import sys
 from types import FrameType
 from typing import Any, NoReturn
 
+from clawtop import stopping
 from clawtop.cli.ending import leave, remember_terminal
 from clawtop.cli.output import VerbOutput
 
@@ -84,12 +85,13 @@ def end_on_signals() -> None:
 
 
 def unwind_on_signals() -> None:
-    """Let a signal unwind all running work, which releases what it holds."""
+    """Let a signal unwind all running work, which releases what it holds; one that stops waits for the release."""
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is _end_at_once:
             signal.signal(number, _Ending())
     if signal.getsignal(signal.SIGINT) is _end_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    stopping.wait_with_stops(lambda: sys.stderr.write("clawtop: stops as soon as it has released its lock\n"))
 
 
 def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:

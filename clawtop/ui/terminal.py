@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from clawtop import stopping
+
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
 CLOSED_TERMINAL_EXIT = 128 + signal.SIGHUP
 
@@ -80,8 +82,9 @@ def _parent_of(pid: int) -> int:
 class JobControl:
     """Stops the process at SIGTSTP with the terminal given back, and takes the terminal again at SIGCONT.
 
-    A signal that comes while the terminal is written on or changes hands waits until that is done. All of it runs in
-    the main thread, in which Python calls signal handlers.
+    A signal that comes while the terminal is written on or changes hands waits until that is done; a stop that comes
+    while a lock is held, until that is released. All of it runs in the main thread, in which Python calls signal
+    handlers.
 
     Args:
         give_back: leaves the terminal as it was. Called before the process stops.
@@ -118,14 +121,16 @@ class JobControl:
     def suspend(self) -> None:
         """Stop this process, and those that were started with it, as a terminal's Ctrl-Z does.
 
-        The others last: as soon as a script that waits for this process is stopped, the shell takes the terminal.
+        All in one step: as soon as a script that waits for this process is stopped, the shell may continue both, and a
+        stop that came after that would be the last thing to happen.
         """
         with self.held_off():
             self._give_back()
-            signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
             os.killpg(os.getpgrp(), signal.SIGTSTP)
             signal.signal(signal.SIGTSTP, self._handle)
-            os.kill(os.getpid(), signal.SIGSTOP)
+            if signal.SIGCONT not in self._waiting:
+                self._take_again()  # the system did not stop it
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._busy:
@@ -135,5 +140,9 @@ class JobControl:
             if number == signal.SIGCONT:
                 self._take_again()
             else:
-                self._give_back()
-                os.kill(os.getpid(), signal.SIGSTOP)
+                stopping.stop(self._stop)
+
+    def _stop(self) -> None:
+        self._give_back()
+        if signal.SIGCONT not in self._waiting:  # else whoever stopped it has continued it already
+            os.kill(os.getpid(), signal.SIGSTOP)

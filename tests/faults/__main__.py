@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
+from clawtop import stopping
 from clawtop.errors import ClawtopError
 from clawtop.store.own import presence
 from tests.faults.seam import MODES, Seam
@@ -133,7 +134,11 @@ def _child(work: Work, state: Path, mode: str, at: int) -> int:
         return BROKE
     from clawtop.store.locks.openclaw import all_released
 
-    return DONE if all_released(5) else REFUSED
+    released = all_released(5)
+    if released and stopping._state.held:
+        why.write_text(f"counts as holding what it has released: {list(stopping._state.held)}")
+        return BROKE
+    return DONE if released else REFUSED
 
 
 def _again(work: Work, state: Path) -> list[str]:

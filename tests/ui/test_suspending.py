@@ -9,11 +9,13 @@ import os
 import re
 import shlex
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from clawtop.ui.terminal import JobControl
 from tests.support.samples import copy, sample
 from tests.support.terminals import (
     ENTER_ALTERNATE,
@@ -149,6 +151,87 @@ def test_what_others_did_to_the_terminal_while_it_was_stopped_is_undone(job: Job
     job.wait_until_drawn()
     assert left(job.end())
     assert job.stty() == job.settings
+
+
+# --- continued before it has stopped ---------------------------------------------------------------------------------
+
+
+class Slow:
+    """A terminal that is given back so slowly that the process is continued meanwhile."""
+
+    def __init__(self) -> None:
+        self.job = JobControl(self.give_back, lambda: self.done.append("took again"))
+        self.done: list[str] = []
+
+    def give_back(self) -> None:
+        self.done.append("gave back")
+        self.job._handle(signal.SIGCONT, None)
+
+
+def test_a_stop_that_was_taken_back_before_it_came_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("stopped, with nobody to continue it"))
+    slow = Slow()
+    slow.job._handle(signal.SIGTSTP, None)
+    assert slow.done == ["gave back", "took again"]
+
+
+def test_its_key_stops_all_of_its_group_in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that waits for it too: its shell may continue both as soon as that one is stopped."""
+    done: list[str] = []
+    before = signal.getsignal(signal.SIGTSTP)
+
+    def killpg(_group: int, number: int) -> None:
+        assert number == signal.SIGTSTP
+        assert signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL
+        done.append("all stopped")
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("stopped once more, with nobody to continue it"))
+    try:
+        JobControl(lambda: done.append("gave back"), lambda: done.append("took again")).suspend()
+    finally:
+        signal.signal(signal.SIGTSTP, before)
+    assert done == ["gave back", "all stopped", "took again"]
+
+
+# --- while it holds a lock ---------------------------------------------------------------------------------------
+
+HOLDER = """
+import sys, threading
+from clawtop import stopping
+from clawtop.__main__ import main
+stopping.holding("a lock")
+path = sys.argv.pop(1)
+def release():
+    open(path).read()
+    stopping.let_go("a lock")
+threading.Thread(target=release, daemon=True).start()
+main()
+"""
+
+
+def test_a_stop_from_outside_waits_for_its_lock(state_dir: Path, tmp_path: Path) -> None:
+    releases = tmp_path / "releases"
+    os.mkfifo(releases)
+    argv = [sys.executable, "-c", HOLDER, str(releases), *OVERVIEW, "--state-dir", str(state_dir)]
+    with open_terminal(["/bin/sh", "-i"], environment={"PS1": PROMPT, "ENV": ""}) as terminal:
+        job = Job(terminal, tmp_path, argv, early=False)
+        os.kill(job.pid, signal.SIGTSTP)
+        for _ in range(2):  # it goes on, and draws
+            terminal.send("?")
+            terminal.wait_for("Every key and what it does.")
+            terminal.send("q")
+            terminal.wait_for(lambda t: "Every key and what it does" not in t.text and "READ-ONLY" in t.text)
+        start = len(terminal.raw)
+        with releases.open("w") as file:
+            file.write("now")
+        job.wait_for_prompt(start)
+        assert left(bytes(terminal.raw[start:]))
+        assert job.stty() == job.settings
+        job.send("fg")
+        job.wait_until_drawn()
+        assert left(job.end())
+        assert job.stty() == job.settings
 
 
 # --- by its own key ----------------------------------------------------------------------------------------------

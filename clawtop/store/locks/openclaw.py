@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from clawtop import stopping
 from clawtop.core.model import LockFile, Verdict, VerdictKind
 from clawtop.store import atomic, door
 from clawtop.store.disk import disk
@@ -100,23 +101,32 @@ class Proposal:
         """
         if self._temporary is None:
             raise ValueError("this lock was published or withdrawn")
+        attempt = object()
+        stopping.holding(attempt)
         try:
-            disk.link(self._temporary, self.path)
-        except OSError as error:
-            how = self._how_else(self._temporary, error)
-        else:
-            how = How.LINK
-        if how is None:
-            return None
+            how = self._taken(self._temporary)
+            if how is None:
+                return None
+            published = Published(self.path, *self._identity, self.content, how, self._mtime_ns)
+            stopping.holding(published)
+        finally:
+            stopping.let_go(attempt)
         if not keep:
             self.withdraw()
-        return Published(self.path, *self._identity, self.content, how, self._mtime_ns)
+        return published
 
     def withdraw(self) -> None:
         """Remove the temporary file. Does nothing the second time."""
         if self._temporary is not None:
             atomic.remove(self._temporary)
             self._temporary = None
+
+    def _taken(self, temporary: str) -> How | None:
+        try:
+            disk.link(temporary, self.path)
+        except OSError as error:
+            return self._how_else(temporary, error)
+        return How.LINK
 
     def _how_else(self, temporary: str, error: OSError) -> How | None:
         """How the lock was acquired although the link failed; None if somebody else has it."""
@@ -193,10 +203,12 @@ def release(published: Published) -> bool:
     Never fails: if the disk refuses, it is retried in the background until it succeeds.
     """
     try:
-        return _removed(published)
+        removed = _removed(published)
     except OSError:
         _unreleased.add(published)
         return True
+    stopping.let_go(published)
+    return removed
 
 
 def _removed(published: Published) -> bool:
@@ -251,6 +263,7 @@ class _Unreleased:
             _removed(published)
         except OSError:
             return False
+        stopping.let_go(published)
         return True
 
     def settled(self, wait_s: float = 0.0) -> bool:

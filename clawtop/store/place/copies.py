@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clawtop.nested import loads
-from clawtop.store.door import is_path
+from clawtop.store import door
 from clawtop.store.json_text import read_head
 
 HEAD_BYTES = 64 * 1024
@@ -76,12 +76,12 @@ def _config_paths(state_dir: Path) -> Iterator[str]:
         for name in directories(place) if place is not None else ():
             if place is not None and name.startswith("openclaw-"):
                 paths += [_object(lock).get("configPath") for lock in sorted((place / name).glob("gateway.*.lock"))]
-    return (path for path in paths if isinstance(path, str) and path.startswith("/") and is_path(path))
+    return (path for path in paths if isinstance(path, str) and path.startswith("/") and door.is_path(path))
 
 
 def _object(path: Path) -> dict[str, object]:
     try:
-        value = loads(read_head(path, HEAD_BYTES) or b"{}")
+        value = loads(door.read_head(path, HEAD_BYTES) or b"{}")
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
+from clawtop import stopping
 from clawtop.clock import Clock
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store.json_text import UnreadableError
@@ -101,7 +102,7 @@ def transaction(database: Database, clock: Clock) -> Iterator[Transaction]:
         OperationFailedError: the disk refused, or the file is gone; nothing was changed.
     """
     path = os.path.realpath(database.path)
-    with no_readers(path):
+    with no_readers(path), _unstopped():
         connection = _opened(path)
         try:
             before = _identity(path)
@@ -135,6 +136,16 @@ def transaction(database: Database, clock: Clock) -> Iterator[Transaction]:
         finally:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
+
+
+@contextlib.contextmanager
+def _unstopped() -> Iterator[None]:
+    mine = object()
+    stopping.holding(mine)
+    try:
+        yield
+    finally:
+        stopping.let_go(mine)
 
 
 def _opened(path: str) -> sqlite3.Connection:
