@@ -46,7 +46,7 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
                     for it), mending (failures that only the operator can end)
     locks/          staleness (what OpenClaw will do with a lock, and what clawtop may do), session_rules and limits (by
                     version and configuration), leaks (locks that a restarted gateway forgot), removal (why a lock
-                    stays)
+                    stays), sharing (when an auth store's lock is left to OpenClaw)
     session/        key: the one parser of session keys. Who may prompt a session: admission (the registry of prompt
                     holders as a state machine), fence (did anybody else write?), lanes, lane_queue; turn_request: what
                     is asked of an engine. Whether OpenClaw runs in it: activity weighs the witnesses log_runs,
@@ -85,8 +85,9 @@ store/  The disk: one module for each format. Nothing else knows paths or format
     place/          Where a state directory is and what it is: layout, generation, databases, copies, mounts,
                     environment; temporary: OpenClaw's places outside it
     config_part     warnings about the configuration, as a part of snapshots
-    locks/          lockfile, openclaw (its protocol), reader, owners; processes, procfs, command_line, life and
-                    standpoint: who lives, as seen from this process; descendants and stack: what is below a process
+    locks/          lockfile, openclaw (its protocol), line (of clawtop's own writers), reader, owners; processes,
+                    procfs, command_line, life and standpoint: who lives, as seen from this process; descendants and
+                    stack: what is below a process
     provider/       What a call to a provider needs: credentials, secrets, model_config, builtin (known addresses),
                     network_config; keys: which need no auth profile, and key_watch: those that a gateway has
     gateway/        reader (the gateway and every lock, in each read), from liveness, kernel_lock, usage (memory, CPU),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import asyncio
+    import threading
     from types import TracebackType
 
 
@@ -47,6 +48,12 @@ class Clock(Protocol):
     def pause(self, seconds: float) -> None:
         """Block this thread."""
 
+    def acquired(self, lock: threading.Lock, _seconds: float) -> bool:
+        """Block this thread until `lock` can be acquired, for at most this long; whether it was. Only the machine's own
+        clock waits: no other moves the time of threads.
+        """
+        return lock.acquire(blocking=False)
+
     async def sleep(self, seconds: float) -> None:
         """Suspend this task."""
 
@@ -74,6 +81,9 @@ class SystemClock(Clock):
 
     def pause(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def acquired(self, lock: threading.Lock, seconds: float) -> bool:
+        return lock.acquire(timeout=seconds)
 
     async def sleep(self, seconds: float) -> None:
         import asyncio  # commands that never wait need no event loop

@@ -977,6 +977,27 @@ MUTANTS: tuple[Mutant, ...] = (
         breaks=(7,),
     ),
     Mutant(
+        "an auth store's lock is never left to OpenClaw",
+        "        return self.cycle_s - into if into >= self.ours_s else 0.0",
+        "        return self.cycle_s - into if into >= self.cycle_s else 0.0",
+        ("tests/core/test_sharing.py::test_whoever_was_refused_finds_it_free_at_the_first_repetition",),
+        breaks=("operations",),
+    ),
+    Mutant(
+        "a writer that is stopped at the head of the line holds up all others",
+        "        if not first and now < min(self._deadline, self._began + PASS_BY_S):\n",
+        "        if not first and now < self._deadline:\n",
+        ("tests/store/test_auth_lock.py::test_a_first_one_that_does_nothing_is_passed_by",),
+        breaks=("operations",),
+    ),
+    Mutant(
+        "an OpenClaw that waits for an auth store's lock is not seen",
+        "wanted = last_read(published) != read_at",
+        "wanted = last_read(published) == read_at is None",
+        ("tests/store/test_auth_lock.py::test_who_reads_our_lock_is_waiting_for_it",),
+        breaks=("operations",),
+    ),
+    Mutant(
         "counters lose events once the tail of events is full",
         "            if identity not in self._seen:\n                self._count(event, providers)",
         "            if identity not in self._seen and len(identities) != len(self._seen):\n"

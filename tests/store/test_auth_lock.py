@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clawtop.core.locks.sharing import SEEN
 from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import Generation, LockKind, ProcessEvidence
 from clawtop.errors import LockNotObtainedError, OperationFailedError
+from clawtop.store import door
 from clawtop.store.auth import lock as auth_lock
 from clawtop.store.auth.lock import MAX_HOLD_S, AuthStoreLock, Hold, LockHolder
 from clawtop.store.auth.machine import Machine
-from clawtop.store.locks.lockfile import read_lock
+from clawtop.store.locks.lockfile import UNTRACED, read_lock
 from clawtop.store.locks.openclaw import publish, timestamp
 from tests.support.clocks import ManualClock
+from tests.support.waiting import until
 
 NOW = 1_700_000_000_000
 
@@ -193,7 +199,13 @@ def test_taking_it_again_inside_is_an_error_not_a_deadlock(tmp_path: Path, clock
     assert lock.run(lambda _: "free", wait=1) == "free"
 
 
-def test_after_a_release_we_rest_for_as_long_as_we_held(tmp_path: Path, clock: ManualClock) -> None:
+def test_without_a_line_we_rest_for_as_long_as_we_held(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_flock_here(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_flock_here)
     lock = AuthStoreLock(str(tmp_path), Generation.B, machine(clock, Table()))
     lock.run(lambda _: clock.pause(0.03), wait=1)
     clock.paused.clear()
@@ -229,12 +241,171 @@ def test_a_lock_that_others_here_take_again_and_again_is_tried_at_the_end(
 ) -> None:
     """The rest after each of them does not add up to more than the time that was to be waited."""
 
-    class AlwaysResting(dict[str, float]):
+    class AlwaysResting(dict[str, auth_lock._Use]):
         def get(self, _path: object, _else: object = None) -> Any:
-            return clock.monotonic() + 0.04
+            return auth_lock._Use(rest_until=clock.monotonic() + 0.04)
 
-    monkeypatch.setattr(auth_lock, "_rest_until", AlwaysResting())
+    monkeypatch.setattr(auth_lock, "_uses", AlwaysResting())
     began = clock.monotonic()
     lock = AuthStoreLock(str(tmp_path), Generation.B, machine(clock, Table()))
     assert lock.run(lambda hold: hold.waited_s, wait=1.0) == pytest.approx(1.0, abs=0.1)
     assert clock.monotonic() - began < 1.1
+
+
+class Line:
+    """Waits for one lock by several of clawtop's writers, a step at a time, on one clock that stands."""
+
+    def __init__(self, directory: Path, clock: ManualClock) -> None:
+        self.directory, self.clock = directory, clock
+        self.lock = AuthStoreLock(str(directory), Generation.B, machine(clock, Table(p77=("node",))))
+        self.done: list[str] = []
+
+    def wait(self, name: str) -> auth_lock.LockWait[None]:
+        def work(_: Hold) -> None:
+            self.done.append(name)
+
+        return auth_lock.LockWait(self.lock, work, wait=600)
+
+    async def served(self, wait: auth_lock.LockWait[None]) -> None:
+        """Until this one has had the lock."""
+
+        def done() -> bool:
+            self.clock.pause(0.001)
+            return isinstance(wait.once(), auth_lock.Done)
+
+        await until(done)
+        wait.give_up()
+
+
+@pytest.fixture
+def line(tmp_path: Path, clock: ManualClock) -> Line:
+    return Line(tmp_path, clock)
+
+
+def stand_in_line(count: int, directory: Path) -> bool:
+    """Whether so many wait for the flock on `directory`."""
+    mark = f":{directory.stat().st_ino} "
+    return sum("->" in row and mark in row for row in Path("/proc/locks").read_text().splitlines()) == count
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux tells who waits for a flock")
+@pytest.mark.anyio
+async def test_the_line_is_served_in_order(line: Line, tmp_path: Path) -> None:
+    with door.closing(door.open_directory(tmp_path)) as somebody:
+        fcntl.flock(somebody, fcntl.LOCK_EX)
+        waits = {name: line.wait(name) for name in "abc"}
+        for before, wait in enumerate(waits.values()):
+            assert isinstance(wait.once(), float)
+            await until(partial(stand_in_line, before + 1, tmp_path))
+        assert line.done == []
+    for name in "abc":
+        await until(partial(stand_in_line, "cba".index(name), tmp_path))
+        assert all(isinstance(wait.once(), float) for other, wait in waits.items() if other > name)
+        await line.served(waits[name])
+    assert line.done == ["a", "b", "c"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.anyio
+async def test_who_stands_in_line_leaves_a_free_lock_to_the_first(line: Line, tmp_path: Path) -> None:
+    path = Path(held_by(tmp_path, 77))
+    first, second = line.wait("first"), line.wait("second")
+    assert isinstance(first.once(), float)
+    path.unlink()
+    assert isinstance(second.once(), float)
+    await line.served(first)
+    await line.served(second)
+    assert line.done == ["first", "second"]
+
+
+def test_a_first_one_that_does_nothing_is_passed_by(line: Line, tmp_path: Path) -> None:
+    """It may be a process that is stopped: its flock stays, and the lock is free."""
+    with door.closing(door.open_directory(tmp_path)) as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        began = line.clock.monotonic()
+        line.lock.run(lambda _: line.done.append("past"), wait=60)
+    assert line.done == ["past"]
+    assert line.clock.monotonic() - began == pytest.approx(auth_lock.PASS_BY_S, abs=0.01)
+
+
+@pytest.mark.anyio
+async def test_a_first_one_that_gives_up_or_ends_lets_the_next_one_be_first(line: Line, tmp_path: Path) -> None:
+    path = Path(held_by(tmp_path, 77))
+    first, second, third = (line.wait(name) for name in ("first", "second", "third"))
+    for wait in (first, second, third):
+        assert isinstance(wait.once(), float)
+    second.give_up()  # out of turn
+    first.give_up()
+    path.unlink()
+    await line.served(third)
+    assert line.done == ["third"]
+
+
+def test_one_hold_beside_openclaws_waits_for_nothing_but_the_lock(line: Line, tmp_path: Path) -> None:
+    path = Path(held_by(tmp_path, 77))
+    wait = line.wait("ours")
+    pause = wait.once()
+    assert isinstance(pause, float)
+    assert pause < 0.001
+    path.unlink()
+    assert isinstance(wait.once(), auth_lock.Done)
+
+
+def refused(line: Line, path: Path) -> None:
+    """Another program is seen to hold the lock."""
+    line.clock.pause(0.001)
+    wait = line.wait("seen")
+    assert publish(str(path), {"pid": 77, "createdAt": timestamp(NOW)})
+    assert isinstance(wait.once(), float)
+    path.unlink()
+    wait.give_up()
+
+
+def in_cycle(line: Line, into: float) -> None:
+    """Move the clock to the next such point of a cycle."""
+    line.clock.pause((into - line.clock.monotonic()) % SEEN.cycle_s)
+
+
+def seconds_left_free(line: Line) -> float:
+    """Take the lock; for how long it was left to others first."""
+    line.clock.paused.clear()
+    line.lock.run(lambda _: None, wait=60)
+    return sum(pause for pause in line.clock.paused if pause > 0.001)
+
+
+def test_after_openclaw_was_seen_at_the_lock_it_is_left_for_the_rest_of_each_cycle(line: Line) -> None:
+    path = Path(line.lock.path)
+    in_cycle(line, 0.01)
+    line.lock.run(lambda _: None, wait=1)
+    refused(line, path)
+    in_cycle(line, 0.2)
+    assert seconds_left_free(line) == pytest.approx(0.12, abs=0.001)
+    assert line.clock.monotonic() % SEEN.cycle_s < 0.001
+    assert seconds_left_free(line) == 0
+    in_cycle(line, 0.19)
+    line.clock.pause(SEEN.cycle_s)
+    assert seconds_left_free(line) == 0, "one hold after a while keeps nobody out"
+    line.clock.pause(3.0)
+    line.lock.run(lambda _: None, wait=1)
+    in_cycle(line, 0.2)
+    assert seconds_left_free(line) == 0, "nobody was seen lately"
+
+
+@pytest.mark.skipif(not UNTRACED, reason="this system cannot read a file without a trace")
+def test_who_reads_our_lock_is_waiting_for_it(line: Line, tmp_path: Path) -> None:
+    """OpenClaw leaves no other trace while it is refused. Our own looks leave none."""
+    path = Path(line.lock.path)
+
+    def looked_at_by_us(hold: Hold) -> None:
+        hold.check()
+        assert read_lock(path, LockKind.AUTH) is not None
+
+    def looked_at_by_another(_: Hold) -> None:
+        path.read_bytes()
+        os.utime(path, ns=(path.stat().st_atime_ns + 5_000_000, path.stat().st_mtime_ns))  # as any file system keeps it
+
+    for work, left_free in ((looked_at_by_us, 0.0), (looked_at_by_another, 0.12)):
+        in_cycle(line, 0.0)
+        line.lock.run(work, wait=1)
+        in_cycle(line, 0.2)
+        assert seconds_left_free(line) == pytest.approx(left_free, abs=0.001)

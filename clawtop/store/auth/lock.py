@@ -1,9 +1,9 @@
 """The lock of one auth store, generations A and B: waited for fairly, held briefly, never taken from a live owner.
 
-OpenClaw waits by backing off from 100 ms to 10 s and, after ten tries, writes without the lock (docs/formats.md 3). So
-clawtop polls at growing intervals, which leaves the lock free part of the time however many processes wait, and a
-process that has just released it pauses for as long as it held it. A process that has waited for a while polls more
-often again, which bounds the longest wait.
+clawtop's processes wait in line and hand the lock on to each other (`clawtop.store.locks.line`); the first of them
+polls it. OpenClaw waits by backing off from 100 ms to 10 s and, after ten repetitions, writes without the lock
+(docs/formats.md 3): under use that would keep it out, whoever is first leaves the lock free for a part of the time
+(`clawtop.core.locks.sharing`).
 """
 
 from __future__ import annotations
@@ -14,16 +14,28 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Generic, Self, TypeVar
 
 from clawtop.clock import Clock
 from clawtop.core.generations import storage_of
+from clawtop.core.locks.sharing import SEEN, left_free_s
 from clawtop.core.locks.staleness import created_at, owner_pid, proof_words
 from clawtop.core.model import Generation, LockFile, LockKind, ProcessEvidence, Verdict, VerdictKind
 from clawtop.errors import LockNotObtainedError, OperationFailedError
 from clawtop.store.auth.machine import Machine
+from clawtop.store.locks.line import LinePlace
 from clawtop.store.locks.lockfile import read_lock
-from clawtop.store.locks.openclaw import BreakOutcome, Proposal, Published, break_stale, release, still_ours, timestamp
+from clawtop.store.locks.openclaw import (
+    BreakOutcome,
+    Proposal,
+    Published,
+    break_stale,
+    last_read,
+    release,
+    still_ours,
+    timestamp,
+)
 from clawtop.store.locks.owners import judged, owner_of
 from clawtop.text import safe, shown
 from clawtop.values import dataclass
@@ -33,13 +45,20 @@ T = TypeVar("T")
 MAX_HOLD_S = 5.0
 """2026.3.28 removes any lock that is 30 s old, so clawtop stops long before."""
 
+PASS_BY_S = 1.0
+"""Who has stood in line for so long asks for the lock anyway: the first one may be stopped."""
+
 _FIRST_POLL_S = 0.0003
 _POLL_GROWTH = 1.5
-_LONGEST_POLLS_S = ((0.5, 0.016), (3.0, 0.004), (math.inf, 0.02))
-"""(having waited for less than, longest pause): first contention, then bad luck, then a holder that is stuck."""
+_LONGEST_POLLS_S = ((3.0, 0.004), (math.inf, 0.02))
+"""(having waited for less than, longest pause): first contention, then a holder that is stuck."""
+_IN_LINE_S = 0.05
+_IN_LINE_PAUSE_S = 0.001
 _LOOK_EVERY_S = 0.25
 _LONGEST_REST_S = 0.05
-_SHORTEST_REST_S = 0.0002
+_SHORTEST_REST_S = 0.0003
+"""In this time the next one in line wakes."""
+
 _PROPOSAL_FRESH_S = 5.0
 
 
@@ -108,9 +127,27 @@ class _Spare:
     made_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """How this process has used one lock. All times are monotonic, in seconds.
+
+    Attributes:
+        since: when it began to, without a pause until `until`.
+        rest_until: it is not taken again before.
+        wanted_at: when another program was last seen holding it or waiting for it.
+    """
+
+    since: float = -math.inf
+    until: float = -math.inf
+    rest_until: float = -math.inf
+    wanted_at: float | None = None
+
+
+_NEVER = _Use()
+
 _held: ContextVar[frozenset[str]] = ContextVar("clawtop_auth_locks", default=frozenset())
-_rest_until: dict[str, float] = {}  # lock path -> monotonic time before which it is not taken again; under _rest_guard
-_rest_guard = threading.Lock()
+_uses: dict[str, _Use] = {}  # by the lock's path; under _uses_guard
+_uses_guard = threading.Lock()
 
 
 class AuthStoreLock:
@@ -213,6 +250,8 @@ class LockWait(Generic[T]):
         self._work = work
         self._began = self._clock.monotonic()
         self._deadline = self._began + wait
+        self._place = LinePlace(os.path.dirname(lock.path))  # noqa: PTH120 - text stays exact
+        self._first_since: float | None = None
         self._pause = _FIRST_POLL_S
         self._look_at = self._began + _LOOK_EVERY_S
         self._tell_at = self._began + _LOOK_EVERY_S
@@ -226,31 +265,76 @@ class LockWait(Generic[T]):
         Raises LockNotObtainedError when the time is up, and whatever the work raises.
         """
         now = self._clock.monotonic()
-        with _rest_guard:
-            rest = _rest_until.get(self._lock.path, now) - now
-        if rest > 0 and now < self._deadline + _LONGEST_REST_S:  # others here may make it rest again and again
-            return rest
+        use = self._use()
+        if use.rest_until > now and now < self._deadline + _LONGEST_REST_S:  # others may make it rest again and again
+            return use.rest_until - now
         proposal = self._fresh_proposal(now)
+        first = self._is_first(now)
+        now = self._clock.monotonic()
+        if not first and now < min(self._deadline, self._began + PASS_BY_S):
+            self._look_now_and_then(now)
+            return _IN_LINE_PAUSE_S
+        free = self._left_free_s(now)
+        if free > 0 and now < self._deadline:
+            self._pause = _FIRST_POLL_S
+            return min(max(free, _FIRST_POLL_S), self._deadline - now)
         published = None if os.path.lexists(self._lock.path) else proposal.publish(keep=True)
         if published is None:
-            return self._contended(now)
+            return self._contended(now, first=first)
         return self._under_lock(published)
 
     def give_up(self) -> None:
-        """Discard what was prepared; to be called at the end, however it ends."""
+        """Leave the line and discard what was prepared; to be called at the end, however it ends."""
+        self._place.leave()
         self._lock.keep(self._prepared)
         self._prepared = None
 
+    def _is_first(self, now: float) -> bool:
+        """Whether nobody of clawtop's stands before us; waits for that for a moment."""
+        first = self._place.reached(self._clock, max(0.0, min(_IN_LINE_S, self._deadline - now)))
+        if first and self._first_since is None:
+            self._first_since = self._clock.monotonic()
+        return first
+
+    def _use(self) -> _Use:
+        with _uses_guard:
+            return _uses.get(self._lock.path, _NEVER)
+
+    def _left_free_s(self, now: float) -> float:
+        use = self._use()
+        return left_free_s(now, wanted_at=use.wanted_at, pressing_since=self._pressing_since(use))
+
+    def _pressing_since(self, use: _Use) -> float | None:
+        """Since when clawtop's processes have used the lock without a pause, as far as this one knows."""
+        if self._began - use.until < SEEN.cycle_s:
+            return use.since
+        return self._began if self._place.queued else None
+
     def _under_lock(self, published: Published) -> Done[T]:
         taken_at = self._clock.monotonic()
+        read_at = last_read(published)
         try:
             return Done(self._work(Hold(published, taken_at, taken_at - self._began, self._broke, self._clock)))
         finally:
+            wanted = last_read(published) != read_at
             release(published)
-            now = self._clock.monotonic()
-            rest = min(max(now - taken_at, _SHORTEST_REST_S), _LONGEST_REST_S)
-            with _rest_guard:
-                _rest_until[self._lock.path] = now + rest
+            self._place.leave()
+            self._used(taken_at, self._clock.monotonic(), wanted=wanted)
+
+    def _used(self, taken_at: float, now: float, *, wanted: bool) -> None:
+        """Keep what this hold says of the lock's use. Without a line, it rests as long as it was held: the others poll
+        and would hardly ever find it free.
+        """
+        held = 0.0 if self._place.ordered else min(now - taken_at, _LONGEST_REST_S)
+        with _uses_guard:
+            use = _uses.get(self._lock.path, _NEVER)
+            since = self._pressing_since(use)
+            _uses[self._lock.path] = _Use(
+                since=self._began if since is None else since,
+                until=now,
+                rest_until=now + max(held, _SHORTEST_REST_S),
+                wanted_at=now if wanted else use.wanted_at,
+            )
 
     def _fresh_proposal(self, now: float) -> Proposal:
         """The lock to publish; made again once its `createdAt` is out of date. It is flushed to disk before the lock
@@ -266,18 +350,24 @@ class LockWait(Generic[T]):
         self._prepared = _Spare(proposal, now)
         return proposal
 
-    def _contended(self, now: float) -> float:
+    def _contended(self, now: float, *, first: bool) -> float:
         if now >= self._deadline:
             self._fail()
-        if now >= self._look_at:
-            self._look_at = now + _LOOK_EVERY_S
-            self._look(now)
+        if first and self._place.ordered:  # nobody of clawtop's stands before us, so another program holds it
+            with _uses_guard:
+                _uses[self._lock.path] = replace(_uses.get(self._lock.path, _NEVER), wanted_at=now)
+        self._look_now_and_then(now)
         pause = self._pause * (0.5 + self._lock.machine.jitter())
-        waited = now - self._began
+        waited = now - (self._began if self._first_since is None else self._first_since)
         self._pause = min(
             self._pause * _POLL_GROWTH, next(longest for until, longest in _LONGEST_POLLS_S if waited < until)
         )
         return min(pause, max(self._deadline - now, 0.0))
+
+    def _look_now_and_then(self, now: float) -> None:
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY_S
+            self._look(now)
 
     def _look(self, now: float) -> None:
         """Judge the holder; remove its lock if the same one is proven stale in two consecutive checks."""

@@ -18,6 +18,9 @@ from clawtop.store import door
 
 MAX_LOCK_BYTES = 64 * 1024
 
+UNTRACED: int = getattr(os, "O_NOATIME", 0)
+"""Opens a file of one's own so that the time of its last reading stays: that of a lock shows who else waits for it."""
+
 
 def read_lock(
     path: str | Path, kind: LockKind, *, agent: str | None = None, session_id: str | None = None
@@ -31,7 +34,7 @@ def read_lock(
     text_path = os.fspath(path)
     problem: str | None
     try:
-        descriptor = door.open_file(text_path)
+        descriptor = _opened(text_path)
     except FileNotFoundError:
         return None
     except door.NotAllowedError:
@@ -57,6 +60,13 @@ def read_lock(
         agent=agent,
         session_id=session_id,
     )
+
+
+def _opened(path: str) -> int:
+    try:
+        return door.open_file(path, os.O_RDONLY | UNTRACED)
+    except PermissionError:  # another user's
+        return door.open_file(path)
 
 
 def _content(descriptor: int) -> tuple[bytes, str | None]:

@@ -22,7 +22,7 @@ from clawtop import stopping
 from clawtop.core.model import LockFile, Verdict, VerdictKind
 from clawtop.store import atomic, door
 from clawtop.store.disk import disk
-from clawtop.store.locks.lockfile import read_lock
+from clawtop.store.locks.lockfile import UNTRACED, read_lock
 from clawtop.values import dataclass
 
 FIRST_RETRY_S = 0.02
@@ -185,7 +185,7 @@ def still_ours(published: Published) -> bool:
     if (facts.st_dev, facts.st_ino) != (published.dev, published.ino):
         return False
     try:
-        descriptor = door.open_file(published.path)
+        descriptor = door.open_file(published.path, os.O_RDONLY | UNTRACED)
     except FileNotFoundError:
         return False
     except OSError:
@@ -195,6 +195,16 @@ def still_ours(published: Published) -> bool:
         return os.read(descriptor, len(published.content) + 1) == published.content
     finally:
         os.close(descriptor)
+
+
+def last_read(published: Published) -> int | None:
+    """When anybody but clawtop last read this lock while it stood, in ns since the epoch, as far as the file system
+    keeps that: OpenClaw reads the lock that it waits for at each try. None where nothing can be told.
+    """
+    try:
+        return os.lstat(published.path).st_atime_ns if UNTRACED else None
+    except OSError:
+        return None
 
 
 def release(published: Published) -> bool:

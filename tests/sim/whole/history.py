@@ -53,6 +53,7 @@ from clawtop.engine.prompt.recoverer import Recoverer, SessionWork
 from clawtop.engine.providers.base import Timeouts
 from clawtop.errors import ClawtopError, CoordinationError
 from clawtop.store import atomic
+from clawtop.store.auth import lock as auth_lock
 from clawtop.store.auth.machine import Machine
 from clawtop.store.disk import disk
 from clawtop.store.locks import openclaw
@@ -67,7 +68,7 @@ from tests.sim.whole.checks import PLANTED, BrokenError, Checks, RunFacts
 from tests.sim.whole.loop import PROCESS, SimLoop
 from tests.sim.whole.process import FULL, WRITES, Host, HostClock, Process, SystemCalls, Table
 from tests.sim.whole.provider import MOODS, PARTITION, Client, Provider
-from tests.sim.whole.standins import Journals, Spool, Unreleased, asked_at_once
+from tests.sim.whole.standins import Journals, Lines, Spool, Unreleased, Uses, asked_at_once
 
 SPAN_S = 20.0
 """In which the acts happen; then the world is left alone."""
@@ -847,6 +848,8 @@ class History:
             enter(mock.patch.object(marks_module, "SpoolWriter", Spool))
             enter(mock.patch.object(driver_module, "JournalWriter", Journals))
             enter(mock.patch.object(openclaw, "_unreleased", Unreleased()))
+            enter(mock.patch.object(auth_lock, "LinePlace", Lines().place))
+            enter(mock.patch.object(auth_lock, "_uses", Uses()))
             enter(mock.patch.object(TimedReads, "ask", asked_at_once))
             enter(mock.patch.object(holders.HolderRecords, "apply", busy))
             enter(mock.patch("clawtop.engine.prompt.records.tell", deaf))

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from clawtop.clock import Clock
 from clawtop.core.cooldown.marking import Mark
 from clawtop.errors import ClawtopError
 from clawtop.store.locks import openclaw
 from clawtop.store.own.journal import Journal
 from clawtop.store.own.spool_writer import SpooledMark
 from clawtop.store.timed_reads import TimedReads
+from tests.sim.whole.loop import PROCESS
 
 T = TypeVar("T")
 
@@ -73,3 +75,43 @@ class Unreleased:
 
     def settled(self, _wait_s: float = 0.0) -> bool:
         return True
+
+
+class Lines:
+    """The lines before the locks of auth stores, as the kernel keeps them: who died is gone, who is frozen stays."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[SimulatedPlace]] = {}
+
+    def place(self, directory: str) -> SimulatedPlace:
+        """Stands for `clawtop.store.locks.line.LinePlace`."""
+        return SimulatedPlace(self._lines.setdefault(directory, []))
+
+
+class SimulatedPlace:
+    def __init__(self, line: list[SimulatedPlace]) -> None:
+        self._line = line
+        self._process = PROCESS.get()
+        self.queued = False
+        self.ordered = True
+
+    def reached(self, _clock: Clock, _seconds: float) -> bool:
+        self._line[:] = [place for place in self._line if place._process is None or place._process.alive]
+        if self not in self._line:
+            self.queued = bool(self._line)
+            self._line.append(self)
+        return self._line[0] is self
+
+    def leave(self) -> None:
+        if self in self._line:
+            self._line.remove(self)
+
+
+class Uses(dict[Any, Any]):
+    """What each process knows of a lock's use: in the place of `clawtop.store.auth.lock._uses`."""
+
+    def get(self, path: Any, otherwise: Any = None) -> Any:
+        return super().get((PROCESS.get(), path), otherwise)
+
+    def __setitem__(self, path: Any, use: Any) -> None:
+        super().__setitem__((PROCESS.get(), path), use)
