@@ -66,6 +66,7 @@ class Context:
     busy: str | None = None
     replaying: bool = False
     view: str = ""
+    of_fleet: bool = False
     marked: frozenset[TargetKind] = frozenset()
     """Kinds of the marked rows: a command that acts on all of them is judged row by row, in its preview."""
     stays: Callable[[], str | None] = lambda: None

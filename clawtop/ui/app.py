@@ -246,6 +246,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
             underway=self.jobs is not None and bool(self.jobs.runs or self.jobs.drain),
             replaying=self.options.incident.playback is not None,
             view=self.view.view_id,
+            of_fleet=self.options.of_fleet,
             marked=frozenset(target.kind for target in self.view.marked),
             stays=self._stays,
         )

@@ -112,7 +112,7 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
             if chosen is None:
                 return app.return_code or 0
             opened = fleet.open(chosen)
-            of_host = replace(options, incident=IncidentPorts(opens="overview"), agent=None)
+            of_host = replace(options, incident=IncidentPorts(opens="overview"), agent=None, of_fleet=True)
             jobs = JobPorts(opened.drains, partial(_same, opened.engine), opened.recoveries)
             host = make_app(opened.source, opened.clock, of_host, execute=opened.execute, jobs=jobs)
             shown.append(host)

@@ -195,6 +195,7 @@ class Options:
         incident: the ports of the incident views.
         columns: table -> the columns to show, in their order.
         tour: questions and their keys, shown one after the other at the foot of each view.
+        of_fleet: it was opened from the fleet's screen, and leaving it leads back there.
     """
 
     read_only: bool = False
@@ -211,3 +212,4 @@ class Options:
     incident: IncidentPorts = field(default_factory=IncidentPorts)
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tour: Tour | None = None
+    of_fleet: bool = False

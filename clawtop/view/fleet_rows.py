@@ -14,7 +14,7 @@ from clawtop.core.model import Snapshot, counted
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Table, TableRow, heading, placed, render_row
 from clawtop.view.facts import Facts
-from clawtop.view.humanize import age, clock_time, countdown, duration
+from clawtop.view.humanize import age, clock_time, countdown, duration, zone_name
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, piece, width_of, wrapped
 
 STATES: dict[int, tuple[str, str, Tone]] = {
@@ -132,7 +132,7 @@ def fleet_table(hosts: Iterable[Host], now: int, zone: tzinfo | None = None) -> 
 def first_line(hosts: Sequence[Host], now: int, width: int, zone: tzinfo | None = None) -> Line:
     """The screen's title and the clock; exactly `width` cells."""
     left: Line = ((" clawtop  ", Tone.ACCENT), ("fleet  ", Tone.STRONG), (counted(len(hosts), "host"), Tone.DIM))
-    right: Line = ((f"{clock_time(now, zone)} ", Tone.STRONG),)
+    right: Line = ((f"{clock_time(now, zone)} {zone_name(now, zone)}".rstrip() + " ", Tone.STRONG),)
     return cut((*fitted(left, max(0, width - width_of(right))), *right), width)
 
 

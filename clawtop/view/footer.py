@@ -88,7 +88,7 @@ def _belongs(item: Command, context: Context) -> bool:
     """Whether a hint applies here: on this view, and to the row under the cursor or to what is marked."""
     if item.views and context.view and context.view not in item.views:
         return False
-    if item.id == "back" and context.view in ("", "overview"):
+    if item.id == "back" and context.view in ("", "overview") and not context.of_fleet:
         return False
     if not item.targets or context.marked & item.targets:
         return True

@@ -119,7 +119,7 @@ def _owner(item: ProfileRow, _env: Env) -> Line:
 
 
 PROFILE_COLUMNS: tuple[Column[ProfileRow], ...] = (
-    Column("profile", "PROFILE", 22, _profile, lambda i, _e: _entry(i).profile.id, grow=12, live=False, middle=True),
+    Column("profile", "PROFILE", 20, _profile, lambda i, _e: _entry(i).profile.id, grow=14, live=False, middle=True),
     Column("state", "STATE", 10, _state, lambda i, _e: _entry(i).state, live=False),
     Column("window", "WINDOW", BAR_WIDTH, _window, rank=3),
     Column(
@@ -128,10 +128,10 @@ PROFILE_COLUMNS: tuple[Column[ProfileRow], ...] = (
     Column(
         "reason",
         "REASON",
-        11,
+        14,
         _reason,
         lambda i, e: w.reason if (w := _entry(i).active_window(e.now)) else None,
-        grow=5,
+        grow=2,
     ),
     Column("model", "MODEL", 10, _model, grow=8, rank=8, live=False, middle=True),
     Column(

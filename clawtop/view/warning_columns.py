@@ -108,7 +108,7 @@ def _where(problem: Problem, env: Env) -> Line:
     directory = f"{env.facts.snapshot.state_dir.rstrip('/')}/agents/"
     several = len(env.facts.snapshot.agents) > 1
     where, *others = problem.where.split(", ")
-    more: Line = ((f" and {len(others)} more", Tone.DIM),) if others else ()
+    more: Line = ((f" +{len(others)}", Tone.DIM),) if others else ()
     agent, rest = split(where)
     if where.startswith(directory) and "/" in where.removeprefix(directory):
         agent, _, rest = where.removeprefix(directory).partition("/")
@@ -121,7 +121,7 @@ def _where(problem: Problem, env: Env) -> Line:
 
 
 WARNING_COLUMNS: tuple[Column[Problem], ...] = (
-    Column("code", "WARNING", 22, _code, lambda p, _e: p.code, grow=6, live=False),
-    Column("where", "WHERE", 24, _where, lambda p, _e: p.where, grow=12, live=False, middle=True),
+    Column("code", "WARNING", 16, _code, lambda p, _e: p.code, grow=12, live=False),
+    Column("where", "WHERE", 20, _where, lambda p, _e: p.where, live=False, middle=True),
     Column("text", "WHAT", 30, _text, lambda p, _e: p.text, grow=140, live=False),
 )

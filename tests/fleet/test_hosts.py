@@ -16,7 +16,7 @@ from clawtop.core.fleet.hosts import Host, HostLink, exit_code, in_frozen_order,
 from clawtop.core.fleet.merged import NEWEST, answering, timeline
 from clawtop.core.fleet.shared import SharedAccounts, shared_accounts
 from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary, summarise
-from clawtop.core.model import ProviderTime
+from clawtop.core.model import Gateway, GatewayState, ProviderTime
 from clawtop.fleet.protocol import SummaryReader
 from clawtop.text import remember_secrets
 from clawtop.ui.fleet import Below
@@ -307,3 +307,13 @@ def test_hosts_that_share_an_account_share_what_its_provider_said() -> None:
     assert "provider" not in text_of(shared_line(shared, NOW + 3_600_000))
     (told,) = report(listed, NOW)["shared_accounts"]
     assert told["provider_until"] == NOW + 3_600_000
+
+
+@pytest.mark.parametrize("state", [GatewayState.DEAD, GatewayState.ABSENT])
+def test_no_agent_is_said_to_answer_where_no_gateway_does(state: GatewayState) -> None:
+    config = replace(worlds.CALM.config, gateway_wanted=True)
+    told = replace(worlds.CALM, config=config)
+    assert all(each.at == 0 for each in summarise(told, worlds.NOW).agents)
+    gone = summarise(replace(told, gateway=Gateway(state)), worlds.NOW)
+    assert gone.usable
+    assert all(each.at is None for each in gone.agents)

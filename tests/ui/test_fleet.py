@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,10 +26,11 @@ from clawtop.ui.app import ClawtopApp
 from clawtop.ui.fleet import HINTS, FleetApp
 from clawtop.ui.ports import Options
 from clawtop.ui.screens.reading import ReadingScreen
-from clawtop.view.fleet_rows import hints
+from clawtop.view.fleet_rows import first_line, hints
 from clawtop.view.line import text_of
 from tests.support import worlds
 from tests.support.clocks import ManualClock
+from tests.support.screens import make_app, screen_lines
 
 pytestmark = pytest.mark.anyio
 
@@ -320,3 +322,22 @@ async def test_the_line_about_the_chosen_host_follows_the_cursor_at_once() -> No
         await pilot.press("down")
         about = text_of(app._screen._headline._lines[1])
         assert about == f" {app._screen.table.cursor_key}: all is well; its clock is 5m00s ahead"
+
+
+async def test_escape_on_the_overview_of_an_opened_host_returns_to_the_fleet_and_the_footer_says_so() -> None:
+    app, source, clock = make_app(worlds.INCIDENT)
+    app = ClawtopApp(source, clock, replace(app.options, of_fleet=True), theme="lobster")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert screen_lines(app)[-1].rstrip().endswith("? Help  Esc Back  a Arm")
+        await pilot.press("2", "escape")
+        await pilot.pause()
+        assert app.view.view_id == "overview"
+        assert app._exit is False
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app._exit is True
+
+
+def test_the_clock_of_the_fleet_names_its_zone() -> None:
+    assert text_of(first_line((), NOW, 60, UTC)).endswith(" UTC ")

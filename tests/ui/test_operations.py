@@ -140,11 +140,11 @@ async def test_the_screen_shows_no_hope_only_the_next_snapshot() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("a", "c", "y")
         await pilot.pause()
-        assert "1 max-reef           ◐ cooling" in screen_text(app)
+        assert "1 max-reef         ◐ cooling" in screen_text(app)
         cleared = (profile("anthropic:max-reef"), *INCIDENT.agents[0].store.profiles[1:])  # type: ignore[union-attr]
         source.tell(replace(INCIDENT, agents=(agent("main", cleared),)))
         await pilot.pause()
-        assert "max-reef           ● usable" in screen_text(app)
+        assert "max-reef         ● usable" in screen_text(app)
 
 
 async def test_a_row_that_moves_under_the_cursor_changes_nothing() -> None:

@@ -363,7 +363,7 @@ def test_of_several_places_the_first_is_whole_and_the_others_are_counted() -> No
     places = "agent:main:telegram:direct:1, agent:ops:telegram:direct:2, agent:coder:telegram:direct:3"
     env = env_of(replace(INCIDENT, warnings=(Problem("blocked", places, "3 sessions blocked"),)))
     row = next(row for row in warning_table(env).rows if row.item.where == places)
-    assert cells(warning_table(env), row.key)["where"] == "main:telegram:direct:1 and 2 more"
+    assert cells(warning_table(env), row.key)["where"] == "main:telegram:direct:1 +2"
     page = [text_of(line) for line in detail_lines(row.target, env, 80)]
     assert [line.split()[-1] for line in page if "telegram" in line] == places.split(", ")
 

@@ -36,6 +36,10 @@ _TOLD = frozenset(
 """What a fleet's timeline is made of: decisions and changes, not every step."""
 
 
+_NOTHING_ANSWERS = frozenset({"gateway-dead", "gateway-stopped", "gateway-paused", "gateway-frozen"})
+"""Causes with which no agent answers, whatever accounts are usable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """An auth profile as the fleet compares it. Times in ms since the epoch, by the host's own clock.
@@ -114,7 +118,10 @@ def summarise(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint = lam
     """`snapshot` in short at `now` (ms since the epoch)."""
     health = judge(snapshot, now)
     accounts = tuple(_accounts(snapshot, now, fingerprint))
-    agents = tuple(AgentOutlook(name, _outlook(chain.at, now)) for name, chain in health.chains.items())
+    gone = any(cause.code in _NOTHING_ANSWERS for cause in health.causes)
+    agents = tuple(
+        AgentOutlook(name, None if gone else _outlook(chain.at, now)) for name, chain in health.chains.items()
+    )
     since = [blockage.since for blockage in health.blocked.values() if blockage.since is not None]
     moments = [event for event in snapshot.events if event.kind in _TOLD]
     recent = [event for event in snapshot.events if event.at > now - RECENT_MS]

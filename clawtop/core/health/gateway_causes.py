@@ -33,7 +33,7 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
     elif gateway.state is GatewayState.ABSENT and snapshot.config.gateway_wanted:
         yield Cause(
             "gateway-stopped",
-            "no gateway is running, although one is configured: nothing is answered",
+            "no gateway runs, though one is configured: nothing is answered",
             Level.SILENT,
             evidence,
             "start the gateway: openclaw gateway",

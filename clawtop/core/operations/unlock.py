@@ -40,7 +40,8 @@ def unlock(
     effect = never or by_itself[lock.openclaw.would_remove]
     return Plan(
         PlanKind.UNLOCK,
-        f"Remove the stale {file.kind.said} lock of pid {lock.pid}{_login_of(snapshot, file)}",
+        f"Remove the stale {file.kind.said} lock of pid {lock.pid}{_session_of(snapshot, file)}"
+        f"{_login_of(snapshot, file)}",
         file.path,
         file.agent,
         file.path,
@@ -54,9 +55,18 @@ def unlock(
 
 def _guarded(snapshot: Snapshot, file: LockFile) -> str:
     """What a lock guards, in short: its session's key, else the name of the guarded file."""
+    return safe(_key_of(snapshot, file) or without_lock(file.path).rpartition("/")[2])
+
+
+def _key_of(snapshot: Snapshot, file: LockFile) -> str | None:
+    """The key of the session whose transcript the lock guards."""
     guarded = without_lock(file.path)
-    key = next((session.key for session in snapshot.sessions if session.file == guarded), None)
-    return safe(key or guarded.rpartition("/")[2])
+    return next((session.key for session in snapshot.sessions if session.file == guarded), None)
+
+
+def _session_of(snapshot: Snapshot, file: LockFile) -> str:
+    key = _key_of(snapshot, file)
+    return f" in {safe(key, 80)}" if key is not None else ""
 
 
 def _login_of(snapshot: Snapshot, file: LockFile) -> str:

@@ -57,12 +57,16 @@ def arm(app: Shell) -> None:
 
 
 def back(app: Shell) -> None:
-    """Go back one step: clear the filter, then the marks, then the zoom, then leave this screen."""
+    """Go back one step: clear the filter, then the marks, then the zoom, then leave this screen, and from a host's
+    overview return to the fleet.
+    """
     view = app.view
     if isinstance(view, TablesScreen) and view.step_back():
         return
     if view.view_id != "overview":
         app.to_overview()
+    elif app.options.of_fleet:
+        leave(app)
     else:
         app.say(f"nothing to go back from; {key_label(command('quit').keys[0])} leaves")
 
