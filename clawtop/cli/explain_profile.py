@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def explain(args: argparse.Namespace) -> int:
     """Print what is known of the profile `args.what`. Raises RefusedError where there is none."""
     from clawtop.cli.common import load_incident
+    from clawtop.core.nearest import did_you_mean
     from clawtop.core.rotation.explanation import explain_profile
     from clawtop.view.explain_profile_lines import profile_lines
 
@@ -25,7 +26,8 @@ def explain(args: argparse.Namespace) -> int:
     if found is None:
         known = sorted({p.id for agent in snapshot.agents if agent.store for p in agent.store.profiles})
         hint = f"known profiles: {', '.join(safe(id_) for id_ in known)}" if known else "no profiles found"
-        raise RefusedError(f"there is no profile {safe(args.what)}", hint=hint)
+        near = did_you_mean(args.what, known)
+        raise RefusedError(f"there is no profile {safe(args.what)} here{near}", hint="" if near else hint)
     if args.json:
         print_json({"schema": 1, "profile": _profile_report(found, now)})
     else:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import signal
 import termios
+from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from textual import events
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._xterm_parser import XTermParser
+from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
+from textual.message import Message
 from textual.message_pump import MessagePump
 
 from clawtop.ui.early import waiting_screen
 from clawtop.ui.painting import Canvas, Painted
+from clawtop.ui.pasting import PasteFilter
 from clawtop.ui.terminal import JobControl, why_not_suspended
 from clawtop.ui.terminal_file import TerminalOutput, screen_file
 
@@ -37,6 +42,18 @@ _drivers: set[LinuxDriver] = set()  # drivers in application mode; used by the e
 def drawn_on() -> bool:
     """Whether the terminal is in application mode, or on the way there, if the process ends now."""
     return bool(_drivers)
+
+
+class _TerminalParser(XTermParser):
+    """Textual's parser of what the terminal sends, for which pasted escape characters are text."""
+
+    def __init__(self, debug: bool = False) -> None:
+        super().__init__(debug)
+        self._filter = PasteFilter()
+
+    def feed(self, data: str) -> Iterable[Message]:
+        passed = self._filter.passed(data)
+        return super().feed(passed) if passed or not data else ()  # an empty text is the end of the input
 
 
 class TerminalDriver(LinuxDriver):
@@ -85,6 +102,7 @@ class TerminalDriver(LinuxDriver):
             size, rows = early.hand_over()
             self._inherits = True
             self.canvas.adopt(size, ((row.certain, row.looks) for row in rows))
+        linux_driver.XTermParser = _TerminalParser  # type: ignore[attr-defined]  # Textual's thread makes it by this name
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if self._key_thread is None:
             return  # in the background: the process was stopped, and has just been told to go on

@@ -148,7 +148,7 @@ def test_a_clear_of_two_places_is_undone_in_both() -> None:
 def test_a_profile_in_several_stores_needs_the_agent() -> None:
     own = profile("openai:prod", UsageStats(error_count=4), owner="coder")
     world = replace(QUIET, agents=(agent("main", MAIN_PROFILES), agent("coder", (own,))))
-    with pytest.raises(RefusedError, match="the store of agent coder and the store of agent main hold one") as caught:
+    with pytest.raises(RefusedError, match="is in the store of agent coder and in the store of agent main") as caught:
         clear_profile(world, "openai:prod")
     assert caught.value.hint == "name one with --agent"
     assert clear_profile(world, "openai:prod", agent="coder").changes[0].before == 4
@@ -212,7 +212,7 @@ def test_a_provider_is_cleared_in_one_plan() -> None:
     plan = clear_provider(INCIDENT, "OpenAI ")
     assert {change.key for change in plan.changes} == {"openai:spare", "openai:batch", "openai:legacy"}
     assert "all 4 profiles" in plan.title
-    with pytest.raises(RefusedError, match="coder and the store of agent main"):
+    with pytest.raises(RefusedError, match="coder and in the store of agent main"):
         clear_provider(INCIDENT, "anthropic")
     only = clear_provider(INCIDENT, "anthropic", agent="coder")
     assert {change.key for change in only.changes} == {"anthropic:coder-own"}

@@ -100,7 +100,7 @@ def _owned(
         raise RefusedError(f"there is no {what} here{near}", unchanged=UNTOUCHED)
     if len(owners) > 1:
         raise RefusedError(
-            f"{what}: {' and '.join(store_name(owner) for owner in sorted(owners))} hold one",
+            f"{what} is in {' and in '.join(store_name(owner) for owner in sorted(owners))}",
             unchanged=UNTOUCHED,
             hint="name one with --agent",
         )
