@@ -67,8 +67,9 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
                     answer), turns, waiting (unanswered messages, hung runs), blocked
     incident/       Who waits for whom: blocking, links, node. What happened: timeline, happenings, notices. Lanes:
                     lane_stats, lane_sources, metrics (the gateway's)
-    fleet/          Several hosts: summary (one host in short), hosts (all of them), notices, shared (accounts that
-                    several use), merged (who can answer, one timeline), diagnosis (why one is not reached)
+    fleet/          Several hosts: summary (one host in short), hosts (all of them), clock_settings (how a host's clock
+                    was set), notices, shared (accounts that several use), merged (who can answer, one timeline),
+                    diagnosis (why one is not reached)
     config_checks   settings of OpenClaw that cause incidents
 
 store/  The disk: one module for each format. Nothing else knows paths or formats.

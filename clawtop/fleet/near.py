@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from clawtop.clock import Clock
+from clawtop.core.fleet.clock_settings import ClockSettings
 from clawtop.core.fleet.diagnosis import Diagnosis, not_a_stream, why_ended, wrong_version
 from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.model import Event, Snapshot
@@ -33,6 +34,7 @@ from clawtop.fleet.protocol import (
 from clawtop.fleet.transport import Connect, HostSpec, Pipe
 from clawtop.store.own.deltas import SENSELESS, Assembly
 from clawtop.text import shown
+from clawtop.values import dataclass
 
 GREETING_S = 20.0
 """How long a host may take from the start of the command to its handshake: a jump host, a slow login."""
@@ -48,12 +50,25 @@ EARLY_MS, LATE_MS = 1_000, 5_000
 """A heartbeat this far ahead of the host's clock as measured, or behind it, may mean that a clock was set."""
 
 ROUNDED_MS = 2
+SET_MS = 1_000
+"""Clocks that are corrected little by little differ by less between two readings."""
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
 STEADY_S = 30.0
 """A connection that lasted this long was good: the next retry is quick again."""
 
 KEPT_EVENTS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One reading of a host's clock: how far it is ahead, how long the round trip took, and this machine's clock
+    against its monotonic one; all in ms.
+    """
+
+    skew: int
+    trip: int
+    own_offset: int
 
 
 class NearHost:
@@ -84,6 +99,9 @@ class NearHost:
         self._pings: dict[int, float] = {}  # when each was sent, by the monotonic clock
         self._quickest: int | None = None
         self._doubted = asyncio.Event()
+        self._settings = ClockSettings()
+        self._greeting = True
+        self._reading: _Reading | None = None
         self._opened: tuple[Deliver, Failed] | None = None
         self._summaries = SummaryReader()
         self._assembly = Assembly()
@@ -234,6 +252,7 @@ class NearHost:
             self._quickest = None
             self._pings.clear()
             self._summaries = SummaryReader()
+            self._greeting = True
             self._move(
                 link=HostLink.LIVE,
                 since=now,
@@ -300,8 +319,11 @@ class NearHost:
         if self.host.link is HostLink.STALE:
             changes |= {"link": HostLink.LIVE, "since": now, "why": ""}
         if "summary" in message:
-            changes["summary"] = self._summaries.take(message["summary"])
+            changes["summary"] = summary = self._summaries.take(message["summary"])
             changes["why"] = ""
+            self._settings.told(summary.events, now + (self.host.skew or 0), greeting=self._greeting)
+            changes["set_since"] = self._settings.since()
+            self._greeting = False
         if "problem" in message:
             changes["why"] = shown(message["problem"], 200)
         if is_whole(message.get("pong")) and is_whole(message.get("at")):
@@ -327,9 +349,24 @@ class NearHost:
         skew = theirs - now + trip // 2
         slower = self._quickest is not None and trip > self._quickest
         if slower and abs(skew - (self.host.skew or 0)) <= (trip + (self._quickest or 0)) // 2 + ROUNDED_MS:
+            self._settings.agreed()
             return {}
         self._quickest = trip
-        return {"skew": skew, "lag": trip // 2}
+        return {"skew": skew, "lag": trip // 2, **self._compared(_Reading(skew, trip, self._own_offset(now)))}
+
+    def _own_offset(self, now: int) -> int:
+        """This machine's clock against its monotonic one, in ms: moved only by whoever sets the clock."""
+        return now - round(self._clock.monotonic() * 1000)
+
+    def _compared(self, reading: _Reading) -> dict[str, Any]:
+        """Whether the host's clock was set since the last reading; this machine's own being set does not count."""
+        before, self._reading = self._reading, reading
+        by = 0 if before is None else reading.skew - before.skew + reading.own_offset - before.own_offset
+        if before is None or abs(by) <= SET_MS + (reading.trip + before.trip) // 2:
+            self._settings.agreed()
+            return {}
+        self._settings.was_set(by)
+        return {"set_since": self._settings.since()}
 
     def _deliver(self, records: object) -> None:
         """Records of one snapshot become one delivery, under the name that the operator knows. Raises ProtocolError."""

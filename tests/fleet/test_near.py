@@ -6,10 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 import pytest
 
 from clawtop.core.fleet.hosts import Host, HostLink
+from clawtop.core.fleet.merged import timeline
+from clawtop.core.fleet.summary import EventBrief
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.fleet.fleet import Fleet
@@ -377,3 +380,106 @@ def test_the_command_is_ssh_or_what_the_operator_says() -> None:
     ]
     quoted = far_command(host_spec("web-1"), ["clear", "a;rm -rf"], None)
     assert quoted[-1] == "clawtop clear 'a;rm -rf'"
+
+
+class SetClock:
+    """A host whose clock is ahead of ours by `ahead` ms, followed by a near side that has measured it."""
+
+    def __init__(self, world: World, ahead: int = 0) -> None:
+        self.world, self.ahead = world, ahead
+        self.events: list[EventBrief] = []
+
+    async def greeted(self) -> None:
+        await self.world.greeted(self.world.clock.now_ms() + self.ahead)
+        self.tell()
+        await settle()
+
+    def happens(self, text: str, *, told: bool = True) -> int:
+        """When it happened, by our clock."""
+        at = self.world.clock.now_ms()
+        self.events.append(EventBrief(at + self.ahead, "rotate", text))
+        if told:
+            self.tell()
+        return at
+
+    def tell(self) -> None:
+        self.world.pipe.say({"summary": {**SUMMARY, "events": [asdict(event) for event in self.events]}})
+
+    async def measured(self) -> None:
+        """Heartbeats come until the next ping, which is answered at once."""
+        heard = len(self.world.pipe.heard)
+        for _ in range(121):
+            self.world.pipe.say({"beat": self.world.clock.now_ms() + self.ahead})
+            await settle()
+            if len(self.world.pipe.heard) > heard:
+                break
+            await self.world.clock.advance(0.5)
+        self.world.pipe.say({"pong": self.world.pipe.heard[-1]["ping"], "at": self.world.clock.now_ms() + self.ahead})
+        await settle()
+
+    def shown(self) -> dict[str, int]:
+        return {item.moment.text: item.moment.at for item in timeline().of([self.world.host])}
+
+
+@pytest.mark.parametrize("jump_ms", [3_600_000, -3_600_000, 4_000, -4_000])
+async def test_events_from_before_a_clock_was_set_keep_their_place(jump_ms: int) -> None:
+    async with _world() as world:
+        far = SetClock(world, ahead=700)
+        began = {"history": far.happens("history", told=False)}
+        await world.clock.advance(10.0)
+        await far.greeted()
+        await far.measured()
+        began["before"] = far.happens("before")
+        await world.clock.advance(2.0)
+        far.ahead += jump_ms
+        began["between"] = far.happens("between")
+        await far.measured()
+        began["after"] = far.happens("after")
+        await settle()
+        assert far.shown() == began
+        far.ahead -= jump_ms
+        await far.measured()
+        began["again"] = far.happens("again")
+        await settle()
+        assert far.shown() == began
+
+
+async def test_this_machines_clock_being_set_moves_no_event_of_a_host_against_its_clock() -> None:
+    async with _world() as world:
+        far = SetClock(world)
+        await far.greeted()
+        await far.measured()
+        happened = far.happens("before")
+        await settle()
+        world.clock.set_wall(world.clock.now_ms() + 3_600_000)
+        far.ahead -= 3_600_000
+        await far.measured()
+        assert far.shown() == {"before": happened + 3_600_000}
+
+
+async def test_a_clock_that_is_set_while_its_host_is_away_moves_none_of_the_events_that_were_told() -> None:
+    async with _world() as world:
+        far = SetClock(world)
+        await far.greeted()
+        await far.measured()
+        began = {"before": far.happens("before")}
+        await settle()
+        world.pipe.hang_up()
+        await world.clock.advance(30.0)
+        far.ahead += 600_000
+        began["away"] = far.happens("away", told=False)
+        await world.clock.advance(60.0)
+        await far.greeted()
+        await far.measured()
+        assert far.shown() == began
+
+
+async def test_a_clock_that_drifts_a_little_was_not_set() -> None:
+    async with _world() as world:
+        far = SetClock(world)
+        await far.greeted()
+        await far.measured()
+        far.happens("before")
+        far.ahead += 400
+        await far.measured()
+        assert world.host.set_since == {}

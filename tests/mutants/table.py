@@ -691,6 +691,13 @@ MUTANTS: tuple[Mutant, ...] = (
         breaks=("fleet",),
     ),
     Mutant(
+        "what a host told before its clock was set moves with it",
+        "by_local_clock(moment.at + set_since.get(moment, 0), skew)",
+        "by_local_clock(moment.at, skew)",
+        ("tests/fleet/test_near.py::test_events_from_before_a_clock_was_set_keep_their_place",),
+        breaks=("fleet", "timeline"),
+    ),
+    Mutant(
         "a remote clock's offset is added instead of subtracted",
         "return at - (skew or 0)",
         "return at + (skew or 0)",

@@ -5,10 +5,11 @@ A host's times are by its own clock; `skew` (its clock minus the local one, ms) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 from enum import StrEnum
 
-from clawtop.core.fleet.summary import HostSummary
+from clawtop.core.fleet.summary import EventBrief, HostSummary
 from clawtop.values import dataclass
 
 UNREADABLE = 3
@@ -34,6 +35,7 @@ class Host:
         link, since: the state of the connection, and since when.
         why: one safe line for an operator where it is not live; `hint` is the command that helps.
         skew: the host's clock minus the local one, in ms; None before it was measured.
+        set_since: for events that are dated by an older setting of its clock, how many ms that was set forward since.
         lag: half of the quickest round trip, in ms.
         clawtop: the far clawtop's version. `state_dir`: what it watches.
         summary: the latest, even if the host is no longer reachable; `heard_at`: when data last arrived.
@@ -46,6 +48,7 @@ class Host:
     why: str = ""
     hint: str = ""
     skew: int | None = None
+    set_since: Mapping[EventBrief, int] = field(default_factory=dict)
     lag: int | None = None
     clawtop: str | None = None
     state_dir: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -69,8 +69,8 @@ class MergedHosts(Generic[S, T]):
 
 
 _Outlook = tuple[tuple[AgentOutlook, ...], int | None]
-_Happened = tuple[tuple[EventBrief, ...], int | None]
-"""A host's agents, or its events, and its skew."""
+_Happened = tuple[tuple[EventBrief, ...], int | None, Mapping[EventBrief, int]]
+"""A host's agents, or its events, its skew, and by how much its clock was set since some of them."""
 
 
 def answering() -> MergedHosts[_Outlook, Answering]:
@@ -94,10 +94,10 @@ def timeline() -> MergedHosts[_Happened, HostEvent]:
 
 
 def _happened(host: Host) -> _Happened | None:
-    return (host.summary.events, host.skew) if host.summary is not None else None
+    return (host.summary.events, host.skew, host.set_since) if host.summary is not None else None
 
 
 def _moments(host: str, happened: _Happened) -> Iterator[HostEvent]:
-    events, skew = happened
+    events, skew, set_since = happened
     for moment in events:
-        yield HostEvent(host, replace(moment, at=by_local_clock(moment.at, skew)))
+        yield HostEvent(host, replace(moment, at=by_local_clock(moment.at + set_since.get(moment, 0), skew)))
