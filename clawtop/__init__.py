@@ -116,7 +116,7 @@ engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store
                     WebSocket), http; words, caller, turn (asked at once); rounds, line and watch (asked regularly)
     live/           hub: changes on disk become snapshots; feed, tape (recording), player (replaying), hook (the
                     operator's command for notices)
-    operations/     execute: plans become receipts; locked, verification
+    operations/     execute: plans become receipts; changes (of stores, of locks), locked, verification
     prompt/         One prompt holder per session: registry, records, choice, holder, foreign (OpenClaw's runs);
                     session_lock, process_title, fork, lane_scheduler, recoverer
     etcd/           The same registry for several hosts: choice, client, records, names; shown (in snapshots)

@@ -22,8 +22,7 @@ from clawtop.core.operations.receipt import Sight
 from clawtop.core.operations.undo import undo
 from clawtop.core.operations.unlock import unlock
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
-from clawtop.engine.operations import execute
-from clawtop.engine.operations import execute as operations_module
+from clawtop.engine.operations import changes, execute
 from clawtop.engine.operations.execute import OperationRequest, Operations, machine_for
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
 from clawtop.store import atomic
@@ -443,7 +442,7 @@ async def test_a_change_that_is_lost_at_once_is_told_as_reverted(
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations_module, "SECOND_LOOK_S", 0.0)
+    monkeypatch.setattr(changes, "SECOND_LOOK_S", 0.0)
 
 
 def stale_lock(world: World, pid: int = DEAD_PID) -> str:

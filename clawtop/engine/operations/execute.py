@@ -1,4 +1,4 @@
-"""Executing plans: clear, rotate, unlock, undo. With the marks, the only writer of OpenClaw's store.
+"""Executing plans: clear, rotate, unlock, undo.
 
 Each operation is journaled before and after, makes exactly the change that its plan showed or none, and ends in a
 receipt that says whether a live gateway has loaded it.
@@ -11,17 +11,13 @@ import itertools
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 from clawtop import threads
 from clawtop.core.generations import semantics_of
-from clawtop.core.locks.staleness import proof_words
-from clawtop.core.model import Event, Gateway, GatewayState, LockFile, Snapshot, Verdict
-from clawtop.core.operations.edit import AuthState, FieldChange, differences
+from clawtop.core.model import Event, Gateway, GatewayState, Snapshot
 from clawtop.core.operations.late import late_sight
 from clawtop.core.operations.loading import loads, reload_loads
-from clawtop.core.operations.plan import Plan, StoreStep
+from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import (
     NOTHING_TO_DO,
     Receipt,
@@ -34,28 +30,20 @@ from clawtop.core.operations.receipt import (
 from clawtop.engine.gateway.caller import Caller
 from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError
-from clawtop.engine.operations.locked import settled, update_store
+from clawtop.engine.operations.changes import LockRemoval, StoreChange
+from clawtop.engine.operations.locked import settled
 from clawtop.engine.operations.verification import RELOAD, Watched, watch
 from clawtop.errors import ClawtopError, OperationFailedError, RefusedError
-from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import LockOwner, Machine
-from clawtop.store.auth.port import AuthPlace, Landing, Updated
-from clawtop.store.locks.lockfile import read_lock
-from clawtop.store.locks.openclaw import BreakOutcome, break_stale
-from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.locks.standpoint import evidence
 from clawtop.store.own.journal import Journal
-from clawtop.store.owners import check_owner, user_name
+from clawtop.store.owners import user_name
 from clawtop.store.place.layout import Layout
-from clawtop.store.sqlite.pool import Databases
-from clawtop.text import masked, safe
+from clawtop.text import safe
 from clawtop.values import dataclass
 
 DEFAULT_WAIT_S = 15.0
 DEFAULT_VERIFY_S = 10.0
-SECOND_LOOK_S = 1.0
-"""A stale lock is removed if it is the same in two checks, this far apart."""
-
 NO_GATEWAY_KNOWN = Gateway()
 _serial = itertools.count(1)
 
@@ -137,19 +125,25 @@ class Operations:
         )
         if plan.is_empty:
             return replace(receipt, sight_how=NOTHING_TO_DO)
-        job = _Unlock(plan, layout, machine) if plan.lock is not None else _StoreChange(plan, layout, machine)
+        job = (
+            LockRemoval(plan, layout, machine)
+            if plan.lock is not None
+            else StoreChange(plan, layout, machine, wait_s=request.wait_s, on_wait=request.on_wait)
+        )
         try:
             return await self._carried_out(job, receipt, request)
         finally:
             job.close()
 
-    async def _carried_out(self, job: _Unlock | _StoreChange, receipt: Receipt, request: OperationRequest) -> Receipt:
+    async def _carried_out(
+        self, job: LockRemoval | StoreChange, receipt: Receipt, request: OperationRequest
+    ) -> Receipt:
         plan, machine = job.plan, job.machine
         await asyncio.to_thread(job.check)
         intent = intent_event(plan, receipt.id, at=receipt.at, by=self._by, reason=request.reason)
         await self._begin(intent)
         try:
-            receipt = await job.run(receipt, request)
+            receipt = await job.run(receipt)
         except ClawtopError as error:
             await self._note(failure_event(plan, receipt.id, at=machine.clock.now_ms(), why=error.title))
             raise
@@ -160,7 +154,7 @@ class Operations:
         unwritten = await self._note(result_event(plan, receipt))
         if unwritten is not None:
             receipt = replace(receipt, undo=None, notes=(*receipt.notes, unwritten))
-        return await self._watched(job, receipt, request) if isinstance(job, _StoreChange) else receipt
+        return await self._watched(job, receipt, request) if isinstance(job, StoreChange) else receipt
 
     async def _begin(self, intent: Event) -> None:
         """Journal what is about to be done. Raises RefusedError if that id is already there."""
@@ -178,7 +172,7 @@ class Operations:
             hint=f"clawtop receipt {known}",
         )
 
-    async def _watched(self, job: _StoreChange, receipt: Receipt, request: OperationRequest) -> Receipt:
+    async def _watched(self, job: StoreChange, receipt: Receipt, request: OperationRequest) -> Receipt:
         """The receipt with the gateway's reaction to the change."""
         if receipt.sight is Sight.WRITTEN:
             receipt = await self._ask_gateway(job, receipt, request)
@@ -200,7 +194,7 @@ class Operations:
             found.append(told)
         return tuple(found)
 
-    async def _ask_gateway(self, job: _StoreChange, receipt: Receipt, request: OperationRequest) -> Receipt:
+    async def _ask_gateway(self, job: StoreChange, receipt: Receipt, request: OperationRequest) -> Receipt:
         state = request.gateway.state
         if state.is_gone:
             return replace(receipt, sight=Sight.NO_GATEWAY, sight_how="the next gateway reads it when it starts")
@@ -228,7 +222,7 @@ class Operations:
         follow_up = RELOAD if reload_loads(remote) and not reloaded else ()
         return replace(receipt, sight=sight, sight_how=f"{how}; the gateway loads it {live}", follow_up=follow_up)
 
-    async def _reload(self, job: _StoreChange, gateway: Gateway) -> str | None:
+    async def _reload(self, job: StoreChange, gateway: Gateway) -> str | None:
         """Tell the gateway to reload its stores; returns why it did not, or None. A refusal changes nothing."""
         caller = self._caller
         if caller is None:
@@ -253,178 +247,6 @@ class Operations:
         except ClawtopError as error:
             return error.title
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One place that a plan changes, and what it changes there."""
-
-    step: StoreStep
-    place: AuthPlace
-
-
-class _StoreChange:
-    """A plan that changes auth stores: one place after the other, each under its own lock."""
-
-    def __init__(self, plan: Plan, layout: Layout, machine: Machine) -> None:
-        self._databases = Databases(machine.clock)
-        backend = auth_backend(layout, self._databases)
-        parts: list[_Part] = []
-        for step in plan.steps:
-            place = backend.place(step.owner)
-            if place is None:
-                raise RefusedError(f"there is no agent {safe(step.owner)} any more", unchanged="nothing was changed")
-            parts.append(_Part(step, place))
-        self.plan = plan
-        self.layout = layout
-        self.machine = machine
-        self.parts = tuple(parts)
-        self.written: list[Updated] = []
-        self.done: Receipt | None = None
-
-    def close(self) -> None:
-        """Close what was opened."""
-        self._databases.close()
-
-    def check(self) -> None:
-        """Raise RefusedError before anything is created or journaled."""
-        for part in self.parts:
-            part.place.check_writable(self.machine)
-
-    async def run(self, receipt: Receipt, request: OperationRequest) -> Receipt:
-        before = receipt
-        for number, part in enumerate(self.parts):
-
-            def on_written(updated: Updated, number: int = number) -> None:
-                self.written[number:] = [updated]
-                self.done = self._receipt(before)
-
-            try:
-                updated = await update_store(
-                    part.place,
-                    partial(self._change, part.step),
-                    self.machine,
-                    wait=request.wait_s,
-                    on_wait=request.on_wait,
-                    on_written=on_written,
-                )
-            except ClawtopError as error:
-                if self.done is None:
-                    raise
-                left = f"{safe(part.place.file)} was not changed: {error.title}"
-                self.done = replace(self.done, notes=(*self.done.notes, left))
-                return self.done
-            self.written[number:] = [updated]
-            self.done = receipt = self._receipt(before)
-        return receipt
-
-    @staticmethod
-    def _change(step: StoreStep, state: AuthState) -> AuthState:
-        """The plan's edit, if it still does exactly what the plan showed."""
-        after = state.changed_by(step.edit)
-        now = differences(state, after)
-        if _by_place(now) != _by_place(step.changes):
-            raise RefusedError(
-                f"the state has changed since the preview: {_first_difference(step.changes, now)}",
-                unchanged="nothing was written",
-                hint="look again before deciding",
-            )
-        return after
-
-    def _receipt(self, receipt: Receipt) -> Receipt:
-        """What was done so far."""
-        last = self.written[-1]
-        steps = self.plan.steps[: len(self.written)]
-        broke = [updated.broke for updated in self.written if updated.broke]
-        receipt = replace(
-            receipt,
-            at=last.at,
-            file=last.path if len(self.written) == 1 else receipt.file,
-            steps=steps,
-            changes=tuple(change for step in steps for change in step.changes),
-            lock_how=last.lock_how,
-            waited_ms=round(sum(updated.waited_s for updated in self.written) * 1000),
-            held_ms=round(sum(updated.held_s for updated in self.written) * 1000),
-            broke="; ".join(broke) or None,
-            undo=receipt.id,
-            notes=(
-                *(("it was lost once and written again",) if any(u.tries > 1 for u in self.written) else ()),
-                *(updated.danger for updated in self.written if updated.danger is not None),
-            ),
-        )
-        landings = {updated.landing for updated in self.written}
-        if landings == {Landing.LANDED}:
-            return receipt
-        how = "the old values came back at once, twice" if Landing.LOST in landings else "the store was deleted"
-        return replace(receipt, sight=Sight.REVERTED, sight_how=how)
-
-
-class _Unlock:
-    """A plan that removes a stale lock."""
-
-    def __init__(self, plan: Plan, layout: Layout, machine: Machine) -> None:
-        assert plan.lock is not None  # noqa: S101 - what makes it an unlock
-        self.plan = plan
-        self.layout = layout
-        self.machine = machine
-        self.lock: LockFile = plan.lock
-        self.done: Receipt | None = None
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def check(self) -> None:
-        """Raise RefusedError before anything is created or journaled."""
-        path = Path(self.lock.path)
-        if not path.is_symlink() and not path.exists():
-            raise RefusedError(f"{safe(path)} is already gone", unchanged="nothing was changed")
-        self.layout.resolve_inside(path)
-        check_owner(str(path.parent), self.machine.euid())
-
-    async def run(self, receipt: Receipt, request: OperationRequest) -> Receipt:  # noqa: ARG002 - as the other kind
-        now = await asyncio.to_thread(read_lock, self.lock.path, self.lock.kind)
-        if now is None or now.identity != self.lock.identity:
-            raise RefusedError(
-                f"{safe(self.lock.path)} is no longer the lock in the preview", unchanged="nothing was removed"
-            )
-        await self.machine.clock.sleep(SECOND_LOOK_S)
-        return await settled(asyncio.to_thread(self._remove, receipt))
-
-    def _remove(self, receipt: Receipt) -> Receipt:
-        result = break_stale(self.lock.path, self.lock, self._judge)
-        if result.outcome is BreakOutcome.DISPLACED:
-            raise OperationFailedError(
-                f"another lock appeared at {safe(self.lock.path)} at the last moment and could not be put back",
-                unchanged="the stale lock was already gone",
-                hint="its owner is working without its lock for this turn",
-            )
-        if result.outcome not in {BreakOutcome.REMOVED, BreakOutcome.GONE}:
-            reasons = proof_words(result.verdict.reasons) if result.verdict else "another lock is there now"
-            raise RefusedError(
-                f"{safe(self.lock.path)} was not removed: {result.outcome.value} ({reasons})",
-                unchanged="nothing was removed",
-            )
-        notes = ("it was already gone",) if result.outcome is BreakOutcome.GONE else ()
-        how = f"proof: {proof_words(self.plan.proof)}"
-        at = self.machine.clock.now_ms()
-        self.done = replace(receipt, at=at, sight_how=how, notes=notes)
-        return self.done
-
-    def _judge(self, found: LockFile) -> Verdict:
-        return lock_verdict(found, self.machine.processes, self.machine.clock.now_ms(), self.machine.environment)
-
-
-def _by_place(changes: tuple[FieldChange, ...]) -> dict[tuple[str, str, str | None], FieldChange]:
-    return {(change.section, change.key, change.field): change for change in changes}
-
-
-def _first_difference(shown: tuple[FieldChange, ...], now: tuple[FieldChange, ...]) -> str:
-    before, after = _by_place(shown), _by_place(now)
-    place = next(place for place in {**before, **after} if before.get(place) != after.get(place))
-    change = after.get(place) or before[place]
-    if place not in after:
-        return f"{safe(change.where)} has changed"
-    return f"{safe(change.where)} is now {safe(masked(str(change.before)), 60)}"
 
 
 def _operation_id(now: int) -> str:
