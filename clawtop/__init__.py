@@ -65,8 +65,8 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
     health/         Whether turns succeed: judgement, from causes in the gateway, the accounts and the turns
                     (gateway_causes, account_causes, turn_causes; cause, wording), silence (why a live gateway does not
                     answer), turns, waiting (unanswered messages, hung runs), blocked
-    incident/       Who waits for whom: blocking, links, node. What happened: timeline, happenings, notices. Lanes:
-                    lane_stats, lane_sources, metrics (the gateway's)
+    incident/       Who waits for whom: blocking, from links (with lock_link, profile_links) and node. What happened:
+                    timeline, happenings, notices. Lanes: lane_stats, lane_sources, metrics (the gateway's)
     fleet/          Several hosts: summary (one host in short), hosts (all of them), clock_settings (how a host's clock
                     was set), notices, shared (accounts that several use), merged (who can answer, one timeline),
                     diagnosis (why one is not reached)

@@ -5,34 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from clawtop.core.cooldown.mending import mended_by
-from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
-from clawtop.core.health.account_causes import AUTH_HOLD_MS
 from clawtop.core.health.blocked import Blockage, blocked_sessions
 from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.health.waiting import complaint_of, complaints
+from clawtop.core.incident.lock_link import lock_node
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
-from clawtop.core.locks.staleness import proof_words
+from clawtop.core.incident.profile_links import ProfileLinks, loaded_by
 from clawtop.core.model import (
     GATEWAY_LOG,
     AgentInfo,
     Event,
     EventKind,
     GatewayState,
-    Lock,
     LockKind,
-    Profile,
     PromptHolder,
-    Sentence,
     Session,
     Snapshot,
-    VerdictKind,
     agent_named,
-    joined,
     session_named,
     span,
 )
-from clawtop.core.operations.loaded import Pending, as_gateway_knows
+from clawtop.core.operations.loaded import as_gateway_knows
 from clawtop.core.session.activity import last_sign, running_since
 from clawtop.core.session.attention import retry_of
 from clawtop.text import safe, shown
@@ -68,9 +61,7 @@ class SnapshotIndex:
             if agent.store is not None
             for profile in agent.store.profiles
         }
-        self.schedules = Schedules(snapshot)
-        self.states: dict[tuple[str, str, str | None], tuple[ProfileState, int | None]] = {}
-        self.pins: dict[tuple[str, str, str | None, str | None], Node | None] = {}
+        self.accounts = ProfileLinks(self.view, now)
         self.lanes = {lane.lane: lane for lane in snapshot.lanes}
         self.complaints = complaints(events, now)
         self.takeovers = {
@@ -142,7 +133,7 @@ class SnapshotIndex:
                 Severity.BLOCKED if pending.by_itself else Severity.STUCK,
                 pending.agent,
                 since=pending.at,
-                advice=_loads(pending),
+                advice=loaded_by(pending),
             )
 
     def store_locks(self) -> Iterator[Node]:
@@ -150,7 +141,7 @@ class SnapshotIndex:
         for lock in self.snapshot.locks:
             if lock.file.kind is not LockKind.AUTH:
                 continue
-            chain = self._lock(lock)
+            chain = lock_node(lock, self.now)
             if chain.severity is Severity.BUSY:
                 continue
             yield Node(
@@ -167,7 +158,7 @@ class SnapshotIndex:
     def agents_without_profiles(self) -> Iterator[Node]:
         """Agents whose whole model chain has no profile to offer."""
         for agent in self.snapshot.agents:
-            chain = [self._unusable(agent, provider, model) for provider, model in _candidates(agent)]
+            chain = [self.accounts.all_out(agent, provider, model) for provider, model in _candidates(agent)]
             if not chain or any(part is None for part in chain):
                 continue
             parts = tuple({node.id: node for nodes in chain if nodes for node in nodes}.values())
@@ -203,7 +194,9 @@ class SnapshotIndex:
             kind = lock.file.kind
             orphan = kind is LockKind.SESSION and lock.file.session_id not in blocked
             if orphan or kind in (LockKind.SESSIONS_STORE, LockKind.OAUTH_REFRESH):
-                chain = self._lock(lock, keys.get((lock.file.agent or "", lock.file.session_id)) if orphan else None)
+                chain = lock_node(
+                    lock, self.now, keys.get((lock.file.agent or "", lock.file.session_id)) if orphan else None
+                )
                 if chain.severity is Severity.STUCK:
                     goes = orphan and lock.openclaw.would_remove is True
                     yield chain._replace(severity=Severity.BLOCKED) if goes else chain
@@ -240,16 +233,17 @@ class SnapshotIndex:
             yield self._holder(holder, ())
         lock = self.locks_by_session.get((session.agent, session.session_id))
         if lock is not None:
-            chain = self._lock(lock)
+            chain = lock_node(lock, self.now)
             if chain.severity is not Severity.BUSY or (holder is None and not session.active):
                 yield chain
         if session.suspension is not None and session.suspension.holds(self.now, self.snapshot.gateway.started_at):
             yield self._suspension(session)
         blockage = self.blocked.get((session.agent, session.key))
         if session.profile is not None and blockage is not None and blockage.why.startswith("pinned"):
-            pinned = self.profiles.get((session.agent, session.profile))
-            if pinned is not None and (node := self._pin(pinned, session.model, session.profile_source)) is not None:
-                yield node
+            profile = self.profiles.get((session.agent, session.profile))
+            if profile is not None:
+                pin = self.accounts.pinned(profile, session.model, session.profile_source)
+                yield from (pin,) if pin is not None else ()
 
     def _retries(self, session: Session) -> tuple[Node, ...]:
         """A run that keeps retrying the failed account, and is silent in the meantime."""
@@ -324,7 +318,7 @@ class SnapshotIndex:
             )
         if holder.profile is not None and holder.phase not in _AT_WORK:
             profile = self.profiles.get((holder.agent or "", holder.profile))
-            if profile is not None and (node := self._profile(profile, None)) is not None:
+            if profile is not None and (node := self.accounts.why_not(profile, None)) is not None:
                 children.append(node)
         who = _short(run) if holder.run_id else "OpenClaw"
         count = len(holder.waiters)
@@ -346,64 +340,6 @@ class SnapshotIndex:
             children=tuple(children),
         )
 
-    def _lock(self, lock: Lock, of: str | None = None) -> Node:
-        """`of`: the key of the session whose lock it is, unless the link above names it."""
-        verdict = lock.verdict
-        proof = proof_words(verdict.reasons)
-        since = lock.since
-        kind = f"{lock.file.kind.replace('_', ' ')} lock"
-        state = ""
-        severity = Severity.BUSY
-        if lock.leaked is not None:
-            severity, kind, state = Severity.STUCK, f"leftover {kind}", f": {safe(lock.leaked, 100)}"
-        elif verdict.kind is VerdictKind.STALE:
-            severity, state = Severity.STUCK, f": {proof}"
-        elif verdict.kind is VerdictKind.UNKNOWN and lock.file.payload is None:
-            content = lock.file.content_problem
-            severity = Severity.STUCK
-            state = f" that names no owner ({content})" if content else f": {proof}"
-            if lock.openclaw.would_remove is False:
-                state += "; OpenClaw never removes it"
-        elif lock.openclaw.stale and lock.file.kind is LockKind.SESSION:
-            severity, state = Severity.BLOCKED, " held over its limit"
-        elif lock.file.kind is LockKind.AUTH and self.now - since > AUTH_HOLD_MS:
-            severity, state = Severity.BLOCKED, " held for long"
-        label: Sentence = kind + state if of is None else (f"{kind} of ", session_named(of), state)
-        remedy = "unlock" if verdict.kind is VerdictKind.STALE else None
-        by_hand = severity is Severity.STUCK and remedy is None and lock.leaked is None
-        owner = lock.owner
-        if lock.pid is None:
-            children: tuple[Node, ...] = ()
-        else:
-            alive = owner.alive if owner is not None else None
-            state = {True: "alive", False: "dead", None: f"cannot be checked ({proof})"}[alive]
-            if alive and verdict.kind is VerdictKind.STALE:
-                state = "another process now"
-            command = f", {safe(' '.join(owner.argv), 60)}" if owner is not None and owner.argv else ""
-            how = "process table" if alive is not None else "lock file"
-            children = (
-                Node(
-                    NodeKind.PROCESS,
-                    lock.file.path,
-                    f"pid {lock.pid} is {state}{command}",
-                    how,
-                    severity,
-                    remedy=remedy,
-                ),
-            )
-        return Node(
-            NodeKind.LOCK,
-            lock.file.path,
-            label,
-            "lock file",
-            severity,
-            lock.file.agent,
-            since=since,
-            remedy=remedy,
-            advice="check it by hand" if by_hand else None,
-            children=children,
-        )
-
     def _suspension(self, session: Session) -> Node:
         suspension = session.suspension
         assert suspension is not None  # noqa: S101 - the caller looked
@@ -418,60 +354,6 @@ class SnapshotIndex:
             until=suspension.expected_resume_by,
         )
 
-    def _pin(self, profile: Profile, model: str | None, source: str | None) -> Node | None:
-        """A session's pin to a profile that cannot serve it: the same link for all sessions with that pin."""
-        key = (profile.owner_agent, profile.id, model, source)
-        if key not in self.pins:
-            node = self._profile(profile, model)
-            who = f"pinned by {safe(source or 'OpenClaw', 20)}: "
-            pin = node._replace(label=joined(who, node.label), how="sessions.json") if node is not None else None
-            self.pins[key] = pin
-        return self.pins[key]
-
-    def _state(self, profile: Profile, model: str | None) -> tuple[ProfileState, int | None]:
-        key = (profile.owner_agent, profile.id, model)
-        if key not in self.states:
-            self.states[key] = profile_state(profile, self.now, self.schedules[profile.provider], model)
-        return self.states[key]
-
-    def _profile(self, profile: Profile, model: str | None) -> Node | None:
-        """Why a profile cannot serve a model (None: any); None when it can."""
-        state, until = self._state(profile, model)
-        if state is ProfileState.USABLE:
-            return None
-        mending = mended_by(profile.stats, self.now, self.schedules[profile.provider])
-        reason = profile.stats.disabled_reason if state is ProfileState.DISABLED else profile.stats.cooldown_reason
-        pending = next((change for change in self.view.pending if change.concerns(profile)), None)
-        advice = mending.advice if mending is not None else None
-        return Node(
-            NodeKind.PROFILE,
-            profile.id,
-            f"{safe(profile.id, 60)} is {state}"
-            + (f" ({shown(reason, 30)})" if reason else "")
-            + (" for the gateway" if pending is not None else ""),
-            "auth store",
-            Severity.BLOCKED if until is not None else Severity.STUCK,
-            profile.owner_agent,
-            since=profile.stats.last_failure_at,
-            until=until,
-            remedy="clear" if state in _CLEARABLE and mending is None and pending is None else None,
-            advice=_loads(pending) if pending is not None else advice,
-        )
-
-    def _unusable(self, agent: AgentInfo, provider: str, model: str | None) -> tuple[Node, ...] | None:
-        """Why each profile of a provider cannot serve a model; None when one can."""
-        store = agent.store
-        found = [profile for profile in (store.profiles if store else ()) if profile.provider == provider]
-        nodes = [self._profile(profile, model) for profile in found]
-        if any(node is None for node in nodes):
-            return None
-        return tuple(node for node in nodes if node is not None)
-
-
-def _loads(pending: Pending) -> str:
-    """What makes the gateway load a change."""
-    return "secrets reload" if pending.reload else "restart"
-
 
 def _lane_word(lane: str | None) -> str:
     """A lane by its name; the session's own lane needs none, since the session is shown above."""
@@ -482,8 +364,6 @@ def _lane_word(lane: str | None) -> str:
 
 _AT_WORK = frozenset({"prompting", "streaming", "appending", "releasing"})
 """Phases of a clawtop run in which its profile is in use, even if windows have opened since."""
-
-_CLEARABLE = (ProfileState.COOLING, ProfileState.DISABLED, ProfileState.BLOCKED)
 
 
 def _candidates(agent: AgentInfo) -> tuple[tuple[str, str | None], ...]:
