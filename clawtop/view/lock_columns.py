@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clawtop.core.locks.staleness import proof_words
-from clawtop.core.model import Lock, LockKind, Snapshot
+from clawtop.core.model import Lock, LockKind, Snapshot, VerdictKind
 from clawtop.text import masked, safe, shown
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import Facts, base_name, lock_age
@@ -89,7 +89,7 @@ def _verdict(lock: Lock, _env: Env) -> Line:
 
 
 def _proof(lock: Lock, _env: Env) -> Line:
-    problem = lock.file.content_problem
+    problem = lock.file.content_problem if lock.verdict.kind is not VerdictKind.STALE else None
     return piece(safe(CONTENTS.get(problem, problem) if problem else proof_words(lock.verdict.reasons[:1])), Tone.DIM)
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from clawtop.cli.main import run
@@ -209,6 +210,33 @@ def test_unlock_by_session_by_path_and_not_from_elsewhere(
     assert clawtop(directory, "unlock", str(elsewhere), "--yes") == 1
     assert "not a file of a known kind" in capsys.readouterr().err
     assert elsewhere.exists()
+
+
+@pytest.mark.parametrize("place", ["agents/main/agent/auth-profiles.json.lock", "agents/main/sessions/s1.jsonl.lock"])
+def test_a_lock_that_names_nobody_is_removed_if_it_is_older_than_the_boot_and_that_is_told(
+    directory: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    lock = directory / place
+    lock.write_text("")
+    before_boot = psutil.boot_time() - 86_400
+    os.utime(lock, (before_boot, before_boot))
+    assert clawtop(directory, "status", "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)["locks"]
+    assert (found["verdict"], found["reasons"]) == ("stale", ["older-than-boot"])
+    assert clawtop(directory, "status", "-o", "wide") == 0
+    assert "✗ stale older than the boot" in capsys.readouterr().out
+    assert clawtop(directory, "unlock", str(lock), "--yes", "--json") == 0
+    receipt = json.loads(capsys.readouterr().out)["receipt"]
+    assert receipt["title"].endswith("lock that names nobody")
+    assert receipt["gateway"]["how"] == "proof: older than the boot"
+    assert not lock.exists()
+
+
+def test_a_lock_that_names_nobody_and_is_younger_than_the_boot_stays(directory: Path) -> None:
+    lock = directory / "agents/main/sessions/s1.jsonl.lock"
+    lock.write_text("")
+    assert clawtop(directory, "unlock", str(lock), "--yes") == 1
+    assert lock.exists()
 
 
 def test_unlock_refuses_what_is_alive_or_unknown(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
