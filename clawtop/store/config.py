@@ -257,6 +257,9 @@ def summarise(
         gateway_wanted=_wants_gateway(mapping(raw.get("gateway"))),
         unread=read.unread,
         backends=backends(raw),
+        changed_at=max(
+            (stamp.mtime_ns // 1_000_000 for stamp in read.stamps.values() if stamp is not None), default=None
+        ),
     )
 
 

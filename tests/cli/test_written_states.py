@@ -116,7 +116,26 @@ def test_a_message_that_no_run_took_is_a_failed_turn(tmp_path: Path) -> None:
         (1 * SECOND, "diagnostic", f"{line}completed duration=9ms"),
     )
     told = made.told()
-    assert causes(told)["turn-failed"] == "1 turn of main failed recently (message not taken in)"
+    assert causes(told)["turn-failed"] == "1 turn of main failed recently (not taken in: reply session initializat…)"
+
+
+@pytest.mark.parametrize(("times", "code", "level"), [(1, "turn-failed", 1), (2, "turns-failing", 2)])
+def test_a_full_disk_is_seen_although_no_session_can_be_stored(
+    tmp_path: Path, times: int, code: str, level: int
+) -> None:
+    """As 2026.5.20 logs it; nothing but its log shows that anybody wrote."""
+    made = Made(tmp_path)
+    made.session(MAIN, user(9 * MINUTE), bot(8 * MINUTE))
+    for n in range(times):
+        line = f"message processed: channel=webchat chatId=unknown messageId=r{n} sessionId=unknown "
+        error = "Error: ENOSPC: no space left on device, write"
+        made.logged(
+            (n * MINUTE + SECOND, "diagnostic", f'{line}sessionKey={DIRECT} outcome=error duration=9ms error="{error}"')
+        )
+    told = made.told()
+    assert "ENOSPC: no space left" in causes(told)[code]
+    assert "make room" in (remedies(told)[code] or "")
+    assert told["health"]["level"] == level
 
 
 def test_what_is_silent_on_purpose_waits_for_nothing(tmp_path: Path) -> None:
@@ -329,3 +348,84 @@ def test_a_transcript_that_cannot_be_read_is_not_calm(tmp_path: Path) -> None:
     transcript.rmdir()
     made.session("agent:main:main", user(5 * MINUTE), bot(4 * MINUTE))
     assert made.told()["health"]["level"] == 0
+
+
+# --- what an operator is told to do ---------------------------------------------------------------------------------
+
+
+def remedies(told: dict[str, Any]) -> dict[str, str | None]:
+    return {cause["code"]: cause["remedy"] for cause in told["health"]["causes"]}
+
+
+def test_a_login_that_expired_is_told_in_the_providers_words(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    error = {"type": "error", "error": {"type": "authentication_error", "message": "OAuth token has expired."}}
+    made.session(DIRECT, user(4 * MINUTE), bot(3 * MINUTE, "", "error", errorMessage=f"401 {json.dumps(error)}"))
+    told = made.told()
+    assert causes(told)["turn-failed"] == "1 turn of main failed recently (401 OAuth token has expired.)"
+    assert "renew the key or the login" in (remedies(told)["turn-failed"] or "")
+
+
+def test_a_host_without_dns_is_told_to_look_at_its_network_not_at_the_provider(tmp_path: Path) -> None:
+    """OpenClaw calls it a timeout; the transcript has the true words."""
+    made = Made(tmp_path)
+    made.session(DIRECT, user(4 * MINUTE), bot(3 * MINUTE, "", "error", errorMessage="Connection error."))
+    facts = {
+        "event": "model_fallback_decision", "decision": "candidate_failed", "reason": "timeout", "runId": "r",
+        "sessionKey": DIRECT, "attempt": 1, "total": 1, "nextCandidateProvider": None,
+    }  # fmt: skip
+    made.logged((3 * MINUTE - SECOND, "model-fallback/decision", facts))
+    told = made.told()
+    assert "timeout: Connection error." in causes(told)["turn-failed"]
+    assert "DNS" in (remedies(told)["turn-failed"] or "")
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_windows_from_a_clock_that_was_set_back_are_named_as_such(tmp_path: Path, everything: bool) -> None:
+    made = Made(tmp_path)
+    ahead = window(NOW + 3 * HOUR, "rate_limit", lastFailureAt=NOW + 3 * HOUR - 30 * SECOND)
+    names = ("fakeai:one", "fakeai:two")
+    made.accounts(*names, stats=dict.fromkeys(names if everything else names[:1], ahead))
+    told = made.told()
+    assert remedies(told)["models-out" if everything else "profiles-resting"] == (
+        "the clock was set back, or another machine's is ahead: clear the windows"
+    )
+
+
+def test_accounts_that_rest_for_one_model_are_not_called_unusable(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.configure(model={"primary": "fakeai/big", "fallbacks": ["fakeai/small"]})
+    names = ("fakeai:one", "fakeai:two")
+    made.accounts(*names, stats={name: window(NOW + 20 * SECOND, "rate_limit", cooldownModel="big") for name in names})
+    told = made.told()
+    assert causes(told)["profiles-resting"] == "2 profiles limited for big: fakeai:one, fakeai:two"
+    assert told["health"]["level"] == 1
+
+
+# --- a changed openclaw.json ----------------------------------------------------------------------------------------
+
+REFUSAL = 'config reload skipped (invalid config): agents.defaults.model: Unrecognized key: "primry"'
+
+
+@pytest.mark.parametrize(
+    ("lines", "changed", "refused"),
+    [
+        pytest.param((), 20, False, id="nothing was said"),
+        pytest.param(((15, REFUSAL),), 16, True, id="refused"),
+        pytest.param(((15, REFUSAL), (5, "config change detected; evaluating reload (agents)")), 6, False, id="mended"),
+        pytest.param(((60, REFUSAL),), 30, False, id="mended to what is in force: not a word"),
+        pytest.param(((15, REFUSAL),), 3, True, id="changed again, not looked at yet"),
+        pytest.param(((3 * 3_600, REFUSAL),), 3 * 3_600, False, id="before this gateway started"),
+    ],
+)
+def test_a_configuration_that_the_gateway_refused_is_not_in_force(
+    tmp_path: Path, lines: tuple[tuple[int, str], ...], changed: int, refused: bool
+) -> None:
+    made = Made(tmp_path)
+    made.logged(*((ago * SECOND, "gateway/reload", text) for ago, text in lines))
+    written = (NOW - changed * SECOND) / 1000
+    os.utime(made.openclaw_json, (written, written))
+    told = made.told()
+    words = "the gateway refused openclaw.json and goes on with what it had: "
+    why = REFUSAL.partition(": ")[2]
+    assert causes(told).get("config-refused") == (words + why if refused else None)

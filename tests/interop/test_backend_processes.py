@@ -19,10 +19,28 @@ from tests.interop.test_gateway import free_port
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(900)]
 
-CLAUDE, OWN = "claude-cli", "my-cli"
-VERSIONS = (("2026.5.20", CLAUDE), ("2026.5.20", OWN), ("2026.6.11", CLAUDE), ("2026.9.6", CLAUDE))
+CLAUDE, GEMINI, CODEX, OWN = "claude-cli", "google-gemini-cli", "codex-cli", "my-cli"
+MODELS = {
+    CLAUDE: ("claude", "claude-sonnet-4-6"),
+    GEMINI: ("gemini", "gemini-3.1-pro-preview"),
+    CODEX: ("codex", "gpt-5.4"),
+    OWN: ("claude", "any"),
+}
+"""What a backend starts, and a model of it."""
+
+VERSIONS = (
+    ("2026.5.20", CLAUDE),
+    ("2026.5.20", GEMINI),
+    ("2026.5.20", CODEX),
+    ("2026.5.20", OWN),
+    ("2026.6.11", CLAUDE),
+    ("2026.9.6", CLAUDE),
+    ("2026.9.6", GEMINI),
+)
+"""`codex-cli` comes with 2026.3.28 alone; where `cliBackends` can be configured, it is added as one of one's own."""
 LOGIN = {"loggedIn": True, "authMethod": "claude.ai", "apiProvider": "firstParty", "subscriptionType": "max"}
 STANDS_IN = """#!/bin/bash
+echo "$0 $@" | cut -c1-300 >> {calls}
 case "$1" in
 auth) echo '{login}'; exit 0;;
 --version) echo '2.1.0 (Claude Code)'; exit 0;;
@@ -48,17 +66,22 @@ class BackendLab(GatewayLab):
 
     def prepare(self) -> None:
         super().prepare()
-        program = self.home / "bin" / "claude"
+        name, model = MODELS[self.backend]
+        program = self.home / "bin" / name
         program.parent.mkdir()
-        program.write_text(STANDS_IN.format(login=json.dumps(LOGIN), pids=self.home / "pids"))
+        files = {"pids": self.home / "pids", "calls": self.home / "calls"}
+        program.write_text(STANDS_IN.format(login=json.dumps(LOGIN), **files))
         program.chmod(0o755)
         path = self.directory / "openclaw.json"
         config = json.loads(path.read_text())
         defaults = config["agents"]["defaults"]
-        defaults["model"]["primary"] = f"{self.backend}/claude-sonnet-4-6"
-        if self.backend == OWN:
-            call = {"args": ["--json"], "output": "json", "input": "arg", "modelArg": "--model", "sessionArg": "--id"}
-            defaults["cliBackends"] = {OWN: {"command": str(program), "sessionMode": "always", **call}}
+        defaults["model"]["primary"] = f"{self.backend}/{model}"
+        if self.backend in {OWN, CODEX}:
+            call = {"output": "json", "input": "arg", "modelArg": "--model", "sessionArg": "--id"}
+            args = ["exec", "--json"] if self.backend == CODEX else ["--json"]
+            defaults["cliBackends"] = {
+                self.backend: {"command": str(program), "args": args, "sessionMode": "always", **call}
+            }
         path.write_text(json.dumps(config))
 
     def hang(self, message: str = "ping") -> Any:

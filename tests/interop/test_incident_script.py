@@ -512,7 +512,7 @@ def compare(script: Script) -> Findings:
     _seen_closed(script, samples, found)
     for turn in script.ended:
         if turn.failed:
-            _seen_failed(turn, samples, found)
+            _seen_failed(turn, script, samples, found)
         _seen_next(turn, script, samples, found)
     for began, ended, name in script.outages:
         _seen_out(began, ended, name, samples, found)
@@ -567,9 +567,11 @@ def _seen_closed(script: Script, samples: list[Sample], found: Findings) -> None
             )
 
 
-def _seen_failed(turn: Ended, samples: list[Sample], found: Findings) -> None:
-    """Health must not be 0 within a minute of a turn that failed."""
-    inside = [one for one in samples if turn.at < one.at < turn.at + MINUTE_MS]
+def _seen_failed(turn: Ended, script: Script, samples: list[Sample], found: Findings) -> None:
+    """Health must not be 0 within a minute of a turn that failed, unless its gateway takes it up again (2026.8 on)."""
+    again = (one.opened for one in script.lab.script.log if one.label == turn.label and one.opened > turn.at)
+    until = min((turn.at + MINUTE_MS, *again))
+    inside = [one for one in samples if turn.at < one.at < until]
     witness = next((one.at for one in inside if one.touched >= turn.at - 2_000), None)
     bad = [one for one in inside if witness is not None and one.at > witness + ON_DISK_MS and one.level == 0]
     told = next((one.at for one in inside if one.level > 0), None)

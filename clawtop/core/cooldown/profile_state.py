@@ -22,6 +22,7 @@ from clawtop.core.model import (
 from clawtop.core.rules import DAY_MS, MINUTE_MS, Schedule
 from clawtop.text import shown
 
+CLOCK_SKEW = "clock-skew"
 YEAR_2100_MS = 4_102_444_800_000
 SECONDS_RANGE = range(1_000_000_000, 100_000_000_000)
 """Numbers that are a date of our time in seconds, and one of the early seventies in milliseconds."""
@@ -170,7 +171,7 @@ def _time_oddities(stats: UsageStats, now: int, in_the_past: bool) -> Iterator[t
                 if in_the_past
                 else "this clock: two machines' clocks differ"
             )
-            yield "clock-skew", (f"{name} ", Moment(time), ahead, why)
+            yield CLOCK_SKEW, (f"{name} ", Moment(time), ahead, why)
 
 
 def _unknown_reasons(stats: UsageStats, schedule: Schedule) -> Iterator[tuple[str, Sentence]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from clawtop.core.cooldown.mending import mended_by
-from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.cooldown.profile_state import CLOCK_SKEW, ProfileState, profile_state, stat_problems
 from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.cause import Cause, HealthScene, Level
 from clawtop.core.health.wording import SHOWN, some_names
@@ -26,6 +26,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.operations.loaded import Pending
 from clawtop.core.rotation.forecast import ChainRecovery, schedule_of
+from clawtop.core.rules import Schedule
 from clawtop.text import safe, shown
 
 _IMPORT = "openclaw doctor --fix"
@@ -180,6 +181,9 @@ def _hint(scene: HealthScene, chains: Sequence[ChainRecovery], until: int | None
     mend = _mend(scene, [chain.agent for chain in chains], providers)
     if mend is not None:
         return mend
+    cooling = [p for p in scene.view.snapshot.profiles if p.provider in providers and _rests(scene, p)]
+    if cooling and all(_is_dated_ahead(scene, profile) for profile in cooling):
+        return _CLOCK
     return "wait, or clear the windows" if until is not None else "renew or add a credential, or clear the windows"
 
 
@@ -200,6 +204,18 @@ def _mend(scene: HealthScene, agents: Iterable[str], providers: Set[str]) -> str
         return None
     some = "; ".join(f"{safe(name, 40)} works once {first}" for name, first in list(needs.items())[:SHOWN])
     return f"{some}; clear it then"
+
+
+_CLOCK = "the clock was set back, or another machine's is ahead: clear the windows"
+
+
+def _rests(scene: HealthScene, profile: Profile) -> bool:
+    return bool(active_windows(profile.stats, scene.now, schedule_of(scene.view.snapshot, profile.provider)))
+
+
+def _is_dated_ahead(scene: HealthScene, profile: Profile) -> bool:
+    schedule = schedule_of(scene.view.snapshot, profile.provider)
+    return any(problem.code == CLOCK_SKEW for problem in stat_problems(profile, scene.now, schedule))
 
 
 def _reload(pending: Pending) -> str:
@@ -281,17 +297,36 @@ def _all_out(scene: HealthScene) -> bool:
 def resting_profiles(scene: HealthScene) -> Iterator[Cause]:
     """Profiles that cool while others serve, and credentials that do not recover by themselves."""
     resting: dict[str, int | None] = {}
+    limited: dict[str, dict[str, int | None]] = defaultdict(dict)
     broken: list[str] = []
+    ahead: list[str] = []
     for profile in scene.view.snapshot.profiles:
-        state, until = profile_state(profile, scene.now, schedule_of(scene.view.snapshot, profile.provider))
+        schedule = schedule_of(scene.view.snapshot, profile.provider)
+        state, until = profile_state(profile, scene.now, schedule)
         if state in (ProfileState.EXPIRED, ProfileState.INVALID):
             broken.append(profile.id)
         elif state is not ProfileState.USABLE:
-            resting[profile.id] = until
+            model = _only_model(profile, scene.now, schedule)
+            (resting if model is None else limited[model])[profile.id] = until
+            if _is_dated_ahead(scene, profile):
+                ahead.append(profile.id)
     if broken:
         text = f"{counted(len(broken), 'credential')} to renew: {some_names(broken)}"
         yield Cause("credentials", text, Level.ATTENTION, remedy="openclaw models auth paste-token")
-    if resting:
-        ends = [end for end in resting.values() if end is not None]
-        text = f"{counted(len(resting), 'profile')} unusable for now: {some_names(resting)}"
-        yield Cause("profiles-resting", text, Level.ATTENTION, (), None, "clear", None, min(ends, default=None))
+    why = (f"dated ahead of this clock: {some_names(ahead)}",) if ahead else ()
+    remedy = _CLOCK if ahead else None
+    for what, found in (("unusable for now", resting), *_limited(limited)):
+        if found:
+            ends = [end for end in found.values() if end is not None]
+            text = f"{counted(len(found), 'profile')} {what}: {some_names(found)}"
+            yield Cause("profiles-resting", text, Level.ATTENTION, why, remedy, "clear", None, min(ends, default=None))
+
+
+def _limited(by_model: Mapping[str, Mapping[str, int | None]]) -> Iterator[tuple[str, Mapping[str, int | None]]]:
+    return ((f"limited for {safe(model, 40)}", found) for model, found in by_model.items())
+
+
+def _only_model(profile: Profile, now: int, schedule: Schedule) -> str | None:
+    """The one model that the profile's open windows are about; None if other models rest too."""
+    models = {window.model for window in active_windows(profile.stats, now, schedule)}
+    return models.pop() if len(models) == 1 else None

@@ -87,6 +87,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "gateway-distrusted": "UNKNOWN",
     "gateway-unknown": "UNKNOWN",
     "config-unread": "BLIND",
+    "config-refused": "CONFIG",
     "store-unreadable": "BLIND",
     "store-jammed": "JAMMED",
     "not-loaded": "NOT LOADED",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -138,6 +139,39 @@ def _unread_config(scene: HealthScene) -> Iterator[Cause]:
         )
 
 
+_TAKES_MS = 10_000
+"""A gateway looks at a changed openclaw.json within this time (it waits 300 ms, longer on a busy machine)."""
+
+_REFUSED = re.compile(r".*?config reload skipped \(invalid config\): ")
+
+
+def _refused_config(scene: HealthScene) -> Iterator[Cause]:
+    """A gateway that refused openclaw.json goes on with what it had; a mended file that equals it is taken silently."""
+    snapshot = scene.snapshot
+    if snapshot.gateway.state is not GatewayState.LIVE or snapshot.config.unread:
+        return
+    about = (event for event in reversed(snapshot.events) if event.data.get("step") in _ABOUT_CONFIG)
+    last = next(about, None)
+    if last is None or last.data["step"] != CONFIG_REFUSED or last.at < (snapshot.gateway.started_at or 0):
+        return
+    changed = snapshot.config.changed_at
+    if changed is not None and changed > last.at and scene.now - changed > _TAKES_MS:
+        return
+    why = _REFUSED.sub("", shown(last.text, 160))
+    yield Cause(
+        "config-refused",
+        f"the gateway refused openclaw.json and goes on with what it had: {why}",
+        Level.ATTENTION,
+        (snapshot.config.path,),
+        "mend the file: openclaw doctor says where it is wrong",
+        since=last.at,
+    )
+
+
+CONFIG_REFUSED = "config-refused"
+_ABOUT_CONFIG = frozenset({CONFIG_REFUSED, "config-taken", "start"})
+
+
 def _problems(scene: HealthScene) -> Iterator[Cause]:
     apart = scene.snapshot.config.path if scene.snapshot.config.unread else None
     told = [p for p in scene.snapshot.warnings if p.code not in TOLD_APART and p.where != apart]
@@ -165,6 +199,7 @@ FINDERS: Final[tuple[Finder, ...]] = (
     unreadable_stores,
     unimported_stores,
     _unread_config,
+    _refused_config,
     gateway_causes,
     models_out,
     not_loaded,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from clawtop.core.health.advice import advice
 from clawtop.core.health.cause import (
     FAILING_FROM,
     JUST_NOW_MS,
@@ -50,7 +51,7 @@ def failing_turns(scene: HealthScene) -> Iterator[Cause]:
                 f"the last {len(row)} turns of {safe(agent, 40)} failed{why}",
                 Level.SILENT,
                 tuple(_told(turn, scene.now) for turn in row[:SHOWN]),
-                "see the timeline for why",
+                _advice(row) or "see the timeline for why",
                 since=first.turn.at,
                 agents=(agent,),
                 sessions=tuple(dict.fromkeys(turn.session for turn in row)),
@@ -63,10 +64,16 @@ def failing_turns(scene: HealthScene) -> Iterator[Cause]:
                 f"{counted(len(fresh), 'turn')} of {safe(agent, 40)} failed recently{_reasons(fresh)}",
                 Level.ATTENTION,
                 tuple(_told(turn, scene.now) for turn in fresh[:SHOWN]),
+                _advice(fresh[::-1]),
                 since=fresh[0].turn.at,
                 agents=(agent,),
                 sessions=tuple(dict.fromkeys(turn.session for turn in fresh)),
             )
+
+
+def _advice(turns: Iterable[RecentTurn]) -> str | None:
+    """The advice about the first of these turns that has one."""
+    return next((words for turn in turns if (words := advice(turn.turn.reason)) is not None), None)
 
 
 def _reasons(turns: Iterable[RecentTurn]) -> str:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from clawtop.core.model import EndedTurn, EventKind, GatewayState, Session, Snapshot, TurnOutcome
+from clawtop.core.model import EndedTurn, EventKind, FailureReason, GatewayState, Session, Snapshot, TurnOutcome
 from clawtop.core.session.activity import lost_turn
+from clawtop.core.session.key import agent_of
+from clawtop.core.session.lanes import classify_session_key
+from clawtop.core.session.log_runs import lost_message
 from clawtop.values import dataclass
 
 TOGETHER_MS = 20_000
@@ -75,7 +78,18 @@ def recent_turns(snapshot: Snapshot, now: int, within_ms: int) -> tuple[RecentTu
         for turn in _turns(session, ours.get(session.key, ()), restarted=restarted)
         if since < turn.at <= now
     ]
+    found += _unlisted(snapshot, since, now)
     return tuple(sorted(found, key=lambda recent: recent.turn.at))
+
+
+def _unlisted(snapshot: Snapshot, since: int, now: int) -> Iterator[RecentTurn]:
+    """Messages that failed before their session was stored: on a full disk, none is."""
+    lost = [(event, turn) for event in snapshot.events if (turn := lost_message(event)) and since < turn.at <= now]
+    listed = {session.key for session in snapshot.sessions} if lost else set()
+    for event, turn in lost:
+        key = event.session_key
+        if key is not None and key not in listed:
+            yield RecentTurn(agent_of(key) or "?", key, classify_session_key(key), turn)
 
 
 def _turns(session: Session, ours: Sequence[EndedTurn], *, restarted: bool) -> Iterable[EndedTurn]:
@@ -144,7 +158,8 @@ def _continued(known: EndedTurn, later: EndedTurn) -> EndedTurn:
     keeps = _RANK[known.outcome] > _RANK[later.outcome] and later.at - known.at <= TOGETHER_MS
     since = known.since if known.since is not None else later.since
     last = replace(known, at=later.at) if keeps else later
-    return replace(last, since=since, reason=last.reason or known.reason, trigger=last.trigger or known.trigger)
+    reason = _reason(last.reason, known.reason)
+    return replace(last, since=since, reason=reason, trigger=last.trigger or known.trigger)
 
 
 def _is_same(known: EndedTurn, other: EndedTurn) -> bool:
@@ -155,7 +170,20 @@ def _is_same(known: EndedTurn, other: EndedTurn) -> bool:
 
 def _joined(known: EndedTurn, other: EndedTurn) -> EndedTurn:
     better = other.outcome if _RANK[other.outcome] > _RANK[known.outcome] else known.outcome
-    return replace(known, outcome=better, reason=known.reason or other.reason)
+    return replace(known, outcome=better, reason=_reason(known.reason, other.reason))
+
+
+def _reason(first: str | None, second: str | None) -> str | None:
+    """The log's word for the kind of failure; where that says little, with the provider's own from the transcript."""
+    if first in _VAGUE and second is not None and second not in _VAGUE:
+        return f"{first}: {second}"
+    return first or second
+
+
+_VAGUE = frozenset(
+    {FailureReason.TIMEOUT, FailureReason.UNKNOWN, FailureReason.UNCLASSIFIED, FailureReason.NO_ERROR_DETAILS}
+)
+"""OpenClaw calls whatever did not reach a provider a timeout."""
 
 
 _ENGINE_OUTCOMES = {"reply": TurnOutcome.ANSWERED, "failed": TurnOutcome.FAILED, "coordination": TurnOutcome.FAILED}

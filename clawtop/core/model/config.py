@@ -105,7 +105,8 @@ class ConfigSummary:
     `gateway_wanted`: it configures a gateway that runs on this machine. `unread`: it cannot be read, and no earlier
     or last good reading of it is known; the other fields then say nothing about it. `backends`: the runtimes it names
     that work in processes of their own, each with the base name of its command ("" if it has none of its own).
-    `keys`: which of its providers need no auth profile.
+    `keys`: which of its providers need no auth profile. `changed_at`: when it or a part of it was last written (ms
+    since the epoch), where that is known.
     """
 
     path: str = ""
@@ -120,3 +121,4 @@ class ConfigSummary:
     unread: bool = False
     backends: Mapping[str, str] = field(default_factory=dict)
     keys: ProviderKeys = ProviderKeys()
+    changed_at: int | None = None

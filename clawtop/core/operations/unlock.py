@@ -41,8 +41,7 @@ def unlock(
     whose = f"of pid {lock.pid}" if lock.pid is not None else "that names nobody"
     return Plan(
         PlanKind.UNLOCK,
-        f"Remove the stale {file.kind.said} lock {whose}{_session_of(snapshot, file)}"
-        f"{_login_of(snapshot, file)}",
+        f"Remove the stale {file.kind.said} lock {whose}{_session_of(snapshot, file)}{_login_of(snapshot, file)}",
         file.path,
         file.agent,
         file.path,

@@ -110,7 +110,7 @@ def _outcome(message: Mapping[str, Any], by: str) -> tuple[TurnOutcome | None, s
     text = _text(message)
     if reason == "error" or text.startswith(_FAILED_TURN):
         said = message.get("errorMessage")
-        return TurnOutcome.FAILED, shown(said, _ERROR_CHARS) if isinstance(said, str) else None
+        return TurnOutcome.FAILED, _error(said) if isinstance(said, str) else None
     if reason in _STOPPED:
         return TurnOutcome.STOPPED, None
     if among(message.get("model"), _NOT_A_MODEL):
@@ -121,6 +121,18 @@ def _outcome(message: Mapping[str, Any], by: str) -> tuple[TurnOutcome | None, s
     if _SILENT.fullmatch(text) or (by == "heartbeat" and _NO_NEWS.fullmatch(text)):
         return TurnOutcome.SILENT, None
     return (TurnOutcome.ANSWERED, None) if text.strip() else (TurnOutcome.FAILED, "an empty answer")
+
+
+def _error(said: str) -> str:
+    """A provider's error in short: of JSON, its status and what it says to people."""
+    from clawtop.core.failure.provider_json import body_of  # most transcripts hold no error
+
+    message = body_of(said).message
+    status = _STATUS.match(said)
+    return shown(f"{status[0] if status is not None else ''}{message}" if message else said, _ERROR_CHARS)
+
+
+_STATUS = re.compile(r"\d{3} ", re.ASCII)
 
 
 def _sender(text: str, message: Mapping[str, Any]) -> str:

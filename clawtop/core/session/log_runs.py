@@ -150,6 +150,11 @@ def _ended(known: LoggedRun | None, event: Event, what: str, *, running: bool | 
     return LoggedRun(event.at, running, what, since, event.run_id or (known.run_id if known is not None else None))
 
 
+def lost_message(event: Event) -> EndedTurn | None:
+    """The turn of a message that failed before a run could take it; None if the event is about anything else."""
+    return _turn(None, event) if event.data.get("step") == "message" else None
+
+
 def _turn(known: LoggedRun | None, event: Event) -> EndedTurn | None:
     """The turn that ends with this event, if the event itself says how it ended."""
     since = known.since if known is not None else None
@@ -159,7 +164,7 @@ def _turn(known: LoggedRun | None, event: Event) -> EndedTurn | None:
         outcome = TurnOutcome.TIMED_OUT if event.reason == "timeout" else TurnOutcome.FAILED
         return EndedTurn(event.at, outcome, event.run_id, since, None, event.reason, "log")
     if event.data.get("step") == "message":
-        return EndedTurn(event.at, TurnOutcome.FAILED, event.run_id, None, None, "message not taken in", "log")
+        return EndedTurn(event.at, TurnOutcome.FAILED, event.run_id, None, None, event.text, "log")
     if event.kind is EventKind.RECOVERY and event.data.get("aborted") == "true":
         return EndedTurn(event.at, TurnOutcome.HUNG, event.run_id, since, None, "aborted by the gateway", "log")
     return None

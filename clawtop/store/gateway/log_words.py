@@ -24,7 +24,7 @@ class LineMeaning:
         kind: of the event.
         words: the line for people, without its duration, which is shown beside it; None: as in the log.
         step: for lines about a lane: enqueue | dequeue | done | error | state; start: of a gateway, with empty lanes;
-            message: one that no run took.
+            message: one that no run took; config-refused, config-taken: what became of a changed openclaw.json.
     """
 
     kind: EventKind
@@ -61,7 +61,7 @@ def _task_error(facts: LineFacts, text: str) -> str:
 
 
 def _message_error(facts: LineFacts, text: str) -> str:
-    return f"message not taken in: {facts.get('error') or text}"
+    return f"not taken in: {str(facts.get('error') or text).removeprefix('Error: ')}"
 
 
 def _waited(facts: LineFacts, _text: str) -> str:
@@ -112,6 +112,8 @@ TURN_FAILED = LineMeaning(EventKind.FAILURE, _task_error, "error")
 _MESSAGE_FAILED = LineMeaning(EventKind.FAILURE, _message_error, "message")
 """A channel's message that failed before a run could take it: it is in no transcript."""
 
+_CONFIG_REFUSED = LineMeaning(EventKind.GATEWAY, step="config-refused")
+_CONFIG_TAKEN = LineMeaning(EventKind.GATEWAY, step="config-taken")
 _TOLD: tuple[tuple[str, LineMeaning], ...] = (
     ("lane enqueue:", LineMeaning(EventKind.LANE, _enqueue, "enqueue")),
     ("lane dequeue:", LineMeaning(EventKind.LANE, _dequeue, "dequeue")),
@@ -143,6 +145,10 @@ _TOLD: tuple[tuple[str, LineMeaning], ...] = (
     ("listening on ws://", LineMeaning(EventKind.GATEWAY, step="start")),
     ("gateway shutting down", LineMeaning(EventKind.GATEWAY)),
     ("received SIG", LineMeaning(EventKind.GATEWAY)),
+    ("[reload] config reload skipped (invalid config)", _CONFIG_REFUSED),
+    ("config reload skipped (invalid config)", _CONFIG_REFUSED),
+    ("[reload] config change detected", _CONFIG_TAKEN),
+    ("config change detected", _CONFIG_TAKEN),
     ("[reload] config reload", LineMeaning(EventKind.GATEWAY)),
     ("config reload", LineMeaning(EventKind.GATEWAY)),
 )
