@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,13 +21,20 @@ from tests.conformance.tally import (
 
 __all__ = ["pytest_runtest_logreport", "pytest_runtest_makereport", "pytest_terminal_summary"]
 
+TESTS = Path(__file__).parent
+
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("search", settings.get_profile("steady"), derandomize=False)
 settings.load_profile(os.environ.get("CLAWTOP_HYPOTHESIS", "steady"))
 
 
-SLOW_TIMEOUT_S = 600
-"""For one test that is slow or runs a real OpenClaw; a timeout of its own comes first."""
+LONG_TIMEOUT_S = 600
+"""For one long test; a timeout of its own comes first."""
+
+SLOW_ROOMS = frozenset(
+    {"bench", "cli", "demo", "engine", "etcd", "export", "fleet", "fuzz", "interop", "sim", "soak", "ui"}
+)
+"""Folders whose tests run programs, servers, event loops or screens: all of them are slow."""
 
 
 def pytest_configure() -> None:
@@ -51,11 +59,15 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """What runs a real OpenClaw is slow, and what is slow has more time."""
+    """What runs a real OpenClaw is long; what is long is slow, and has more time."""
     if item.get_closest_marker("interop"):
+        item.add_marker("long")
+    if item.get_closest_marker("long"):
         item.add_marker("slow")
-    if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
-        item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
+    elif not SLOW_ROOMS.isdisjoint(item.path.relative_to(TESTS).parts):
+        item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,8 @@ import pytest
 import clawtop
 from clawtop.core.failure.phrases import OrderedPhrase, Pattern, compiled
 
+pytestmark = pytest.mark.slow
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import re._parser as sre  # type: ignore[import-not-found]

@@ -118,7 +118,7 @@ def test_a_configuration_that_cannot_be_read_is_why_there_is_no_model(served: Se
     assert served.provider.requests == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_message_may_come_from_a_pipe(served: ServedWorld) -> None:
     assert served.drive("--session", LIGHTHOUSE.key, message=None).returncode == 0
     assert served.drive("--session", LIGHTHOUSE.key, message="-").returncode == 0
@@ -183,7 +183,7 @@ def test_what_cannot_be_asked_sends_nothing(served: ServedWorld, words: tuple[st
     assert served.provider.requests == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_key_that_a_provider_speaks_or_echoes_is_masked(served: ServedWorld) -> None:
     key = served.world.keys["coral:clawdia"]
     served.provider.default = Respond(f"your key is {key} and that is {key}", pieces=len(key))
@@ -197,7 +197,7 @@ def test_a_key_that_a_provider_speaks_or_echoes_is_masked(served: ServedWorld) -
         assert not any(secret in done.stdout + done.stderr for secret in served.world.keys.values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_reply_that_begins_anew_says_so(served: ServedWorld) -> None:
     for profile in ("coral:clawdia", "coral:larry"):
         served.provider.queue(served.world.keys[profile], BreakStream("overloaded_error", "Overloaded"))
@@ -219,7 +219,7 @@ def test_cutting_a_stream_at_words_changes_nothing_but_secrets(pieces: list[str]
         assert shown == "".join(pieces)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_selftest_prints_both_sides_and_exits_0() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "clawtop", "selftest", "--json"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -158,7 +158,7 @@ def test_a_recording_that_is_killed_can_be_read(here: Sample, tmp_path: Path) ->
     assert recording.frames[0].snapshot.sessions
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_happens_while_it_records_is_in_it(here: Sample, tmp_path: Path) -> None:
     out = tmp_path / "tape"
     process = started(here, out, "--seconds", "60")

@@ -196,7 +196,7 @@ def test_a_dead_owners_store_lock_is_broken_on_the_way_and_named(
     assert not lock.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_unlock_by_session_by_path_and_not_from_elsewhere(
     directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,7 +79,7 @@ PATIENT = ("status 500", "a page of its own", "another type", "no events")
 """After these the engine waits and asks again."""
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in PATIENT)) for name in ACTS])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name in PATIENT)) for name in ACTS])
 def test_no_word_of_a_provider_gives_a_key_away(
     name: str, served: ServedWorld, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

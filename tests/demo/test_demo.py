@@ -18,7 +18,7 @@ from clawtop.demo.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(sys.platform != "linux", reason="what is left of a demo is looked for in /proc"),
 ]
 

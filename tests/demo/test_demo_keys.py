@@ -15,7 +15,7 @@ from tests.support.terminals import Terminal, clawtop, open_terminal
 
 SIZES = [(120, 30), (80, 24)]
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def on_a_session(terminal: Terminal) -> None:

@@ -31,7 +31,7 @@ from clawtop.view.plain import plain_lines
 from clawtop.view.tree_rows import tree_table
 from tests.support.clocks import ManualClock
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 HOUR_MS = 3_600_000
 RATE = 300
 HOUR_LIMIT = 5_000_000

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 4
 LIMIT_S = 240
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @dataclass

@@ -108,7 +108,7 @@ async def _process(lab: Lab, session: str) -> AsyncIterator[Callable[[], Awaitab
         await process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_two_hundred_turns_of_four_processes_spread_over_six_accounts(tmp_path: Path) -> None:
     counts = await crowd(tmp_path, processes=4, turns=50)
     assert counts.total() == 200, "nobody was asked twice"

@@ -73,7 +73,7 @@ def said_by(requests: list[ReceivedRequest]) -> dict[str, list[ReceivedRequest]]
 # --- 1: rotation under a held store lock (57281) -----------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_twelve_agents_rotate_and_fall_back_while_another_process_has_the_store(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         for profile in ("coral:clawdia", "coral:larry"):
@@ -128,7 +128,7 @@ async def test_the_log_says_error_then_rotation_then_mark(tmp_path: Path) -> Non
         assert rotation.at - failure.at < 1000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_process_that_exits_right_after_a_429_leaves_a_mark_that_lands(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles={"coral": ("clawdia",), "kelp": ("barnaby",)}) as lab:
         lab.provider.standing[lab.key("coral:clawdia")] = rate_limited()
@@ -146,7 +146,7 @@ async def test_a_process_that_exits_right_after_a_429_leaves_a_mark_that_lands(t
         assert not list(spool_dir(lab.world.state_dir).glob("*.json"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 async def test_a_process_that_is_ended_after_a_429_loses_nothing(tmp_path: Path, number: signal.Signals) -> None:
     async with open_lab(tmp_path, profiles={"coral": ("clawdia",), "kelp": ("barnaby",)}) as lab:
@@ -385,7 +385,7 @@ async def test_a_lock_timeout_within_a_chain_of_three_models_is_one_run_and_the_
 # --- 5: two lanes, one session (83510) ---------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_heartbeat_and_channel_of_two_processes_share_a_session_without_a_takeover(tmp_path: Path) -> None:
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Respond("aye", first_after=0.05))

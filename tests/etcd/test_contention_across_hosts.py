@@ -27,7 +27,7 @@ from tests.engine.test_contention import ROOT, Arena, arena, hash_of, outcomes, 
 from tests.etcd.server import ETCD, EtcdServer
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.skipif(ETCD is None, reason="needs etcd (Debian: etcd-server)"),
 ]

@@ -263,7 +263,7 @@ async def test_a_clear_that_is_cut_in_the_middle_has_one_effect(tmp_path: Path) 
     assert len(host.ends) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs_sshd
 async def test_nine_cuts_over_a_real_sshd(tmp_path: Path) -> None:
     with _three_hosts(tmp_path) as hosts:
@@ -271,7 +271,7 @@ async def test_nine_cuts_over_a_real_sshd(tmp_path: Path) -> None:
     assert ends.total() == 9
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @needs_sshd
 async def test_two_hundred_cuts_over_a_real_sshd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ from clawtop.core.session.recovery import RecoveryMove, RecoveryPlan
 from tests.sim import actors
 from tests.sim.world import BrokenInvariantError, Process, Rules, Run, World
 
-pytestmark = [pytest.mark.sim, pytest.mark.slow]
+pytestmark = [pytest.mark.sim, pytest.mark.long]
 
 SEEDS = int(os.environ.get("CLAWTOP_SIM_SEEDS", "20000"))
 CHUNK = 250

@@ -62,7 +62,7 @@ def with_a_lease_that_ends(number: int) -> tuple[Act, ...]:
     return (*(Act(0.0, "drive", pick) for pick in SAME_SESSION), Act(0.0, "lease ends", number))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_lease_that_ends_at_any_step_of_whole_turns_breaks_no_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = Counter[str]()
     number = 0

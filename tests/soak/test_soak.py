@@ -22,6 +22,6 @@ def test_a_leak_is_noticed_and_noise_is_not() -> None:
     assert growth([0.0, 1.0, 2.0, 3.0, 4.0]) == pytest.approx(2.0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_grows() -> None:
     assert [verdict.line() for verdict in soak(*SHORT) if not verdict.flat] == []

@@ -190,7 +190,7 @@ def test_a_file_that_stays_torn_is_given_up_and_left_alone_until_it_changes(tmp_
     assert state.clock.paused == list(RETRY_PAUSES), "the same bytes are not waited for twice"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_writer_that_truncates_in_place_never_shows_half_a_file(tmp_path: Path) -> None:
     """2026.3.28 writes in place: whatever a reader sees is a whole generation of the file, or a named problem."""
     path = tmp_path / "auth-profiles.json"

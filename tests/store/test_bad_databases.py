@@ -33,6 +33,8 @@ from tests.cli.test_argument_paths import directory, endless, fifo
 from tests.support.databases import Other, agent_database, other, run, state_database
 from tests.support.samples import Sample, unpacked
 
+pytestmark = pytest.mark.slow
+
 Break = Callable[[Path], object]
 
 
@@ -519,7 +521,7 @@ def test_one_changed_row_of_thousands_is_read_alone(sample: Sample, monkeypatch:
     assert [(row.key, row.status) for row in changed] == [("agent:main:made-9", "failed")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_hundred_thousand_sessions(sample: Sample) -> None:
     """The first frame costs what 5,000 cost, and the whole of it little memory: CPU and pages, not the wall."""
     path = agent_database(sample.state_dir)

@@ -16,6 +16,8 @@ import pytest
 from tests.support.databases import agent_database, other, run, state_database
 from tests.support.samples import Sample, unpacked
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65_534
 

@@ -35,6 +35,8 @@ from tests.support.databases import SHARED_STATE, run, state_database, stored
 from tests.support.databases import store as write_row
 from tests.support.samples import Sample, packed, unpacked
 
+pytestmark = pytest.mark.slow
+
 KINDS = {"gateway": LockKind.GATEWAY, "session": LockKind.SESSION}
 
 

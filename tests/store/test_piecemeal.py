@@ -113,7 +113,7 @@ def test_an_empty_list_says_how_many_transcripts_lie_beside_it(tmp_path: Path) -
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_hundred_megabytes_leave_other_threads_time(tmp_path: Path) -> None:
     state = StateDir(tmp_path)
     state.sessions_json.write_text(json.dumps(entries(2_700, 75_000)))

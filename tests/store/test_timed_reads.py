@@ -21,6 +21,8 @@ from clawtop.store.snapshot import SnapshotReader
 from clawtop.store.timed_reads import NoAnswerError, TimedReads
 from tests.support.samples import copy, sample, unpacked
 
+pytestmark = pytest.mark.slow
+
 PATIENT_S = 30.0
 """More than any wait of these tests takes on a loaded machine."""
 

@@ -122,7 +122,7 @@ async def test_a_holder_in_another_process_lets_go_and_the_stages_are_seen(tmp_p
         assert not closed(dashboard)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_what_stays_held_is_said_not_to_be_released(tmp_path: Path) -> None:
     async with (
         live_dashboard(tmp_path, wishes=HOPELESS) as dashboard,
@@ -139,7 +139,7 @@ async def test_what_stays_held_is_said_not_to_be_released(tmp_path: Path) -> Non
         assert not closed(dashboard)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_stale_lock_is_removed_on_proof(dashboard: LiveDashboard) -> None:
     lock = Path(f"{dashboard.world.transcript(LIGHTHOUSE)}.lock")
     async with LockProcess("session", dashboard.world.transcript(LIGHTHOUSE)) as other:

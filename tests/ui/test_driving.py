@@ -165,7 +165,7 @@ async def test_several_runs_go_on_without_their_screens_and_are_steered_from_the
         await dashboard.sees(pilot, "1 RUN")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_our_run_is_steered_from_the_tree(dashboard: LiveDashboard) -> None:
     dashboard.behave(Stall())
     async with dashboard.app.run_test(size=WIDE) as pilot, dashboard.engine() as other:

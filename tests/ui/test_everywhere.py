@@ -390,7 +390,7 @@ async def test_each_question_is_answered_within_one_key(incident: str, size: tup
 # --- mounting ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("seed", "steps"), [(1, 40), (2, 40), pytest.param(3, 500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("seed", "steps"), [(1, 40), (2, 40), pytest.param(3, 500, marks=pytest.mark.long)])
 async def test_screens_open_and_close_under_ticks_snapshots_and_resizes(seed: int, steps: int) -> None:
     """Nothing waits for a screen to be composed: whatever comes between finds it as it is."""
     app, source, _ = make_app(TOLD, execute=never)

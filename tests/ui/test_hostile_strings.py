@@ -55,7 +55,7 @@ async def walk(snapshot: Snapshot, ways: list[tuple[str, ...]], size: tuple[int,
                 clean(app, way)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 async def test_no_key_leads_to_a_screen_that_lets_a_string_out(chunk: int) -> None:
     hostile = everywhere(TOLD, lambda text: f"{text}{CONTROLS[len(text) % len(CONTROLS)]}{MARKUP[len(text) % 5]}")

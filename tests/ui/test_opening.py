@@ -34,7 +34,7 @@ async def test_every_screen_of_the_package_is_opened() -> None:
     assert screens_of_the_package() - seen == set()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 6))
 async def test_screens_open_and_close_two_thousand_times(seed: int) -> None:
     """Five hundred for each seed. `python -m tests.soak --screens 2000` does each of them so often."""

@@ -107,7 +107,7 @@ def test_the_size_that_a_terminal_tells_of_itself_paints_nothing_and_a_later_one
         terminal.wait_for(lambda t: FIRST in t.text and "q Quit" in t.lines[-1])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_it_with_128_plus_n_and_a_restored_terminal(state_dir: Path, number: signal.Signals) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
@@ -119,7 +119,7 @@ def test_a_signal_ends_it_with_128_plus_n_and_a_restored_terminal(state_dir: Pat
         assert terminal.mode() == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_signal_ends_it_from_within_a_page_too(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
         terminal.wait_open(FIRST)
@@ -138,7 +138,7 @@ def test_control_c_leaves(state_dir: Path) -> None:
         assert restored(terminal)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_closed_terminal_ends_the_process(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
         terminal.wait_open(FIRST)
@@ -146,7 +146,7 @@ def test_a_closed_terminal_ends_the_process(state_dir: Path) -> None:
         assert terminal.exit_code() != 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_closed_terminal_ends_the_process_even_if_no_signal_comes(state_dir: Path) -> None:
     """As under nohup, where SIGHUP is ignored when the program starts."""
     argv = ["/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *clawtop(*OVERVIEW, "--state-dir", str(state_dir))]
@@ -156,7 +156,7 @@ def test_a_closed_terminal_ends_the_process_even_if_no_signal_comes(state_dir: P
         assert terminal.exit_code() != 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_a_mouse_the_terminal_keeps_it(state_dir: Path) -> None:
     with open_terminal(clawtop("--no-mouse", *OVERVIEW, "--state-dir", str(state_dir))) as terminal:
         terminal.wait_open(FIRST)
@@ -168,7 +168,7 @@ def test_without_a_mouse_the_terminal_keeps_it(state_dir: Path) -> None:
 COLOUR = re.compile(rb"\x1b\[[0-9;]*\b(?:3[0-7]|4[0-7]|38|48|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_color_writes_no_colour_and_everything_is_readable(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir)), environment={"NO_COLOR": "1"}) as terminal:
         terminal.wait_open(FIRST)
@@ -178,7 +178,7 @@ def test_no_color_writes_no_colour_and_everything_is_readable(state_dir: Path) -
         assert terminal.exit_code() == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_terminal_of_sixteen_colours_gets_its_own_colours(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir)), environment={"TERM": "xterm"}) as terminal:
         terminal.wait_open(FIRST)
@@ -189,7 +189,7 @@ def test_a_terminal_of_sixteen_colours_gets_its_own_colours(state_dir: Path) -> 
         terminal.exit_code()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_256_colours_are_used_as_such(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
         terminal.wait_open(FIRST)
@@ -199,7 +199,7 @@ def test_256_colours_are_used_as_such(state_dir: Path) -> None:
         terminal.exit_code()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("locale", [{"LANG": "C"}, {"LC_ALL": "POSIX", "LANG": "en_US.UTF-8"}])
 def test_a_locale_without_glyphs_gets_ascii(state_dir: Path, locale: dict[str, str]) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir)), environment=locale) as terminal:
@@ -219,7 +219,7 @@ def test_a_dumb_terminal_gets_plain_text_and_no_escape(state_dir: Path) -> None:
         assert b"\x1b" not in terminal.raw
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_idle_dashboard_writes_only_its_clock(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
         terminal.wait_open(FIRST)
@@ -274,7 +274,7 @@ def test_ctrl_l_paints_what_another_program_has_written_over(state_dir: Path) ->
         assert terminal.exit_code() == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_arming_lands_the_marks_that_an_ended_clawtop_left_behind(tmp_path: Path) -> None:
     state_dir = copy(sample("2026.5.20", "rate-limited"), tmp_path).state_dir
     path = MarkSpool(state_dir).put(Mark("main", "fakeai:two", "fakeai", 1_000, "billing"))
@@ -290,7 +290,7 @@ def test_arming_lands_the_marks_that_an_ended_clawtop_left_behind(tmp_path: Path
         assert terminal.exit_code() == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_errors_sent_elsewhere_do_not_take_the_screen_with_them(state_dir: Path, tmp_path: Path) -> None:
     errors = tmp_path / "errors.txt"
     argv = [

@@ -164,7 +164,7 @@ def test_a_signal_ends_a_dashboard_whose_terminal_stopped_reading(state_dir: Pat
         assert terminal.process.returncode == 143
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_screen_comes_back_whole_after_a_stall(state_dir: Path) -> None:
     with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
         terminal.wait_open(FIRST)
