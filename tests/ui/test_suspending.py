@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from clawtop import stopping
 from clawtop.ui.terminal import JobControl
 from tests.support.samples import copy, sample
 from tests.support.terminals import (
@@ -151,6 +152,12 @@ def test_what_others_did_to_the_terminal_while_it_was_stopped_is_undone(job: Job
     job.wait_until_drawn()
     assert left(job.end())
     assert job.stty() == job.settings
+
+
+@pytest.fixture(autouse=True)
+def holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks that other tests in this process left behind delay no stop here."""
+    monkeypatch.setattr(stopping, "_state", stopping._Stop())
 
 
 # --- continued before it has stopped ---------------------------------------------------------------------------------
