@@ -153,8 +153,8 @@ ui/  The Textual app, as thin as possible.
                        flash, messages
     jobs, driven       the drain and the runs of this dashboard; executing (its operations under way)
     fleet, fleet_run   the fleet's screen
-    terminal           signals; terminal_output and painting write only what changed; theme, pasting, typed_ahead (one
-                       key at a time), surviving (errors in a handler)
+    terminal           signals; terminal_output and painting write only what changed, terminal_input waits for keys;
+                       theme, pasting, typed_ahead (one key at a time), surviving (errors in a handler)
     early              the first frame, drawn before Textual is imported; with it, free of Textual: palettes, colours,
                        pen (cells as bytes), terminal_file (a terminal that may stop reading)
     commands/          dispatch: one handler for each command, in looking, operating, driving, incident; palette

@@ -572,6 +572,7 @@ OVERRIDDEN = {
     "ui/commands/palette.py": {"discover"},  # Textual's palette
     "ui/painting.py": {"render_segments"},  # Textual's compositor
     "ui/screens/dialog.py": {"check_action"},  # Textual asks before an action
+    "ui/terminal_input.py": {"run_input_thread", "disable_input"},  # Textual's driver
     "ui/terminal_output.py": {  # Textual's driver, app
         "start_application_mode",
         "stop_application_mode",
@@ -741,6 +742,7 @@ ON_THEIR_OWN = {
     "fleet/transport.py": "the folder of ssh's sockets",
     "cli/ending.py": "the last words on the terminal",
     "ui/terminal_file.py": "the terminal",
+    "ui/terminal_input.py": "the pipe that wakes its own thread",
 }
 """Who changes a disk without the seam, and why."""
 
@@ -841,6 +843,7 @@ NOT_THE_CLOCKS = {
     "ui/screens/run.py set_interval": TEXTUAL,
     "ui/typed_ahead.py set_timer": TEXTUAL,
     "ui/terminal_file.py poll": "the terminal itself, asked by the thread that writes to it",
+    "ui/terminal_input.py wait": "the thread that reads from a terminal that is gone",
     "cli/process.py alarm": "ends a process that cannot end itself, whatever its loop does",
     "cli/version.py timeout": OUTSIDE,
     "demo/stage.py wait": OUTSIDE,

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import signal
 import termios
-from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from textual import events
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
-from textual._xterm_parser import XTermParser
-from textual.drivers import linux_driver
-from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
-from textual.message import Message
 from textual.message_pump import MessagePump
 
 from clawtop.ui.early import waiting_screen
 from clawtop.ui.painting import Canvas, Painted
-from clawtop.ui.pasting import PasteFilter
 from clawtop.ui.terminal import JobControl, why_not_suspended
 from clawtop.ui.terminal_file import TerminalOutput, screen_file
+from clawtop.ui.terminal_input import SleepingInput
 
 if TYPE_CHECKING:
     import io
@@ -36,7 +31,7 @@ ENTER_ALTERNATE = "\x1b[?1049h"
 HIDE_CURSOR = "\x1b[?25l"
 REPORT_FOCUS = "\x1b[?1004h"
 
-_drivers: set[LinuxDriver] = set()  # drivers in application mode; used by the event loop's thread alone
+_drivers: set[TerminalDriver] = set()  # drivers in application mode; used by the event loop's thread alone
 
 
 def drawn_on() -> bool:
@@ -44,19 +39,7 @@ def drawn_on() -> bool:
     return bool(_drivers)
 
 
-class _TerminalParser(XTermParser):
-    """Textual's parser of what the terminal sends, for which pasted escape characters are text."""
-
-    def __init__(self, debug: bool = False) -> None:
-        super().__init__(debug)
-        self._filter = PasteFilter()
-
-    def feed(self, data: str) -> Iterable[Message]:
-        passed = self._filter.passed(data)
-        return super().feed(passed) if passed or not data else ()  # an empty text is the end of the input
-
-
-class TerminalDriver(LinuxDriver):
+class TerminalDriver(SleepingInput):
     """Textual's driver, writing through `TerminalOutput`; after a stall everything is painted anew."""
 
     def __init__(
@@ -102,7 +85,6 @@ class TerminalDriver(LinuxDriver):
             size, rows = early.hand_over()
             self._inherits = True
             self.canvas.adopt(size, ((row.certain, row.looks) for row in rows))
-        linux_driver.XTermParser = _TerminalParser  # type: ignore[attr-defined]  # Textual's thread makes it by this name
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if self._key_thread is None:
             return  # in the background: the process was stopped, and has just been told to go on

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from textual import events
 
 from clawtop.ui.pasting import PasteFilter, pasted_text
-from clawtop.ui.terminal_output import _TerminalParser
+from clawtop.ui.terminal_input import _TerminalParser
 
 START, END = "\x1b[200~", "\x1b[201~"
 PASTES = ["plain", "", "one\x1b[31m y\ny two", "\x1b", "\x1b\ryes\r", "\x1b[20", "\x1b[201", "y" * 70 + "\x1b[y" * 20]
