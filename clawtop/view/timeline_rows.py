@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from clawtop.commands import Target, TargetKind
+from clawtop.core.incident.lane_stats import session_of_lane
 from clawtop.core.incident.timeline import ABOUT, KIND_GROUPS, Filter
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.text import safe, shown
@@ -55,8 +56,9 @@ def _text(event: Event, _env: Env) -> Line:
 
 
 def _about(event: Event, env: Env) -> Line:
-    if event.profile is None and event.session_key:
-        return piece(env.facts.session_name(event.session_key), Tone.DIM)
+    key = event.session_key or session_of_lane(event.lane)
+    if event.profile is None and key:
+        return piece(env.facts.session_name(key), Tone.DIM)
     file = base_name(event.session_file) if event.session_file else None
     agent = env.facts.agent_name(event.agent) if event.agent else ""
     return piece(safe(event.profile or event.lane or file) if event.profile or event.lane or file else agent, Tone.DIM)

@@ -25,17 +25,17 @@ TOUR: tuple[Step, ...] = (
     Step(
         "When is the next one back?",
         "overview",
-        "LEFT counts down for each account that is cooling; larry is out of credit: that takes money, not time.",
+        "LEFT counts down what is cooling; larry is out of credit: money, not time.",
     ),
     Step(
         "Why is this chat silent?",
         "next-pane",
-        "SESSIONS: HELD BY says who has it, TROUBLE what it waits for; Enter shows the cursor's row in full.",
+        "HELD BY says who has it, TROUBLE what it waits for; Enter shows the row in full.",
     ),
     Step(
         "Who holds the lock, and since when?",
         "tree",
-        "Each chain begins with who is stuck and ends with who is holding; SINCE counts up.",
+        "A chain begins with who is stuck and ends with who holds; SINCE counts up.",
     ),
     Step(
         "Who waits?",
@@ -45,12 +45,12 @@ TOUR: tuple[Step, ...] = (
     Step(
         "What did the last operator do?",
         "timeline",
-        "The heading names the last operation: somebody cleared an account while you were asleep.",
+        "The heading says it: somebody cleared an account while you were asleep.",
     ),
     Step(
         "What do I press?",
         "tree",
-        "REMEDY names the key: 'u' frees the harbour clerk's session. Operations need 'a' first; looking does not.",
+        "REMEDY names the key: 'u' frees the harbour clerk. Operations need 'a' first.",
     ),
 )
 """In the order in which they come up."""
@@ -85,7 +85,7 @@ class Tour:
             text = ((" Something is wrong on the reef. ", Tone.STRONG), ("Seven questions, one key each.", Tone.PLAIN))
         ask: Line
         if step is None:
-            ask = ((" That was the tour. ", Tone.ACCENT), ("Stay as long as you like; q leaves the reef.", Tone.PLAIN))
+            ask = ((" That was the tour. ", Tone.ACCENT), ("Stay if you like; q leaves the reef.", Tone.PLAIN))
         else:
             key = key_label(command(step.command_id).keys[0])
             place = f" {self.done + 1} of {len(self._steps)}  "

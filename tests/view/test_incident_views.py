@@ -35,7 +35,8 @@ from clawtop.view.line import Tone, text_of
 from clawtop.view.plain import table_title
 from clawtop.view.replay_words import replay_words
 from clawtop.view.timeline_rows import about, event_of, timeline_table
-from tests.support.worlds import CALM, HOLDERS, INCIDENT, MINUTE, NOW, SECOND, agent, cooling, profile, saying
+from clawtop.view.tree_rows import tree_table
+from tests.support.worlds import CALM, HOLDERS, INCIDENT, LOCKS, MINUTE, NOW, SECOND, agent, cooling, profile, saying
 
 WIDTH = 90
 TAKEOVER = Event(
@@ -347,3 +348,18 @@ def test_the_heading_of_the_timeline_names_the_last_operation_or_what_it_shows_o
     empty = timeline_table(env(told), only)
     title = heading(placed(empty.columns, 79, empty.needs), None, table_title(empty, Tone.TITLE))
     assert "TIMELINE 0 of 3 · only gateway" in text_of(title)
+
+
+def test_an_entry_about_a_sessions_own_lane_is_about_that_session() -> None:
+    waited = Event(NOW, EventKind.WAIT, "gateway-log", "waited", lane=f"session:{HOLDERS[0].session_key}")
+    table = timeline_table(env(replace(TOLD, events=(waited,))))
+    about_column = next(column for column in table.columns if column.id == "about")
+    name = table.env.facts.session_name(HOLDERS[0].session_key or "")
+    assert text_of(about_column.render(table.rows[0].item, table.env)) == name
+
+
+def test_the_tree_says_of_a_lock_from_the_future_how_far_ahead_it_is() -> None:
+    lock = replace(LOCKS[3], file=replace(LOCKS[3].file, mtime=NOW + 3 * 3_600_000), created_at=None)
+    table = tree_table(env(replace(CALM, locks=(lock,))))
+    since = next(column for column in table.columns if column.id == "since")
+    assert "+3h00m" in [text_of(since.render(row.item, table.env)) for row in table.rows]

@@ -160,7 +160,7 @@ class Contention:
 _SESSION_LANE = "session:"
 
 
-def _session_of_lane(lane: str | None) -> str | None:
+def session_of_lane(lane: str | None) -> str | None:
     """The session whose own lane this is."""
     return lane.removeprefix(_SESSION_LANE) if lane is not None and lane.startswith(_SESSION_LANE) else None
 
@@ -173,7 +173,7 @@ def contention(events: Iterable[Event], worst: int = 10) -> Contention:
     for event in events:
         if event.kind is not EventKind.TAKEOVER and event.kind not in COLLISIONS:
             continue
-        session = event.session_key or event.session_file or _session_of_lane(event.lane)
+        session = event.session_key or event.session_file or session_of_lane(event.lane)
         (takeovers if event.kind is EventKind.TAKEOVER else collisions)[class_of_event(event)] += 1
         if session:
             by_session.setdefault(session, []).append(event)

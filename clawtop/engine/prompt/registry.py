@@ -192,7 +192,9 @@ class PromptRegistry:
                 self._tell(EventKind.CONTENDED, error.title, path, who)
             raise
         waited_ms = self._since(wish.began)
-        self._tell(EventKind.ACQUIRE, f"{who.run_id} holds the prompt", path, who, duration_ms=waited_ms)
+        self._tell(
+            EventKind.ACQUIRE, f"{who.lane} holds the prompt (run {who.run_id})", path, who, duration_ms=waited_ms
+        )
         holder = HeldPrompt(self, holding, named, self._clock, record=path, stop=wish.on_stop, waited_ms=waited_ms)
         self._out[who.token] = holder
         return holder
@@ -230,7 +232,7 @@ class PromptRegistry:
                         raise self._contended(path, _holder_line(effect), wish)
                 if not told:
                     told = True
-                    self._tell(EventKind.WAIT, f"{who.run_id} waits for the prompt", path, who)
+                    self._tell(EventKind.WAIT, f"{who.lane} waits for the prompt (run {who.run_id})", path, who)
                 with contextlib.suppress(TimeoutError):
                     async with self._clock.timeout(min(LOOK_S, left)):
                         await woken.wait()
@@ -300,7 +302,7 @@ class PromptRegistry:
             return False
         await self._spread(effects)
         if any(isinstance(effect, Released) and effect.holding.who.token == who.token for effect in effects):
-            self._tell(EventKind.RELEASE, f"{who.run_id} left the prompt: {request.how}", path, who)
+            self._tell(EventKind.RELEASE, f"{who.lane} (run {who.run_id}) left the prompt: {request.how}", path, who)
         return True
 
     def in_background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
