@@ -92,8 +92,8 @@ store/  The disk: one module for each format. Nothing else knows paths or format
     provider/       What a call to a provider needs: credentials, secrets, model_config, builtin (known addresses),
                     network_config; keys: which need no auth profile, and key_watch: those that a gateway has
     gateway/        reader (the gateway and every lock, in each read), from liveness, kernel_lock, usage (memory, CPU),
-                    memory_kills (by the kernel), heap_deaths (its own limit) and trust; backends (processes that work
-                    on runs), token; log, log_place, log_lines, log_words: its log
+                    memory_kills (by the kernel), heap_deaths (its own limit), rivals (a second gateway) and trust;
+                    backends (processes that work on runs), token; log, log_place, log_lines, log_words: its log
     auth/           The auth store behind one port; backends chooses json_backend (generations A, B: json_files, lock,
                     target, update, json_edit) or sqlite_backend (C, D: sqlite_rows, sqlite_update, migration). reader,
                     entries, state, accounts and machine serve both

@@ -429,3 +429,16 @@ def test_a_configuration_that_the_gateway_refused_is_not_in_force(
     words = "the gateway refused openclaw.json and goes on with what it had: "
     why = REFUSAL.partition(": ")[2]
     assert causes(told).get("config-refused") == (words + why if refused else None)
+
+
+# --- two gateways ---------------------------------------------------------------------------------------------------
+
+
+def test_two_gateways_of_one_directory_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2026.5.20 lets a second one start on another port, which takes the lock."""
+    monkeypatch.setattr("clawtop.store.gateway.rivals.RivalWatch.look", lambda *_: (PID + 1,))
+    made = Made(tmp_path)
+    made.session(MAIN, user(4 * MINUTE), bot(3 * MINUTE))
+    told = made.told()
+    assert told["health"]["level"] == 1
+    assert f"processes {PID} and {PID + 1} are both gateways of it" in causes(told)["problems"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from clawtop.clock import Clock
 from clawtop.core.locks.leaks import with_leak
@@ -34,6 +35,7 @@ from clawtop.store.gateway.liveness import (
     process_places,
 )
 from clawtop.store.gateway.memory_kills import MemoryKillWatch
+from clawtop.store.gateway.rivals import RivalWatch
 from clawtop.store.gateway.trust import believed, foreign
 from clawtop.store.gateway.usage import UsageWatch
 from clawtop.store.interning import Interned
@@ -83,6 +85,7 @@ class GatewayReader:
         self._usage = UsageWatch(processes, clock)
         self._memory_kills = MemoryKillWatch(processes, clock)
         self._heap_deaths = HeapDeathWatch()
+        self._rivals = RivalWatch(processes, clock)
         self._silence = SilenceWatch()
 
     def read(
@@ -118,6 +121,9 @@ class GatewayReader:
             errors = f"the standard error of {layout.state_dir}'s gateway"
             aborted = None if killed is not None else self._last("standard error", errors, look, None, warnings)
             gateway = replace(gateway, memory_kill=killed or aborted)
+            if site.uid is not None:
+                rivals = self._rivals.look(gateway, layout.state_dir, site.uid)
+                warnings += [_rival(pid, gateway, layout.state_dir) for pid in rivals]
         files = self._lock_files.read_all(agents, layout, warnings)
         here = replace(here, served_here=gateway.state is GatewayState.LIVE and gateway.pid is not None)
         locks = (*doors, *(judge(file, here) for file in files))
@@ -180,6 +186,14 @@ class GatewayReader:
         files = growing_files()
         files = [*files, config.log_file] if config.log_file is not None else files
         return self._last("life", "files that grow", lambda: self._life.shows(files), False, [])
+
+
+def _rival(pid: int, gateway: Gateway, state_dir: Path) -> Problem:
+    if gateway.pid is None:
+        text = f"process {pid} is a gateway of it that no lock names: another one took its lock; restart it"
+    else:
+        text = f"processes {gateway.pid} and {pid} are both gateways of it, and overwrite each other's files: stop one"
+    return Problem("two-gateways", str(state_dir), text)
 
 
 def _others(locks: Iterable[LockFile], judge: LockJudge) -> tuple[int, ...]:

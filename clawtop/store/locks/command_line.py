@@ -63,12 +63,12 @@ class CommandLineWatch:
         env = self._processes.environment(process.pid)
         root = f"{self._proc}/{process.pid}/root"
         try:
-            return any((s.st_dev, s.st_ino) == (facts.st_dev, facts.st_ino) for s in _its_directories(env, root))
+            return any((s.st_dev, s.st_ino) == (facts.st_dev, facts.st_ino) for s in its_directories(env, root))
         except OSError:
             return True
 
 
-def _its_directories(env: Mapping[str, str], root: str) -> list[os.stat_result]:
+def its_directories(env: Mapping[str, str], root: str) -> list[os.stat_result]:
     """The state directories that a process with this environment may serve, as it sees them below its root.
 
     If it names one that is not a profile's, only that counts. If it names none, or a profile's (which `--profile` of
@@ -90,9 +90,14 @@ def _is_a_profiles(name: str) -> bool:
     return name.startswith(".openclaw") or name in FORMER_NAMES
 
 
+def has_gateway_title(argv: tuple[str, ...]) -> bool:
+    """Whether it is a gateway that runs: one that is only starting, or that started it, has its command line."""
+    return bool(argv) and _GATEWAY_TITLE.fullmatch(argv[0]) is not None
+
+
 def _is_gateway(argv: tuple[str, ...]) -> bool:
     """By its title, or by the word after the entry point."""
-    if argv and _GATEWAY_TITLE.fullmatch(argv[0]):
+    if has_gateway_title(argv):
         return True
     entry = next((n for n, word in enumerate(argv) if _ENTRY.fullmatch(word)), None)
     return entry is not None and argv[entry + 1 : entry + 2] == ("gateway",)
