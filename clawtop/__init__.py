@@ -27,13 +27,14 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
     nearest         the known name that a mistyped one probably stands for
     settings        what an operator can configure in clawtop
     provider_ids    the many spellings of a provider's name
+    carried         what follows from a long list of rows, from list to list by the rows that changed
     generations     how OpenClaw's storage generations and versions differ, as tables; rules has the tables' types
     model/          the nouns: auth (profiles, usage), config, locks, sessions, prompts (holders, waiters, lanes),
                     gateway, witness (evidence that a run is active), events, problem, snapshot; sentence: text in which
                     times and names are still values
     conversation    a conversation as it is sent to a model
     source          the port through which snapshots arrive
-    diff            whether two snapshots differ, and in which of their parts
+    diff            whether two snapshots differ
     javascript      numbers and dates as OpenClaw's own language reads them
     failure/        What kind of failure an error is. record and signal: the error as a value; phrases, phrase_tables,
                     billing_tables, status, rules: how OpenClaw classifies it; as_3_28, as_6_11, as_9_6 (with
@@ -52,7 +53,7 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
                     is asked of an engine. Whether OpenClaw runs in it: activity weighs the witnesses log_runs,
                     gateway_witness, backend_runs and turns; openclaw_runs are the runs it finds. How it is freed:
                     attention (is it stuck?), drain, proof (is it free?), remedies (what can end its run), recovery,
-                    unpinning. exchanges: what followed each message
+                    unpinning. exchanges: what followed each message; listed: which of all sessions a question is about
     failover/       What follows a failed attempt: decision, its steps as effects, compaction; candidate and fallback
                     (the chain of models), probing (a provider whose profiles all cool), same_account (retries before a
                     rotation). openclaw_decision, openclaw_steps: the same as OpenClaw does it; consequences and
@@ -134,7 +135,8 @@ fleet/  Several hosts over ssh. far streams a host's state, near follows it, fle
     steering           verbs that run long there: driving, draining
 
 view/  What is shown, as lines: pure functions of a snapshot and the time. No terminal library.
-    line, columns      toned text and tables; ordering, humanize (numbers and times), words (states)
+    line, columns      toned text and tables; long_rows (each made when it is looked at), ordering, humanize (numbers
+                       and times), words (states)
     facts              what the rows of a snapshot share; provider_facts
     rows               the overview: profile_columns, session_columns, lock_columns, warning_columns; detail, fact_lines
     headline, footer   the lines around every screen; tabs, replay_words, tour

@@ -57,6 +57,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "settings",
         "provider_ids",
         "rules",
+        "carried",
         "generations",
         "model",
         "source",

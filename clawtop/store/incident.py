@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from clawtop.clock import SystemClock
+from clawtop.core.carried import others_than
 from clawtop.core.cooldown.noted import with_provider_times
-from clawtop.core.diff import others_than
 from clawtop.core.incident.happenings import happenings
 from clawtop.core.incident.lane_stats import lanes_of, lanes_of_engines
 from clawtop.core.incident.timeline import ACTS, KEPT_ACTS, Timeline, newest
@@ -35,6 +35,7 @@ from clawtop.core.model import (
     Witness,
     session_place,
 )
+from clawtop.core.session.listed import of_file
 from clawtop.core.session.log_runs import LogRuns
 from clawtop.core.session.openclaw_runs import heard_sessions, openclaw_holders, own_takeover_risk
 from clawtop.errors import ClawtopError
@@ -254,13 +255,16 @@ def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[P
     """Holders under the file names of the sessions' rows: records are canonical, rows keep symlinked directories."""
     if not holders:
         return ()
-    real = {agent.sessions_dir: os.path.realpath(agent.sessions_dir) for agent in snapshot.agents}
-    listed: dict[str, str] = {}
-    for session in snapshot.sessions:
-        if session.file is not None:
-            directory, name = os.path.split(session.file)
-            listed[f"{real.get(directory, directory)}/{name}"] = session.file
-    return tuple(replace(h, session_file=listed.get(h.session_file, h.session_file)) for h in holders)
+    links: dict[str, list[str]] = {}
+    for agent in snapshot.agents:
+        links.setdefault(os.path.realpath(agent.sessions_dir), []).append(agent.sessions_dir)
+
+    def listed(file: str) -> str:
+        directory, name = os.path.split(file)
+        names = (f"{link}/{name}" for link in links.get(directory, ()))
+        return next((known for known in names if of_file(snapshot.sessions, known)), file)
+
+    return tuple(replace(holder, session_file=listed(holder.session_file)) for holder in holders)
 
 
 def _ours(snapshot: Snapshot) -> Ours:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from itertools import compress, count
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
+
+from clawtop.core.carried import changes, replaced
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -31,11 +31,10 @@ class Interned(Generic[K, T]):
         self._last = now
         return tuple(out)
 
-    def altered(self, before: Sequence[T], after: Sequence[T], key: Callable[[T], K]) -> tuple[T, ...]:
+    def altered(self, before: tuple[T, ...], after: tuple[T, ...], key: Callable[[T], K]) -> tuple[T, ...]:
         """`after`, which is `before` with some values replaced, of which there are few: only these are compared."""
-        places = [*compress(count(), map(operator.is_not, before, after))]
-        values = list(after)
+        known = changes(before, after)
+        every = range(len(after)) if known is None else [n for edit in known for n in range(edit.begin, edit.end)]
+        places = [place for place in every if known is not None or before[place] is not after[place]]
         interned = self.interned((key(after[place]), after[place]) for place in places)
-        for place, value in zip(places, interned, strict=True):
-            values[place] = value
-        return tuple(values)
+        return replaced(after, dict(zip(places, interned, strict=True)))

@@ -175,8 +175,9 @@ class SnapshotReader:
         return self._databases.in_use
 
     def has_changed(self) -> bool:
-        """Whether a database was committed to, or replaced, since the last read."""
-        return self._databases.versions() != self._versions
+        """Whether a database was committed to, or replaced, since the last read, or was not read whole in it."""
+        overdue = self._sessions is not None and self._sessions.is_overdue
+        return overdue or self._databases.versions() != self._versions
 
     def read(self) -> Snapshot:
         """Read what changed and judge everything again.

@@ -7,12 +7,13 @@ from datetime import tzinfo
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from clawtop.commands import Target
 from clawtop.text import cells
 from clawtop.values import dataclass
 from clawtop.view.facts import Facts
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, text_of, width_of
+from clawtop.view.long_rows import LongRows, TableRow
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 MEASURED = 150
@@ -72,15 +73,6 @@ class Column(NamedTuple, Generic[T]):
     words: bool = False
 
 
-class TableRow(NamedTuple, Generic[T]):
-    """A row: `key` is stable across snapshots; `band` marks the heading of a group."""
-
-    key: str
-    item: T
-    target: Target | None = None
-    band: bool = False
-
-
 Placed = tuple[Column[T], int]
 
 MARGIN: Piece = (" ", Tone.PLAIN)
@@ -118,7 +110,7 @@ class Table(Generic[T]):
     id: str
     title: str
     columns: tuple[Column[T], ...]
-    rows: tuple[TableRow[T], ...]
+    rows: Sequence[TableRow[T]]
     env: Env
     band: Callable[[T, Env], Line]
     ids: Callable[[T], str]
@@ -126,24 +118,33 @@ class Table(Generic[T]):
     title_note: Line = EMPTY
     thing: Callable[[T], Hashable] | None = None
 
-    def arranged(self, filter_text: str = "", sorting: Sorting | None = None) -> tuple[TableRow[T], ...]:
+    def arranged(self, filter_text: str = "", sorting: Sorting | None = None) -> Sequence[TableRow[T]]:
         """Rows that show `filter_text` (in any case), in natural or sorted order; sorting dissolves the groups.
 
         A group whose heading shows it is kept whole.
         """
-        rows = self.rows
         needle = " ".join(filter_text.casefold().split())
-        if needle:
-            rows = _without_empty_bands(self._matching(needle))
-        column = next((c for c in self.columns if sorting and c.id == sorting.column), None)
-        if sorting is None or column is None or column.sort is None:
-            return rows
-        key, env = column.sort, self.env
-        valued = [(key(row.item, env), row) for row in rows if not row.band]
-        known = sorted((pair for pair in valued if pair[0] is not None), key=lambda pair: pair[0])
-        if sorting.descending:
-            known.reverse()
-        return (*(row for _, row in known), *(row for value, row in valued if value is None))
+        asked = needle, sorting
+        if asked not in self._arranged:
+            rows = _without_empty_bands(self._matching(needle)) if needle else self.rows
+            column = next((c for c in self.columns if sorting and c.id == sorting.column), None)
+            if sorting is not None and column is not None and column.sort is not None:
+                rows = self._sorted(rows, column.sort, descending=sorting.descending)
+            self._arranged[asked] = rows
+        return self._arranged[asked]
+
+    @cached_property
+    def _arranged(self) -> dict[tuple[str, Sorting | None], Sequence[TableRow[T]]]:
+        """The rows by what was asked for, so that they can be arranged ahead of being shown."""
+        return {}
+
+    def _sorted(
+        self, rows: Sequence[TableRow[T]], key: Callable[[T, Env], Any], *, descending: bool
+    ) -> Sequence[TableRow[T]]:
+        if isinstance(rows, LongRows):
+            return rows.of(_by_value(rows.items, [key(item, self.env) for item in rows.items], descending=descending))
+        plain = [row for row in rows if not row.band]
+        return tuple(_by_value(plain, [key(row.item, self.env) for row in plain], descending=descending))
 
     def _matching(self, needle: str) -> list[TableRow[T]]:
         kept: list[TableRow[T]] = []
@@ -189,7 +190,17 @@ class Table(Generic[T]):
     def count(self, rows: Sequence[TableRow[T]] | None = None) -> int:
         """How many things these rows (default: all) show, without headings; several rows of one thing count once."""
         every = self.rows if rows is None else rows
+        if isinstance(every, LongRows):
+            return len(every)
         return len({self.thing(row.item) if self.thing else row.key for row in every if not row.band})
+
+
+def _by_value(things: Sequence[A], values: Sequence[Any], *, descending: bool) -> list[A]:
+    """Those without a value come last."""
+    known = sorted((n for n, value in enumerate(values) if value is not None), key=values.__getitem__)
+    if descending:
+        known.reverse()
+    return [things[n] for n in (*known, *(n for n, value in enumerate(values) if value is None))]
 
 
 def _without_empty_bands(rows: Sequence[TableRow[T]]) -> tuple[TableRow[T], ...]:

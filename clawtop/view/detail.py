@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.locks.staleness import proof_words
@@ -43,7 +44,7 @@ def _profile(target: Target, env: Env) -> list[Fact] | None:
     entry = env.facts.profile(target.id, target.agent or "")
     if entry is None:
         return None
-    profile, stats, pins = entry.profile, entry.profile.stats, env.facts.pins(entry)
+    profile, stats, pins = entry.profile, entry.profile.stats, env.facts.count_pins(entry)
     glyph, word, tone = profile_words(entry)
     facts: list[Fact] = [
         ("", piece(safe(profile.id), Tone.STRONG)),
@@ -64,12 +65,19 @@ def _profile(target: Target, env: Env) -> list[Fact] | None:
         ("expires", _expires(profile.credential.expires, env)),
         ("owner", _owner(entry, env)),
         ("file", piece(safe(profile.path))),
-        *section(f"Pinned sessions: {len(pins)}"),
-        *(("", piece(f"{safe(s.key)} ({shown(s.profile_source or 'unknown')})")) for s in pins[:8]),
+        *section(f"Pinned sessions: {pins}"),
+        *(
+            ("", piece(f"{safe(s.key)} ({shown(s.profile_source or 'unknown')})"))
+            for s in islice(env.facts.pins(entry), 8)
+        ),
     ]
-    if len(pins) > 8:
-        facts.append(("", piece(f"and {len(pins) - 8} more", Tone.DIM)))
+    if pins > 8:
+        facts.append(("", piece(f"and {pins - 8} more", Tone.DIM)))
     return known(facts)
+
+
+def _pinned(session: Session) -> Line:
+    return piece(f"{safe(session.key)} ({shown(session.profile_source or 'unknown')})")
 
 
 def _why(entry: ProfileFacts, env: Env) -> list[Fact]:

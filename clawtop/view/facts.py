@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os.path
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -39,6 +40,7 @@ from clawtop.core.rotation.explanation import ProfileExplanation, explain_profil
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import AttentionReport, attention_of
 from clawtop.core.session.key import split
+from clawtop.core.session.listed import of_file, pinned_to, with_key
 from clawtop.text import safe, shown
 from clawtop.view.provider_facts import ProfileFacts, ProviderFacts, ProviderGroup, ProviderMemory, changes_at
 
@@ -50,16 +52,10 @@ NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 class Memory:
-    """What one screen keeps from snapshot to snapshot, so that only changes are recomputed.
-
-    Attributes:
-        providers: judgements.
-        session_rows: rows of the sessions table by the identity of their session, which a row keeps alive.
-    """
+    """What one screen keeps from snapshot to snapshot, so that only changes are recomputed: judged providers."""
 
     def __init__(self) -> None:
         self.providers = ProviderMemory()
-        self.session_rows: dict[int, Any] = {}
 
 
 class Facts:
@@ -169,17 +165,16 @@ class Facts:
             self._explained[key] = explain_profile(self.snapshot, key[0], self.now, agent=key[1])
         return self._explained[key]
 
-    @cached_property
-    def _pins(self) -> Mapping[str, list[Session]]:
-        pins: dict[str, list[Session]] = defaultdict(list)
-        for session in self.snapshot.sessions:
-            if session.profile is not None:
-                pins[session.profile].append(session)
-        return pins
-
-    def pins(self, entry: ProfileFacts) -> tuple[Session, ...]:
+    def pins(self, entry: ProfileFacts) -> Iterator[Session]:
         """The sessions that are pinned to the profile, of the agents that see it this way."""
-        return tuple(s for s in self._pins.get(entry.profile.id, ()) if s.agent in entry.agents)
+        return chain.from_iterable(self._pinned(entry))
+
+    def count_pins(self, entry: ProfileFacts) -> int:
+        """How many they are."""
+        return sum(map(len, self._pinned(entry)))
+
+    def _pinned(self, entry: ProfileFacts) -> Iterator[Collection[Session]]:
+        return (pinned_to(self.snapshot.sessions, agent, entry.profile.id) for agent in entry.agents)
 
     @cached_property
     def tree(self) -> tuple[Node, ...]:
@@ -253,25 +248,21 @@ class Facts:
             return holder.since
         return running_since(session) if session.active else None
 
-    @cached_property
-    def _sessions_by_file(self) -> Mapping[str, Session]:
-        return {session.file: session for session in self.snapshot.sessions if session.file}
-
     def session_of(self, lock: Lock) -> Session | None:
         """The session that a session lock is for."""
         if lock.file.kind is not LockKind.SESSION:
             return None
-        return self._sessions_by_file.get(lock.file.path.removesuffix(".lock"))
+        found = of_file(self.snapshot.sessions, lock.file.path.removesuffix(".lock"))
+        return found[-1] if found else None
 
     def session(self, key: str, agent: str | None) -> Session | None:
         """The session with this key."""
-        return next((s for s in self.snapshot.sessions if s.key == key and (agent is None or s.agent == agent)), None)
+        return next((s for s in with_key(self.snapshot.sessions, key) if agent in (None, s.agent)), None)
 
-    @cached_property
-    def names(self) -> Mapping[str, str]:
-        """Session key -> its label or name, for sessions that have one."""
-        named = {s.key: self.row_name(s) for s in self.snapshot.sessions if s.name or s.key in self.labels}
-        return {**named, **{key: label for key, label in self.labels.items() if label}}
+    def given_name(self, key: str) -> str | None:
+        """The label or name of the session with this key; None if it has neither."""
+        names = (session.name for session in with_key(self.snapshot.sessions, key))
+        return self.labels.get(key) or next((name for name in names if name), None)
 
     @cached_property
     def _agent_names(self) -> Mapping[str, str]:
@@ -300,7 +291,7 @@ class Facts:
         """What people call the session with this key, safe to show: its label or name, else the key without what
         goes without saying; where there are several agents, whose it is.
         """
-        if (name := self.names.get(key)) is not None:
+        if (name := self.given_name(key)) is not None:
             return shown(name)
         agent, rest = split(key)
         if agent is None or not rest:

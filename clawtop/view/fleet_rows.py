@@ -12,10 +12,11 @@ from clawtop.core.fleet.merged import Answering, HostEvent, answering, timeline
 from clawtop.core.fleet.shared import SharedAccount, shared_accounts
 from clawtop.core.model import Snapshot, counted
 from clawtop.text import safe, shown
-from clawtop.view.columns import Column, Env, Table, TableRow, heading, placed, render_row
+from clawtop.view.columns import Column, Env, Table, heading, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import age, clock_time, countdown, duration, zone_name
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, piece, width_of, wrapped
+from clawtop.view.long_rows import TableRow
 
 STATES: dict[int, tuple[str, str, Tone]] = {
     0: ("●", "well", Tone.OK),

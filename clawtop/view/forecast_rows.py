@@ -19,9 +19,10 @@ from clawtop.core.rotation.forecast import (
 )
 from clawtop.text import safe
 from clawtop.values import dataclass
-from clawtop.view.columns import Column, Env, Table, TableRow
+from clawtop.view.columns import Column, Env, Table
 from clawtop.view.humanize import countdown, duration, time_near
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece
+from clawtop.view.long_rows import TableRow
 
 
 @dataclass(frozen=True, slots=True)

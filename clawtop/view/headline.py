@@ -299,7 +299,7 @@ def _blocked(facts: Facts) -> list[Line]:
 
 
 def _blocked_names(facts: Facts, room: int | None) -> Line:
-    keys = [facts.names.get(key) or short_key(key) for _, key in islice(facts.blocked, 4)]
+    keys = [facts.given_name(key) or short_key(key) for _, key in islice(facts.blocked, 4)]
     return _listed("blocked: ", [elided_middle(safe(key), 32) for key in keys], len(facts.blocked), room)
 
 

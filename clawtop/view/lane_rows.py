@@ -13,9 +13,10 @@ from clawtop.core.incident.metrics import SOURCE as METRICS
 from clawtop.core.model import GATEWAY_LOG, GatewayState, LaneStats, Snapshot, counted
 from clawtop.text import safe, shown
 from clawtop.values import dataclass
-from clawtop.view.columns import Column, Env, Table, TableRow
+from clawtop.view.columns import Column, Env, Table
 from clawtop.view.humanize import age, span, sparkline
 from clawtop.view.line import EMPTY, Line, Tone, piece
+from clawtop.view.long_rows import TableRow
 
 SPARK_WIDTH = 20
 SLOW_MS = 2_000

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from clawtop.view.columns import TableRow
+from clawtop.view.long_rows import LongRows, TableRow
 
 
-def keep_order(before: Sequence[TableRow[Any]], after: Sequence[TableRow[Any]]) -> tuple[TableRow[Any], ...]:
+def keep_order(before: Sequence[TableRow[Any]], after: Sequence[TableRow[Any]]) -> Sequence[TableRow[Any]]:
     """`after` in the order of `before`; new rows follow their new predecessor."""
+    if isinstance(before, LongRows) and isinstance(after, LongRows):
+        kept_rows = after.in_order_of(before)
+        if kept_rows is not None:
+            return kept_rows
     fresh = {row.key: row for row in after}
     kept = [fresh[row.key] for row in before if row.key in fresh]
     if len(kept) == len(after):

@@ -107,8 +107,8 @@ def _used(item: ProfileRow, env: Env) -> Line:
 
 
 def _pins(item: ProfileRow, env: Env) -> Line:
-    pins = env.facts.pins(_entry(item))
-    return piece(str(len(pins)), Tone.PLAIN) if pins else _DASH
+    pins = env.facts.count_pins(_entry(item))
+    return piece(str(pins), Tone.PLAIN) if pins else _DASH
 
 
 def _owner(item: ProfileRow, _env: Env) -> Line:
@@ -146,7 +146,7 @@ PROFILE_COLUMNS: tuple[Column[ProfileRow], ...] = (
     ),
     Column("next", "IF FAILS", 8, _next_cost, right=True, rank=7, live=False),
     Column("used", "USED", 6, _used, lambda i, _e: -(_entry(i).profile.stats.last_used or 0), right=True, rank=4),
-    Column("pins", "PINS", 4, _pins, lambda i, e: -len(e.facts.pins(_entry(i))), right=True, rank=5, live=False),
+    Column("pins", "PINS", 4, _pins, lambda i, e: -e.facts.count_pins(_entry(i)), right=True, rank=5, live=False),
     Column("owner", "OWNER", 8, _owner, lambda i, _e: _entry(i).profile.owner_agent, rank=6, live=False),
 )
 """IF FAILS is the window that one more failure of the same kind would open."""

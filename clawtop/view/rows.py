@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from bisect import bisect_left
+from collections.abc import Hashable, Sequence
 from functools import partial
 
 from clawtop.commands import Target, TargetKind
+from clawtop.core.carried import Ordering, derived
 from clawtop.core.model import NOT_IMPORTED, Lock, Problem, Session, VerdictKind, counted
+from clawtop.core.session.activity import RUNNING
+from clawtop.core.session.listed import of_file, with_key, working
 from clawtop.text import safe
-from clawtop.view.columns import Env, Table, TableRow
+from clawtop.view.columns import Env, Table
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import countdown, problem_text
 from clawtop.view.line import Line, Piece, Tone, join
 from clawtop.view.lock_columns import LOCK_COLUMNS, lock_ids
+from clawtop.view.long_rows import LongRows, TableRow
 from clawtop.view.profile_columns import PROFILE_COLUMNS, ProfileRow, profile_ids
 from clawtop.view.provider_facts import ProfileFacts, ProviderFacts
 from clawtop.view.session_columns import SESSION_COLUMNS, last_change, session_ids
@@ -113,49 +118,63 @@ def _provider_band(item: ProfileRow, env: Env) -> Line:
 def session_table(env: Env) -> Table[Session]:
     """Sessions: what needs attention first, then what runs, then the most recent."""
     facts = env.facts
-    ordered = _ordered_sessions(facts)
     columns = tuple(c for c in SESSION_COLUMNS if c.id != "agent" or len(facts.agents) > 1)
-    running = sum(session.active is True for session in facts.sessions)
+    running = sum(True for _ in working(facts.sessions))
     return Table(
         "sessions",
         "SESSIONS",
         columns,
-        _session_rows(ordered, facts),
+        LongRows(_ordered_sessions(facts), facts.sessions, _session_row, partial(_session_of_row, facts)),
         env,
         band=lambda _item, _env: (),
         ids=session_ids,
         empty=(("No sessions yet: nobody has talked to these agents.", Tone.DIM),),
-        title_note=((f"{len(ordered)}", Tone.DIM), (f" · {running} ▶" if running else "", Tone.OK)),
+        title_note=((f"{len(facts.sessions)}", Tone.DIM), (f" · {running} ▶" if running else "", Tone.OK)),
     )
 
 
-def _ordered_sessions(facts: Facts) -> list[Session]:
-    blocked, held = facts.blocked, facts.held_files
-    ranked: list[tuple[int, int, int]] = []
-    for place, session in enumerate(facts.sessions):
-        if session.problems or (blocked and (session.agent, session.key) in blocked):
-            rank = 0
-        elif session.active or session.file in held:
-            rank = 1
-        else:
-            rank = 2 if session.status == "running" else 3
-        ranked.append((rank, -(last_change(session) or session.started_at or 0), place))
-    ranked.sort()
-    return [facts.sessions[place] for _, _, place in ranked]
+def _session_row(session: Session) -> TableRow[Session]:
+    target = Target(TargetKind.SESSION, session.key, session.agent, session.provider)
+    return TableRow(f"{session.agent}|{session.key}", session, target)
 
 
-def _session_rows(sessions: Iterable[Session], facts: Facts) -> tuple[TableRow[Session], ...]:
-    """The rows; a session that was not re-read keeps its earlier row."""
-    known = facts.memory.session_rows
-    rows: dict[int, TableRow[Session]] = {}
-    for session in sessions:
-        row = known.get(id(session))
-        if row is None or row.item is not session:
-            target = Target(TargetKind.SESSION, session.key, session.agent, session.provider)
-            row = TableRow(f"{session.agent}|{session.key}", session, target)
-        rows[id(session)] = row
-    facts.memory.session_rows = rows
-    return tuple(rows.values())
+def _session_of_row(facts: Facts, key: str) -> Session | None:
+    agent, _, name = key.partition("|")
+    return facts.session(name, agent)
+
+
+def _standing(session: Session) -> tuple[int, int, str, str, str]:
+    """Where a session stands among all others, by itself."""
+    rank = 0 if session.problems else 1 if session.active else 2 if session.status == RUNNING else 3
+    changed = last_change(session) or session.started_at or 0
+    return rank, -changed, session.agent, session.key, session.file or ""
+
+
+_BY_STANDING = Ordering[Session, Session](lambda session: (session,), _standing)
+
+
+def _ordered_sessions(facts: Facts) -> Sequence[Session]:
+    """By their standing; blocked ones are among those with problems, held ones among those that run."""
+    ordered = derived(facts.sessions, _BY_STANDING)
+    raised = {id(session): (1, session) for file in facts.held_files for session in of_file(facts.sessions, file)}
+    named = ((agent, session) for agent, key in facts.blocked for session in with_key(facts.sessions, key))
+    raised |= {id(session): (0, session) for agent, session in named if session.agent == agent}
+    raised = {key: (rank, session) for key, (rank, session) in raised.items() if rank < _standing(session)[0]}
+    if not raised:
+        return ordered
+    others: list[Session] = []
+    start = 0
+    for place in sorted(bisect_left(ordered, _standing(session), key=_standing) for _, session in raised.values()):
+        others += ordered[start:place]
+        start = place + 1
+    others += ordered[start:]
+
+    def standing(session: Session) -> tuple[int, int, str, str, str]:
+        own = _standing(session)
+        return raised[id(session)][0] if id(session) in raised else own[0], *own[1:]
+
+    top = bisect_left(others, 2, key=lambda session: _standing(session)[0])
+    return [*sorted([*others[:top], *(session for _, session in raised.values())], key=standing), *others[top:]]
 
 
 _VERDICT_ORDER = {VerdictKind.STALE: 0, VerdictKind.UNKNOWN: 1, VerdictKind.HELD: 2}

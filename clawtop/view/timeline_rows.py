@@ -9,10 +9,11 @@ from clawtop.core.incident.lane_stats import session_of_lane
 from clawtop.core.incident.timeline import ABOUT, KIND_GROUPS, Filter
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.text import safe, shown
-from clawtop.view.columns import Column, Env, Table, TableRow
+from clawtop.view.columns import Column, Env, Table
 from clawtop.view.facts import base_name
 from clawtop.view.humanize import age, span, time_near
 from clawtop.view.line import EMPTY, Line, Tone, piece
+from clawtop.view.long_rows import TableRow
 
 EVERYTHING = Filter()
 

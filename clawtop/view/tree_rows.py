@@ -9,9 +9,10 @@ from clawtop.core.incident.blocking import Node, NodeKind, Severity
 from clawtop.core.model import counted
 from clawtop.text import safe
 from clawtop.values import dataclass
-from clawtop.view.columns import Column, Env, Table, TableRow
+from clawtop.view.columns import Column, Env, Table
 from clawtop.view.humanize import age, countdown, in_zone
 from clawtop.view.line import EMPTY, Line, Tone, piece
+from clawtop.view.long_rows import TableRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from clawtop.core.model import SHARED, Problem, Session
 from clawtop.core.session.key import split
+from clawtop.core.session.listed import troubled, with_key
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import Facts
@@ -25,9 +26,8 @@ def all_problems(facts: Facts) -> tuple[Problem, ...]:
         for entry in view.profiles:
             owner = entry.profile.owner_agent if entry.profile.owner_agent != SHARED else None
             found |= _by_key(entry.problems, owner)
-    for session in facts.sessions:
-        if session.problems:
-            found |= _by_key(session.problems, session.agent)
+    for session in troubled(facts.sessions):
+        found |= _by_key(session.problems, session.agent)
     return tuple(found.values())
 
 
@@ -70,11 +70,10 @@ def session_named(problem: Problem, facts: Facts) -> Session | None:
 
 
 def _named(facts: Facts) -> dict[str, Session]:
-    troubled = (session for session in facts.sessions if session.problems)
-    found = {key: session for session in troubled for key in _by_key(session.problems, session.agent)}
-    by_key = {session.key: session for session in facts.sessions}
-    alone = (each for each in trouble(facts) if each.where in by_key)
-    return {row_key(problem): by_key[problem.where] for problem in alone} | found
+    of_rows = troubled(facts.sessions)
+    found = {key: session for session in of_rows for key in _by_key(session.problems, session.agent)}
+    named = ((problem, with_key(facts.sessions, problem.where)) for problem in trouble(facts))
+    return {row_key(problem): sessions[-1] for problem, sessions in named if sessions} | found
 
 
 def problem_id(problem: Problem) -> str:

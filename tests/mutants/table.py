@@ -328,8 +328,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "sessions of two agents with one key become one row",
-        'row = TableRow(f"{session.agent}|{session.key}", session, target)',
-        "row = TableRow(session.key, session, target)",
+        'return TableRow(f"{session.agent}|{session.key}", session, target)',
+        "return TableRow(session.key, session, target)",
         ("tests/view/test_rows.py::test_sessions_of_two_agents_with_one_key_are_two_rows_and_stay_two",),
         breaks=("overview",),
     ),
@@ -720,7 +720,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a sort loses its direction",
-        "        if sorting.descending:\n            known.reverse()\n",
+        "    if descending:\n        known.reverse()\n",
         "",
         ("tests/view/test_columns.py::test_sorting_dissolves_groups_and_puts_unknown_values_last",),
         breaks=("tables",),
@@ -1035,8 +1035,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a detail is of the session of another agent with the same key",
-        "if s.key == key and (agent is None or s.agent == agent)), None)",
-        "if s.key == key), None)",
+        "return next((s for s in with_key(self.snapshot.sessions, key) if agent in (None, s.agent)), None)",
+        "return next(iter(with_key(self.snapshot.sessions, key)), None)",
         ("tests/view/test_rows.py::test_of_two_agents_with_one_key_the_asked_ones_session_is_found",),
         breaks=("screens",),
     ),

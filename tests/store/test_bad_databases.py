@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from clawtop.clock import SystemClock
-from clawtop.core.diff import others_than
+from clawtop.core.carried import others_than
 from clawtop.core.model import Problem, Snapshot
 from clawtop.core.operations.target import profiles_named, profiles_of
 from clawtop.errors import RefusedError

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.view.columns import FLOOR, Column, Env, Sorting, Table, TableRow, heading, placed, render_row
+from clawtop.view.columns import FLOOR, Column, Env, Sorting, Table, heading, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.line import piece, text_of, width_of
+from clawtop.view.long_rows import TableRow
 from clawtop.view.ordering import keep_order, shared_heights
 from clawtop.view.session_columns import SESSION_COLUMNS
 from tests.support.worlds import CALM, NOW

@@ -13,6 +13,7 @@ from dataclasses import replace
 from clawtop.core.health.waiting import Hung, hung
 from clawtop.core.model import Lock, LockKind, Session, Snapshot, VerdictKind
 from clawtop.core.rotation.forecast import chain_recovery, schedule_of, stranded_sessions
+from clawtop.core.session.listed import concerned_places, pinned_by_people
 from clawtop.values import dataclass
 
 QUOTA = "quota"
@@ -43,10 +44,10 @@ def blocked_sessions(snapshot: Snapshot, now: int) -> Mapping[tuple[str, str], B
     hangs = {(one.agent, one.session): one for one in hung(snapshot, now)}
     pins = dict(_pinned(snapshot, now))
     found: dict[tuple[str, str], Blockage] = {}
-    by_others = bool(locks or waited or hangs or pins)
-    for session in snapshot.sessions:
-        if not by_others and session.suspension is None:
-            continue  # most of many
+    concerned = concerned_places(
+        snapshot.sessions, keys=(key for _, key in (*hangs, *pins)), files=(*locks, *waited), suspended=True
+    )
+    for session in (snapshot.sessions[place] for place in concerned):
         key = (session.agent, session.key)
         file = session.file or ""
         if session.suspension is not None and session.suspension.holds(now, snapshot.gateway.started_at):
@@ -89,7 +90,7 @@ def lock_blocks(lock: Lock, session: Session | None = None) -> str | None:
 
 def _pinned(snapshot: Snapshot, now: int) -> Iterator[tuple[tuple[str, str], Blockage]]:
     """Sessions that stay with a profile that cannot serve them, while others could, and no other model takes over."""
-    by_people = tuple(s for s in snapshot.sessions if s.profile is not None and s.profile_source == "user")
+    by_people = pinned_by_people(snapshot.sessions)
     if not by_people or "user" in schedule_of(snapshot).replaced_pins:
         return
     stranded = stranded_sessions(replace(snapshot, sessions=by_people), now)

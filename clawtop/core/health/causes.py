@@ -36,6 +36,7 @@ from clawtop.core.model import (
     counted,
 )
 from clawtop.core.session.key import short_key
+from clawtop.core.session.listed import troubled
 from clawtop.text import elided_middle, safe, shown
 
 
@@ -175,7 +176,7 @@ _ABOUT_CONFIG = frozenset({CONFIG_REFUSED, "config-taken", "start"})
 def _problems(scene: HealthScene) -> Iterator[Cause]:
     apart = scene.snapshot.config.path if scene.snapshot.config.unread else None
     told = [p for p in scene.snapshot.warnings if p.code not in TOLD_APART and p.where != apart]
-    told += [p for session in scene.snapshot.sessions for p in session.problems if p.code not in TOLD_APART]
+    told += [p for session in troubled(scene.snapshot.sessions) for p in session.problems if p.code not in TOLD_APART]
     if told:
         text = f"{counted(len(told), 'finding')}: {_sentence(told[0], scene.snapshot.state_dir)}"
         evidence = tuple(f"{safe(p.where, 100)}: {shown(p.text, 160)}" for p in told[:SHOWN])

@@ -9,6 +9,7 @@ from clawtop.core.health.silence import STARTING_MS, Silence, silence_of
 from clawtop.core.health.turn_causes import waits_for_start
 from clawtop.core.health.waiting import Unanswered
 from clawtop.core.model import GATEWAY_LOG, Gateway, GatewayState, MemoryKill, ProcessCondition, Serving, counted, span
+from clawtop.core.session.listed import troubled
 from clawtop.text import safe, shown
 
 MEMORY_SHARE = 0.9
@@ -18,7 +19,7 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
     gateway, snapshot = scene.snapshot.gateway, scene.snapshot
     evidence = (gateway.how,) if gateway.how else ()
     if gateway.state is GatewayState.DEAD:
-        left = [s.key for s in snapshot.sessions if s.problems and any(p.code == "ghost" for p in s.problems)]
+        left = [s.key for s in troubled(snapshot.sessions) if any(p.code == "ghost" for p in s.problems)]
         died = f"; {counted(len(left), 'turn')} died with it" if left else ""
         who = f"process {gateway.pid} is gone" if gateway.pid is not None else "its process is gone"
         yield Cause(

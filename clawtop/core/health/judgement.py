@@ -30,6 +30,7 @@ from clawtop.core.health.waiting import hung, waiting
 from clawtop.core.model import AgentInfo, Profile, Snapshot, TurnOutcome
 from clawtop.core.operations.loaded import as_gateway_knows
 from clawtop.core.rotation.forecast import ChainRecovery, Recovery, chain_recovery, provider_recovery
+from clawtop.core.session.listed import telling, working
 
 COUNT_OUT_MS = 10_000
 """How often turns that are no longer recent are dropped from the count, together: in a busy state one expires every
@@ -134,10 +135,10 @@ def _changes_at(scene: HealthScene) -> int | None:
     if scene.waiting.unanswered and scene.snapshot.gateway.started_at is not None:
         moments.append(scene.snapshot.gateway.started_at + warn_ms)
         moments += [one.since + warn_ms + STARTING_MS for one in scene.waiting.unanswered]
-    for session in scene.snapshot.sessions:
-        if session.active:
-            signs = [w.at for w in session.witnesses if w.running and w.at is not None]
-            moments += [sign + warn_ms for sign in signs]
+    for session in working(scene.snapshot.sessions):
+        signs = [w.at for w in session.witnesses if w.running and w.at is not None]
+        moments += [sign + warn_ms for sign in signs]
+    for session in telling(scene.snapshot.sessions):
         if session.exchanges and session.exchanges[-1].outcome is TurnOutcome.OPEN:
             moments.append(session.exchanges[-1].asked_at + UNANSWERED_MS)
     return min((moment + 1 for moment in moments if moment + 1 > scene.now), default=None)

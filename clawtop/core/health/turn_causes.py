@@ -28,6 +28,7 @@ from clawtop.core.model import (
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
 from clawtop.core.session.key import short_key
+from clawtop.core.session.listed import working
 from clawtop.text import safe, shown
 
 
@@ -199,7 +200,7 @@ def hung_runs(scene: HealthScene) -> Iterator[Cause]:
 
 def retrying_runs(scene: HealthScene) -> Iterator[Cause]:
     """Runs that keep retrying a refusing account while their user waits (2026.9)."""
-    running = [(row, retry) for row in scene.snapshot.sessions if row.active is True and (retry := retry_of(row))]
+    running = [(row, retry) for row in working(scene.snapshot.sessions) if (retry := retry_of(row))]
     found = [
         (row, retry)
         for row, retry in running

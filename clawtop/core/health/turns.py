@@ -8,11 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
-from clawtop.core.model import EndedTurn, EventKind, FailureReason, GatewayState, Session, Snapshot, TurnOutcome
+from clawtop.core.model import (
+    EndedTurn,
+    EventKind,
+    FailureReason,
+    GatewayState,
+    Session,
+    Snapshot,
+    TurnOutcome,
+    session_place,
+)
 from clawtop.core.session.activity import lost_turn
 from clawtop.core.session.key import agent_of
 from clawtop.core.session.lanes import classify_session_key
+from clawtop.core.session.listed import ended_since, telling, with_key
 from clawtop.core.session.log_runs import lost_message
 from clawtop.values import dataclass
 
@@ -67,28 +78,25 @@ def recent_turns(snapshot: Snapshot, now: int, within_ms: int) -> tuple[RecentTu
     since = now - within_ms
     ours = _engines(snapshot, since)
     restarted = snapshot.gateway.state is GatewayState.LIVE
+    driven = (session for key in ours for session in with_key(snapshot.sessions, key))
+    concerned = chain(telling(snapshot.sessions), ended_since(snapshot.sessions, since), driven)
+    may_have_ended = {session_place(session): session for session in concerned}
     found = [
         RecentTurn(session.agent, session.key, session.lane_class, turn)
-        for session in snapshot.sessions
-        if session.turns
-        or session.exchanges
-        or session.problems
-        or (session.ended_at or 0) > since
-        or session.key in ours  # most of many have nothing that may have ended since
+        for session in may_have_ended.values()
         for turn in _turns(session, ours.get(session.key, ()), restarted=restarted)
         if since < turn.at <= now
     ]
     found += _unlisted(snapshot, since, now)
-    return tuple(sorted(found, key=lambda recent: recent.turn.at))
+    return tuple(sorted(found, key=lambda recent: (recent.turn.at, recent.agent, recent.session)))
 
 
 def _unlisted(snapshot: Snapshot, since: int, now: int) -> Iterator[RecentTurn]:
     """Messages that failed before their session was stored: on a full disk, none is."""
     lost = [(event, turn) for event in snapshot.events if (turn := lost_message(event)) and since < turn.at <= now]
-    listed = {session.key for session in snapshot.sessions} if lost else set()
     for event, turn in lost:
         key = event.session_key
-        if key is not None and key not in listed:
+        if key is not None and not with_key(snapshot.sessions, key):
             yield RecentTurn(agent_of(key) or "?", key, classify_session_key(key), turn)
 
 

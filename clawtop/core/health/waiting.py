@@ -8,6 +8,7 @@ from enum import StrEnum
 from clawtop.core.model import Event, EventKind, Exchange, Session, Snapshot, TurnOutcome, WitnessKind
 from clawtop.core.session.activity import last_sign, lost_turn, running_since
 from clawtop.core.session.lanes import LaneClass
+from clawtop.core.session.listed import telling, working
 from clawtop.values import dataclass
 
 HORIZON_MS = 24 * 3_600_000
@@ -80,10 +81,8 @@ def waiting(snapshot: Snapshot, now: int) -> Waiting:
     found: list[Unanswered] = []
     silent = 0
     gone = snapshot.gateway.state.is_gone
-    for session in snapshot.sessions:
+    for session in telling(snapshot.sessions):
         left = _left_input(session) if gone else None
-        if left is None and not session.exchanges and not session.problems:
-            continue  # most of many: nothing is known of a message
         verdict = _last_message(session, left, now)
         if isinstance(verdict, Unanswered):
             found.append(verdict)
@@ -170,8 +169,8 @@ def hung(snapshot: Snapshot, now: int) -> Iterator[Hung]:
     limits = snapshot.config.attention
     ours = {holder.session_file for holder in snapshot.holders if holder.source == "clawtop"}
     told = complaints(snapshot.events, now)
-    for session in snapshot.sessions:
-        if session.active is not True or session.file in ours:
+    for session in working(snapshot.sessions):
+        if session.file in ours:
             continue
         since = running_since(session)
         signs = (last_sign(session), session.updated_at if session.status == "running" else None, since)

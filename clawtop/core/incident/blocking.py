@@ -15,6 +15,7 @@ from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
 from clawtop.core.model import Event, LockKind, Snapshot, session_named
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
+from clawtop.core.session.listed import perhaps_working, working
 
 __all__ = ["GROUP_FROM", "Node", "NodeKind", "Severity", "blocking_tree", "changes_at"]
 
@@ -44,14 +45,14 @@ def changes_at(snapshot: Snapshot, now: int) -> int | None:
     limits = snapshot.config.attention
     turns = (
         began + limit
-        for session in snapshot.sessions
-        if session.active and (began := running_since(session)) is not None
+        for session in working(snapshot.sessions)
+        if (began := running_since(session)) is not None
         for limit in (limits.warn_ms + 1, limits.abort_ms)
     )
     retries = (
         retry.due + after
-        for session in snapshot.sessions
-        if session.active is not False and (retry := retry_of(session)) is not None
+        for session in perhaps_working(snapshot.sessions)
+        if (retry := retry_of(session)) is not None
         for after in (0, RETRY_ANSWERS_MS + 1)
     )
     return min((moment for moment in (*waits, *holds, *turns, *retries) if moment > now), default=None)

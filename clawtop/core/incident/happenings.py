@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from clawtop.core.carried import others_than
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
-from clawtop.core.diff import others_than
 from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Event, EventKind, Lock, LockIdentity, LockKind, Session, Snapshot, VerdictKind
+from clawtop.core.session.listed import locked_key
 from clawtop.text import safe
 
 SOURCE = "snapshot"
@@ -60,15 +61,11 @@ def _profiles(before: Snapshot, after: Snapshot) -> Iterator[Event]:
 
 
 def _locks(before: Snapshot, after: Snapshot) -> Iterator[Event]:
-    changed = [*_paired(before.locks, after.locks, _lock_identity)]
-    keys: dict[tuple[str | None, str | None], str] = {}
-    if changed:
-        keys = {(session.agent, session.session_id): session.key for session in (*before.sessions, *after.sessions)}
-    for old, new in changed:
+    for old, new in _paired(before.locks, after.locks, _lock_identity):
         lock: Lock | None = new or old
         if lock is None or lock.file.kind is LockKind.GATEWAY:
             continue
-        key = keys.get((lock.file.agent, lock.file.session_id))
+        key = locked_key(lock, after.sessions) or locked_key(lock, before.sessions)
         name = f"session lock of {safe(key)}" if key is not None else _lock_name(lock)
         if old is None:
             text = f"{name} taken by pid {lock.pid}" if lock.pid else f"{name} appeared"

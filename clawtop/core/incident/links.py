@@ -28,6 +28,7 @@ from clawtop.core.model import (
 from clawtop.core.operations.loaded import as_gateway_knows
 from clawtop.core.session.activity import last_sign, running_since
 from clawtop.core.session.attention import retry_of
+from clawtop.core.session.listed import concerned_places, locked_key, perhaps_working, troubled, with_key
 from clawtop.text import safe, shown
 
 RECENT_TAKEOVER_MS = 10 * 60_000
@@ -91,7 +92,7 @@ class SnapshotIndex:
         frozen = silence in {Silence.FROZEN, Silence.PAUSED, Silence.CLOSED}
         if gateway.state is not GatewayState.DEAD and not stopped and not frozen:
             return
-        left = [session for session in self.snapshot.sessions if _died(session)]
+        left = [session for session in troubled(self.snapshot.sessions) if _died(session)]
         what = "is dead" if gateway.state is GatewayState.DEAD else "does not answer" if frozen else "does not run"
         yield Node(
             NodeKind.GATEWAY,
@@ -180,23 +181,23 @@ class SnapshotIndex:
 
     def sessions(self) -> Iterator[Node]:
         """Sessions that are blocked, and those that recently lost a reply."""
-        for session in self.snapshot.sessions:
+        retrying = (session.key for session in perhaps_working(self.snapshot.sessions))
+        keys = (*self.takeovers, *(key for _, key in self.blocked), *retrying)
+        for place in concerned_places(self.snapshot.sessions, keys=keys, files=self.takeovers):
+            session = self.snapshot.sessions[place]
             lost = session.key in self.takeovers or session.file in self.takeovers
             if lost or (session.agent, session.key) in self.blocked or self._retries(session):
                 yield self._session(session)
 
     def orphan_locks(self) -> Iterator[Node]:
         """Leftover locks that no session waits for; those that OpenClaw removes itself are less serious."""
-        blocked = {s.session_id for s in self.snapshot.sessions if (s.agent, s.key) in self.blocked}
-        locked = {lock.file.session_id for lock in self.snapshot.locks}
-        keys = {(s.agent, s.session_id): s.key for s in self.snapshot.sessions if s.session_id in locked}
+        found = (s for _, key in self.blocked for s in with_key(self.snapshot.sessions, key))
+        blocked = {session.session_id for session in found if (session.agent, session.key) in self.blocked}
         for lock in self.snapshot.locks:
             kind = lock.file.kind
             orphan = kind is LockKind.SESSION and lock.file.session_id not in blocked
             if orphan or kind in (LockKind.SESSIONS_STORE, LockKind.OAUTH_REFRESH):
-                chain = lock_node(
-                    lock, self.now, keys.get((lock.file.agent or "", lock.file.session_id)) if orphan else None
-                )
+                chain = lock_node(lock, self.now, locked_key(lock, self.snapshot.sessions) if orphan else None)
                 if chain.severity is Severity.STUCK:
                     goes = orphan and lock.openclaw.would_remove is True
                     yield chain._replace(severity=Severity.BLOCKED) if goes else chain

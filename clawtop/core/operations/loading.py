@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from clawtop.core.model import Snapshot, TurnOutcome
 from clawtop.core.operations.edit import STATS, FieldChange
 from clawtop.core.rules import Remote
+from clawtop.core.session.listed import telling
 
 AUDIT = "audit"
 """The source of turns whose end OpenClaw itself recorded (2026.7 on)."""
@@ -40,5 +41,5 @@ def reload_loads(remote: Remote) -> bool:
 
 def answered_since(snapshot: Snapshot, at: int) -> bool:
     """Whether OpenClaw recorded that it answered a turn after `at`: every answer is marked in the store."""
-    turns = (turn for session in snapshot.sessions for turn in session.turns if turn.source == AUDIT)
+    turns = (turn for session in telling(snapshot.sessions) for turn in session.turns if turn.source == AUDIT)
     return any(turn.outcome is TurnOutcome.ANSWERED and turn.at > at for turn in turns)

@@ -28,6 +28,7 @@ from clawtop.core.operations.target import (
 )
 from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import Order, moved_to_end, resolve_order
+from clawtop.core.session.listed import pinned
 from clawtop.errors import RefusedError
 from clawtop.text import safe
 from clawtop.values import dataclass
@@ -203,9 +204,9 @@ def _replaced(before: Sequence[str] | None) -> tuple[str, ...]:
 def _pins(snapshot: Snapshot, profiles: Iterable[Profile], provider: str) -> tuple[str, ...]:
     same = same_provider(snapshot, provider)
     ids = {profile.id for profile in profiles if same(profile.provider)}
-    pinned = [session for session in snapshot.sessions if session.profile in ids]
-    if not pinned:
+    stay = [session for session in pinned(snapshot.sessions) if session.profile in ids]
+    if not stay:
         return ()
-    told = ", ".join(f"{safe(session.key, 60)} to {safe(session.profile)}" for session in pinned[:3])
-    more = f" and {len(pinned) - 3} more" if len(pinned) > 3 else ""
+    told = ", ".join(f"{safe(session.key, 60)} to {safe(session.profile)}" for session in stay[:3])
+    more = f" and {len(stay) - 3} more" if len(stay) > 3 else ""
     return (f"pinned sessions stay pinned: {told}{more}",)

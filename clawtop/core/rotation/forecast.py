@@ -5,6 +5,7 @@ profile.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import schedule_for
@@ -13,6 +14,7 @@ from clawtop.core.model import AgentInfo, ModelRef, Profile, Session, Snapshot
 from clawtop.core.rotation.eligibility import NOTHING_PENDING, order_query
 from clawtop.core.rotation.order import Order, resolve_order
 from clawtop.core.rules import Schedule
+from clawtop.core.session.listed import pinned, pinned_to
 from clawtop.values import dataclass
 
 TOGETHER_MS = 1_000
@@ -160,15 +162,24 @@ def chain_recovery(
 def stranded_sessions(snapshot: Snapshot, now: int) -> tuple[Stranded, ...]:
     """The sessions pinned to profiles that cannot serve them now, in the snapshot's order."""
     agents = {agent.id: agent for agent in snapshot.agents}
-    pinned = [session for session in snapshot.sessions if session.profile and session.agent in agents]
-    found = (_stranded(snapshot, agents[session.agent], session, now) for session in pinned)
-    return tuple(entry for entry in found if entry is not None)
+    alike: dict[tuple[str | None, ...], Stranded | None] = {}
+    found: list[Stranded] = []
+    for session in pinned(snapshot.sessions):
+        if session.agent not in agents:
+            continue
+        pin = session.agent, session.profile, session.model, session.profile_source
+        if pin not in alike:
+            alike[pin] = _stranded(snapshot, agents[session.agent], session, now)
+        entry = alike[pin]
+        if entry is not None:
+            found.append(entry if entry.session is session else replace(entry, session=session))
+    return tuple(found)
 
 
 def pinned_sessions(snapshot: Snapshot, profile: Profile) -> tuple[Session, ...]:
     """The sessions pinned to exactly this profile: agents that do not see its store may use the same id."""
-    sharing = {agent.id for agent in snapshot.agents if _sees(agent, profile)}
-    return tuple(session for session in snapshot.sessions if session.profile == profile.id and session.agent in sharing)
+    sharing = (agent.id for agent in snapshot.agents if _sees(agent, profile))
+    return tuple(session for agent in sharing for session in pinned_to(snapshot.sessions, agent, profile.id))
 
 
 def _stranded(snapshot: Snapshot, agent: AgentInfo, session: Session, now: int) -> Stranded | None:

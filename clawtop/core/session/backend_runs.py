@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
-from clawtop.core.model import BackendProcess, Session, Witness, WitnessKind
+from clawtop.core.model import BackendProcess, Session, Witness, WitnessKind, session_place
 from clawtop.core.session.activity import RUNNING
 from clawtop.core.session.key import agent_of
+from clawtop.core.session.listed import perhaps_working, stored_as_running, with_key
 
 TOUCHED_MS = 60_000
 """OpenClaw writes a session's row when it takes a message; its process may follow this much later."""
@@ -29,15 +31,16 @@ def process_witnesses(
     """
     told: dict[str, list[Witness]] = {}
     unplaced: list[BackendProcess] = []
-    keys = {session.key for session in sessions}
     agents = {session.agent for session in sessions}
     for process in processes:
-        if process.key in keys and process.key is not None:
+        if process.key is not None and with_key(sessions, process.key):
             told.setdefault(process.key, []).append(_witness(process))
         elif process.key is None or agent_of(process.key) in {None, *agents}:
             unplaced.append(process)
     named = {process.backend for process in unplaced}
-    open_ones = [session for session in sessions if _may_run(session, named) and session.key not in told]
+    may_run = chain(perhaps_working(sessions), stored_as_running(sessions))
+    some = {session_place(session): session for session in may_run}.values()
+    open_ones = [session for session in some if _may_run(session, named) and session.key not in told]
     alike = Counter(process.backend for process in unplaced)
     for process in unplaced:
         own = [one for one in open_ones if one.provider == process.backend] or open_ones
@@ -51,12 +54,12 @@ def process_witnesses(
     return {key: tuple(found) for key, found in told.items()}
 
 
-def unseen_witnesses(backends: Iterable[str], sessions: Iterable[Session]) -> Mapping[str, tuple[Witness, ...]]:
+def unseen_witnesses(backends: Iterable[str], sessions: Sequence[Session]) -> Mapping[str, tuple[Witness, ...]]:
     """What is open about the sessions of these runtimes where the processes below the gateway cannot be seen."""
     known = frozenset(backends)
     what = "it may have a process of its own below the gateway, which cannot be seen"
     doubt = Witness(WitnessKind.PROCESS, None, what)
-    return {one.key: (doubt,) for one in sessions if one.status == RUNNING and one.provider in known}
+    return {one.key: (doubt,) for one in stored_as_running(sessions) if one.provider in known}
 
 
 def _may_run(session: Session, backends: Collection[str]) -> bool:

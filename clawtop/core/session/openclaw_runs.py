@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from clawtop.core.carried import replaced
 from clawtop.core.generations import Storage
 from clawtop.core.model import (
     EndedTurn,
@@ -18,6 +19,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.activity import CENSUS_EVERY_MS, CommandLine, judge, running_since, running_witness
 from clawtop.core.session.lanes import session_lane
+from clawtop.core.session.listed import key_places, working
 
 OURS = "clawtop"
 DRAINING = "draining"
@@ -31,8 +33,8 @@ def openclaw_holders(snapshot: Snapshot, is_ours: Callable[[str], bool]) -> Iter
         if lock.file.kind is LockKind.SESSION and lock.verdict.kind is VerdictKind.HELD and lock.leaked is None
     }
     isolated = {agent.id: agent.heartbeat_isolated for agent in snapshot.agents}
-    for session in snapshot.sessions:
-        if session.file is None or not session.active or is_ours(session.file):
+    for session in working(snapshot.sessions):
+        if session.file is None or is_ours(session.file):
             continue
         lock = locked.get((session.agent, session.session_id))
         seen = running_witness(session)
@@ -108,7 +110,7 @@ def heard(
         turns: further finished turns, by session key.
     """
     after = replace(snapshot, sessions=heard_sessions(snapshot, told, turns))
-    if all(old is new for old, new in zip(snapshot.sessions, after.sessions, strict=True)):
+    if after.sessions is snapshot.sessions:
         return snapshot
     ours = [holder for holder in snapshot.holders if holder.source == OURS]
     held = {holder.session_file for holder in ours if holder.phase != DRAINING}
@@ -126,13 +128,10 @@ def heard_sessions(
     """The sessions of a snapshot with more witnesses, judged again; like `heard`."""
     turns = turns or {}
     command_line = CommandLine(snapshot.command_line, snapshot.taken_at - CENSUS_EVERY_MS)
-    concerned = {*told, *turns}
-    return tuple(
-        _heard(session, told.get(session.key, ()), turns.get(session.key, ()), snapshot, command_line)
-        if session.key in concerned
-        else session
-        for session in snapshot.sessions
-    )
+    concerned = key_places(snapshot.sessions, {*told, *turns})
+    rows = ((place, snapshot.sessions[place]) for place in concerned)
+    heard = {n: _heard(row, told.get(row.key, ()), turns.get(row.key, ()), snapshot, command_line) for n, row in rows}
+    return replaced(snapshot.sessions, heard)
 
 
 def _heard(

@@ -24,6 +24,7 @@ from clawtop.core.model import (
     session_place,
 )
 from clawtop.core.session.gateway_witness import witnesses_of
+from clawtop.core.session.listed import perhaps_working
 from clawtop.core.session.openclaw_runs import heard
 from clawtop.store.gateway.liveness import SilenceWatch, ask_healthz
 from clawtop.store.interning import Interned
@@ -90,7 +91,7 @@ class GatewayWatch:
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the gateway's health, words and lanes, as last reported."""
         self._layout, self._gateway = layout, snapshot.gateway
-        self._busy = any(session.active is not False for session in snapshot.sessions)
+        self._busy = any(True for _ in perhaps_working(snapshot.sessions))
         last = self._heard
         if last is None or snapshot.gateway.state is not GatewayState.LIVE or snapshot.judged_at is not None:
             return snapshot

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from clawtop.core.model import Event, Gateway, LaneStats, Lock, Problem, Session
@@ -30,7 +30,7 @@ class SessionBackend(Protocol):
         `command_line` is called if a run may be a command-line run.
         """
 
-    def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
+    def lanes(self, sessions: Sequence[Session]) -> tuple[LaneStats, ...]:
         """Lanes from the records, by judged rows; none if there are no such records."""
 
     def message_text(self, session: Session, at: int) -> str | None:
@@ -41,6 +41,10 @@ class SessionBackend(Protocol):
 
     def events(self) -> tuple[Event, ...]:
         """What was recorded since the last call, oldest first."""
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether something that `load` put off, since it costs much, is due, although nothing may have changed."""
 
     @property
     def counting(self) -> int:

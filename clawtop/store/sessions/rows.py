@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import nlargest
 from typing import NamedTuple
 
+from clawtop.core.carried import Lineage
 from clawtop.core.model import (
     Event,
     Exchange,
@@ -62,6 +63,7 @@ class JsonSessions:
     """Reads each sessions.json once per change of it, trajectories and the ends of transcripts when they grow."""
 
     counting = 0
+    is_overdue = False
 
     def __init__(self, reads: TimedReads) -> None:
         self._reads = reads
@@ -69,6 +71,8 @@ class JsonSessions:
         self._locked_throughout = False
         self._lists: dict[str, SessionsRead] = {}
         self._judged: Interned[SessionPlace, Session] = Interned()
+        self._line: Lineage[Session] = Lineage()
+        self._shown: tuple[Session, ...] = ()
         self._final: dict[int, _Final] = {}  # by the identity of the row, which the value keeps alive
         self._final_under: tuple[Gateway, bool] | None = None
         self._trajectories: dict[str, tuple[Stamp, tuple[TrajectoryRun, ...]]] = {}
@@ -144,7 +148,10 @@ class JsonSessions:
         sessions += self._without_entry(rows, scene, by_file)
         self._exchange(sessions, now)
         sessions += scene.orphans(by_file)
-        return self._judged.interned((session_place(row), row) for row in sessions)
+        found = self._line.rows(self._judged.interned((session_place(row), row) for row in sessions))
+        if found != self._shown:
+            self._shown = found
+        return self._shown
 
     def _without_entry(self, rows: list[Session], scene: _Beside, by_file: dict[str, Lock]) -> Iterable[Session]:
         """A row for each transcript that was written just now and that no entry names; its lock is taken out."""
@@ -165,7 +172,7 @@ class JsonSessions:
             self._named = (reads, frozenset(row.file.rpartition("/")[2] for row in rows if row.file is not None))
         return self._named[1]
 
-    def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:  # noqa: ARG002 - as every storage
+    def lanes(self, sessions: Sequence[Session]) -> tuple[LaneStats, ...]:  # noqa: ARG002 - as every storage
         """Files say nothing of lanes."""
         return ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from clawtop.core.model import Event, Gateway, LaneStats, Lock, Problem, Session
 from clawtop.core.session.activity import NOT_LOOKED, CommandLine
@@ -18,6 +18,7 @@ class FileSessionsWithTasks:
     """Sessions in files with task rows beside them, as a `port.SessionBackend`."""
 
     counting = 0
+    is_overdue = False
 
     def __init__(self, databases: Databases, reads: TimedReads) -> None:
         self._files = JsonSessions(reads)
@@ -45,7 +46,7 @@ class FileSessionsWithTasks:
 
         return self._files.judged(gateway, locks, now, command_line, told)
 
-    def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
+    def lanes(self, sessions: Sequence[Session]) -> tuple[LaneStats, ...]:
         return self._files.lanes(sessions)
 
     def message_text(self, session: Session, at: int) -> str | None:

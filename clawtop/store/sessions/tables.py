@@ -6,16 +6,18 @@ with a hundred.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from clawtop.core.carried import Lineage, replaced
 from clawtop.core.model import EndedTurn, Event, Gateway, LaneStats, Lock, Problem, Session, WitnessKind
 from clawtop.core.session.activity import NOT_LOOKED, RUNNING, CommandLine, judge, status_witness
 from clawtop.core.session.exchanges import asked_text
 from clawtop.core.session.lanes import session_lane
+from clawtop.core.session.listed import busy, listed_places
 from clawtop.core.session.turns import INTERRUPTED, Records, told_by_claims
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.place.databases import AGENT_DATABASE
@@ -77,10 +79,13 @@ class TableSessions:
         self._tables: dict[str, AgentTable] = {}
         self._agents: dict[str, str] = {}
         self._shown: dict[str, _Shown] = {}
+        self._line: Lineage[Session] = Lineage()
         self._judged: tuple[Session, ...] = ()
+        self._listed: list[str] = []  # the databases whose rows it has
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         self._state.load(layout, warnings)
+        now_s = self._databases.clock.monotonic()
         places = {str(agent.agent_dir / AGENT_DATABASE): agent for agent in reversed(tuple(agents))}
         self._agents = {path: agent.id for path, agent in reversed(places.items())}
         self._tables = {path: self._tables.get(path) or AgentTable() for path in self._agents}
@@ -92,7 +97,7 @@ class TableSessions:
             database = self._databases.of(agent.agent_dir / AGENT_DATABASE, DatabaseRole.AGENT)
             try:
                 first = FIRST_ROWS if self._progressive else None
-                load = partial(load_table, table, database, agent.id, left, first=first)
+                load = partial(load_table, table, database, agent.id, left, first=first, now_s=now_s)
                 left -= self._reads.ask(f"sessions {path}", path, load)
             except (NoAnswerError, UnreadableError) as error:
                 warnings.append(error.problem)
@@ -100,6 +105,11 @@ class TableSessions:
     @property
     def counting(self) -> int:
         return sum(len(table.wanted) + table.unread for table in self._tables.values())
+
+    @property
+    def is_overdue(self) -> bool:
+        now_s = self._databases.clock.monotonic()
+        return any(table.unsummed and now_s >= table.sums_due for table in self._tables.values())
 
     def growing_files(self) -> list[str]:
         return []
@@ -113,15 +123,24 @@ class TableSessions:
     ) -> tuple[Session, ...]:
         scene = _Scene(self._state.records, gateway, now, command_line)
         self._shown = {path: self._shown.get(path) or _Shown() for path in self._agents}
+        changed: dict[tuple[str, str], Session] = {}
+        same = [*self._shown] == self._listed
         for path, agent in self._agents.items():
+            shown, table = self._shown[path], self._tables[path]
             if not self._reads.is_silent(f"sessions {path}"):  # else it may be read at this moment
-                _judge(self._shown[path], self._tables[path], agent, scene)
-        found = tuple(chain.from_iterable(shown.rows.values() for shown in self._shown.values()))
-        if found != self._judged:
-            self._judged = found
+                before = len(shown.rows)
+                rows = _judge(shown, table, agent, scene)
+                changed |= {(agent, key): row for key, row in rows.items()}
+                same = same and len(shown.rows) == before
+        places = listed_places(self._judged, changed) if same else None
+        if places is not None:
+            self._judged = replaced(self._judged, places)
+        else:
+            self._judged = self._line.rows(chain.from_iterable(shown.rows.values() for shown in self._shown.values()))
+            self._listed = [*self._shown]
         return self._judged
 
-    def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
+    def lanes(self, sessions: Sequence[Session]) -> tuple[LaneStats, ...]:
         """The lanes of sessions that somebody holds or awaits: one turn at a time each."""
         return tuple(
             LaneStats(
@@ -132,8 +151,7 @@ class TableSessions:
                 limit=1,
                 queued=len(row.waiters),
             )
-            for row in sessions
-            if row.active or row.waiters
+            for row in busy(sessions)
         )
 
     def message_text(self, session: Session, at: int) -> str | None:
@@ -152,8 +170,11 @@ class TableSessions:
         return self._state.events()
 
 
-def _judge(shown: _Shown, table: AgentTable, agent: str, scene: _Scene) -> None:
-    """Judge the rows that changed, and those whose judgement may. Equal ones stay the same objects."""
+def _judge(shown: _Shown, table: AgentTable, agent: str, scene: _Scene) -> Mapping[str, Session]:
+    """Judge the rows that changed, and those whose judgement may; which rows are others now. Equal ones stay the same
+    objects.
+    """
+    changed: dict[str, Session] = {}
     fresh, table.fresh = table.fresh, {}
     for gone in [key for key in fresh if key not in table.rows]:
         shown.rows.pop(gone, None)
@@ -173,7 +194,8 @@ def _judge(shown: _Shown, table: AgentTable, agent: str, scene: _Scene) -> None:
             shown.open.append(key)
             row = _judged(row, records, scene)
         if shown.rows.get(key) != row:
-            shown.rows[key] = row
+            shown.rows[key] = changed[key] = row
+    return changed
 
 
 def _judged(row: Session, records: Records, scene: _Scene) -> Session:

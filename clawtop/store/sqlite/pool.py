@@ -18,7 +18,7 @@ class Databases:
     """The open databases of one state directory, each once."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._guard = threading.Lock()
         self._open: dict[tuple[str, DatabaseRole], Database] = {}
 
@@ -29,7 +29,7 @@ class Databases:
             if known is None:
                 from clawtop.store.sqlite.database import Database
 
-                known = self._open[(str(path), role)] = Database(path, role, self._clock)
+                known = self._open[(str(path), role)] = Database(path, role, self.clock)
             return known
 
     @property

@@ -14,9 +14,10 @@ from clawtop.core.incident.timeline import KIND_GROUPS, Filter, narrowings
 from clawtop.core.model import Event
 from clawtop.ui.screens.tables import TablesScreen
 from clawtop.values import dataclass
-from clawtop.view.columns import Env, Table, TableRow
+from clawtop.view.columns import Env, Table
 from clawtop.view.forecast_rows import forecast_table, stranded_table
 from clawtop.view.lane_rows import lane_table, worst_table
+from clawtop.view.long_rows import TableRow
 from clawtop.view.ordering import shared_heights
 from clawtop.view.timeline_rows import about, timeline_table
 from clawtop.view.tree_rows import cause_key, tree_table

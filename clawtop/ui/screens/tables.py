@@ -29,8 +29,9 @@ class TablesScreen(TableControl, DashboardScreen):
 
     def prepare(self, env: Env) -> None:
         super().prepare(env)
-        for maker in self.makers:
-            _ = env.facts.once(maker, env).needs  # kept by the table
+        for shown, maker in zip(self.tables, self.makers, strict=True):
+            table = env.facts.once(maker, env)
+            _ = table.needs, table.arranged(shown.filter_text, shown.sorting)  # kept by the table
 
     def __init__(self) -> None:
         super().__init__()

@@ -26,7 +26,6 @@ from clawtop.view.columns import (
     Placed,
     Sorting,
     Table,
-    TableRow,
     chosen,
     column_at,
     heading,
@@ -35,6 +34,7 @@ from clawtop.view.columns import (
     render_cells,
 )
 from clawtop.view.line import Line, Piece, Tone, piece, wrapped
+from clawtop.view.long_rows import TableRow, place_of
 from clawtop.view.ordering import keep_order
 from clawtop.view.plain import table_title
 
@@ -60,7 +60,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         self.sorting: Sorting | None = None
         self.filter_text = ""
         self.wanted: Sequence[str] = ()
-        self._rows: tuple[TableRow[Any], ...] = ()
+        self._rows: Sequence[TableRow[Any]] = ()
         self._cursor = 0
         self._now = 0
         self._env: Env | None = None
@@ -111,7 +111,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         if self._frozen():
             rows = keep_order(self._rows, rows)
         self._rows = rows
-        found = next((i for i, row in enumerate(rows) if row.key == key), None) if key is not None else None
+        found = place_of(rows, key, self._cursor) if key is not None else None
         if found is not None:
             offset = self._cursor - round(self.scroll_y)
             self._cursor = found
@@ -250,7 +250,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
 
     def select(self, key: str) -> bool:
         """Move the cursor to the row with this key. False if there is none."""
-        found = next((i for i, row in enumerate(self._rows) if row.key == key), None)
+        found = place_of(self._rows, key, self._cursor)
         if found is not None:
             self.move_to(found)
         return found is not None
