@@ -1034,6 +1034,20 @@ MUTANTS: tuple[Mutant, ...] = (
         breaks=("operations",),
     ),
     Mutant(
+        "the pins of two agents to accounts of one name share a link",
+        "        key = (profile.owner_agent, profile.id, model, source)\n",
+        "        key = (profile.id, profile.id, model, source)\n",
+        ("tests/view/test_tree.py::test_a_link_to_an_account_is_of_its_own_agent_and_model",),
+        breaks=("screens",),
+    ),
+    Mutant(
+        "an account that cools for one model is out for all in the tree",
+        "        key = (profile.owner_agent, profile.id, model)\n        if key not in self._states:",
+        "        key = (profile.owner_agent, profile.id, None)\n        if key not in self._states:",
+        ("tests/view/test_tree.py::test_a_link_to_an_account_is_of_its_own_agent_and_model",),
+        breaks=("screens",),
+    ),
+    Mutant(
         "a detail is of the session of another agent with the same key",
         "return next((s for s in with_key(self.snapshot.sessions, key) if agent in (None, s.agent)), None)",
         "return next(iter(with_key(self.snapshot.sessions, key)), None)",

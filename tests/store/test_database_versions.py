@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.generations import Generation
+from clawtop.core.generations import SEMANTICS, Generation, known_versions
 from clawtop.core.model import Gateway, GatewayState, Snapshot
 from clawtop.core.operations.clear import clear_profile
 from clawtop.engine.operations.execute import OperationRequest, Operations
@@ -59,6 +59,8 @@ def says_so(snapshot: Snapshot, version: str) -> bool:
     return said == [known["note"]] and version in said[0] and "treated as" in said[0]
 
 
+NEWEST = tuple(SEMANTICS)[-1]
+
 KNOWN = [
     ("2026.6.11", "all-limited", "2026.6.35", None, "6.11"),
     ("2026.7.1-2", "billing", "2026.7.35", None, "7.1"),
@@ -66,9 +68,9 @@ KNOWN = [
 ]
 UNTRIED = [
     ("2026.9.6", "rate-limited", "2026.9.3", (16, 21), "8.x", "was never tested"),
-    ("2026.9.6", "rate-limited", "2026.10.2", (19, 24), "9.x", "newer than"),
-    ("2026.9.6", "rate-limited", "2026.10.2", None, "9.x", "2026.10.2 is newer than 2026.9.6"),
-    ("2026.9.6", "rate-limited", "2027.1.1", (18, 23), "9.x", "newer than"),
+    ("2026.9.6", "rate-limited", "2999.1.1", (97, 98), NEWEST, "newer than"),
+    ("2026.9.6", "rate-limited", "2999.1.1", None, NEWEST, f"2999.1.1 is newer than {known_versions()[-1]}"),
+    ("2026.9.6", "rate-limited", "2999.2.1", (18, 23), NEWEST, "newer than"),
 ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.incident.blocking import Severity, blocking_tree, changes_at
+from clawtop.core.incident.profile_links import ProfileLinks
 from clawtop.core.model import (
     AccountRetry,
     Event,
@@ -29,6 +30,7 @@ from clawtop.core.model import (
     WitnessKind,
     plain_text,
 )
+from clawtop.core.operations.loaded import as_gateway_knows
 from clawtop.view.columns import Env, heading, placed, plain_row
 from clawtop.view.facts import Facts
 from clawtop.view.line import text_of
@@ -249,6 +251,17 @@ def test_many_sessions_with_one_cause_are_one_tree() -> None:
     assert len(trees) == 1
     assert plain_text(trees[0].label).startswith("30 sessions (")
     assert trees[0].cause().id == "main"
+
+
+def test_a_link_to_an_account_is_of_its_own_agent_and_model() -> None:
+    links = ProfileLinks(as_gateway_knows(CALM, NOW), NOW)
+    pins = (
+        links.pinned(profile("anthropic:max", cooling(minutes * MINUTE), owner=owner), None, "user")
+        for owner, minutes in (("main", 4), ("ops", 9))
+    )
+    assert [pin.until for pin in pins if pin is not None] == [NOW + 4 * MINUTE, NOW + 9 * MINUTE]
+    scoped = profile("anthropic:max-tide", cooling(4 * MINUTE, model="small"))
+    assert [links.why_not(scoped, model) is None for model in ("small", "large")] == [False, True]
 
 
 def test_the_stuck_come_first() -> None:
