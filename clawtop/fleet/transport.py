@@ -140,25 +140,44 @@ class CommandTransport:
     async def __call__(self, spec: HostSpec, words: Sequence[str]) -> Pipe:
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.subprocess_exec(
-            lambda: SubprocessStreamProtocol(limit=_CHUNK, loop=loop),
+            lambda: _Watched(loop),
             *far_command(spec, words, self._control),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        return ProcessPipe(asyncio.subprocess.Process(transport, protocol, loop), transport, self._clock)
+        return ProcessPipe(
+            asyncio.subprocess.Process(transport, protocol, loop), transport, protocol.exited, self._clock
+        )
+
+
+class _Watched(SubprocessStreamProtocol):
+    """Tells when the process itself has ended, whoever else has its pipes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=_CHUNK, loop=loop)
+        self.exited = asyncio.Event()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+        super().process_exited()
 
 
 class ProcessPipe:
     """One process; its lines are split here, so that no host can fill the memory with one."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, transport: asyncio.SubprocessTransport, clock: Clock
+        self,
+        process: asyncio.subprocess.Process,
+        transport: asyncio.SubprocessTransport,
+        exited: asyncio.Event,
+        clock: Clock,
     ) -> None:
         self.longest = MAX_LINE
         self._process = process
         self._transport = transport
+        self._exited = exited
         self._clock = clock
         self._rest = bytearray()
         self._said = bytearray()
@@ -200,6 +219,9 @@ class ProcessPipe:
         except TimeoutError:
             code = process.returncode
             self._kill()
+            with contextlib.suppress(TimeoutError):  # it is asyncio's to collect: closing would take it away
+                async with self._clock.timeout(CLOSING_S):
+                    await self._exited.wait()
             self._transport.close()  # ssh's shared connection has our pipes too, and may keep them open
             await process.wait()
         self._listening.cancel()

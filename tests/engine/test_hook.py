@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -22,6 +24,34 @@ def test_the_text_arrives_whole_and_no_shell_reads_it(tmp_path: Path) -> None:
     hook.tell(text)
     _ended(hook)
     assert out.read_text() == f"{text}|{text}"
+
+
+def test_it_runs_in_the_operators_environment_and_away_from_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PAGER_TOKEN", "the operator's own")
+    monkeypatch.setenv("CLAWTOP_NOTICE", "an older one")
+    out = tmp_path / "out.json"
+    program = tmp_path / "notify"
+    program.write_text(
+        f"#!{sys.executable}\nimport json, os, pathlib, sys\n"
+        "print('for nobody'); print('for nobody', file=sys.stderr)\n"
+        "told = {'env': dict(os.environ), 'argv': sys.argv[1:], 'stdin': sys.stdin.read()}\n"
+        "told['leads'] = os.getsid(0) == os.getpid()\n"
+        f"pathlib.Path({str(out)!r}).write_text(json.dumps(told))\n"
+    )
+    program.chmod(0o755)
+    before = dict(os.environ)
+    hook = NoticeHook(f"{program} --loud")
+    hook.tell("main is silent")
+    _ended(hook)
+    told = json.loads(out.read_text())
+    added = {name: value for name, value in told["env"].items() if before.get(name) != value}
+    assert added == {"CLAWTOP_NOTICE": "main is silent"}
+    assert before.keys() <= told["env"].keys()
+    assert (told["argv"], told["stdin"], told["leads"]) == (["--loud", "main is silent"], "", True)
+    assert tuple(capfd.readouterr()) == ("", "")
+    assert os.environ["CLAWTOP_NOTICE"] == "an older one"
 
 
 def test_notices_come_one_at_a_time_and_the_oldest_give_way() -> None:

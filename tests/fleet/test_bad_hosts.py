@@ -106,6 +106,24 @@ async def test_a_command_whose_pipes_outlive_it_is_ended_in_time() -> None:
         os.kill(survivor, 9)
 
 
+async def test_a_command_that_is_killed_is_collected_by_who_started_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else asyncio writes about an unknown child on the operator's terminal."""
+    kill = os.killpg
+
+    def killed(pid: int, number: int) -> None:
+        kill(pid, number)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(os, "killpg", killed)
+    pipe = await CommandTransport(None, SystemClock())(
+        HostSpec("h", ("sh", "-c", "exec sleep 1000", "sh")), ("stream",)
+    )
+    await pipe.close()
+    assert caplog.records == []
+
+
 async def test_a_host_that_dies_in_an_operation_is_not_asked_twice() -> None:
     asked: list[tuple[str, ...]] = []
     real = CommandTransport(None, SystemClock())
