@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from clawtop.cli import process
+from clawtop.cli.ending import RELEASE_S
 from clawtop.cli.main import CHANGING, verb_parsers, whole_parser
 from clawtop.cli.process import FEW_DESCRIPTORS, TOO_LITTLE_EXIT, EndedError, interruption
+from clawtop.engine.prompt.registry import LEAVE_S
 from tests.support.samples import copy, sample
 from tests.support.terminals import ENTER_ALTERNATE, LEAVE_ALTERNATE, clawtop, open_terminal, plain_environment
 
@@ -221,6 +223,51 @@ def test_a_signal_gives_the_stores_lock_back(state_dir: Path, number: signal.Sig
     finally:
         holder.kill()
         holder.wait()
+
+
+HANGS = """
+import os, runpy, sys, threading
+
+state, switch, stuck = sys.argv[1:4]
+
+
+def hanging(real):
+    def call(path=".", *args, **options):
+        if isinstance(path, (str, os.PathLike)) and os.fspath(path).startswith(state) and os.access(switch, os.F_OK):
+            os.close(real_open(stuck, os.O_CREAT | os.O_WRONLY))
+            threading.Event().wait()
+        return real(path, *args, **options)
+
+    return call
+
+
+real_open = os.open
+for name in ("stat", "lstat", "open", "scandir", "listdir", "readlink"):
+    setattr(os, name, hanging(getattr(os, name)))
+sys.argv = ["clawtop", *sys.argv[4:]]
+runpy.run_module("clawtop", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("end", "code"), [("q", 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_dashboard_whose_disk_hangs_ends(
+    state_dir: Path, tmp_path: Path, end: str | signal.Signals, code: int
+) -> None:
+    switch, stuck = tmp_path / "switch", tmp_path / "stuck"
+    words = (str(state_dir), str(switch), str(stuck), "--view", "overview", "--state-dir", str(state_dir))
+    with open_terminal([sys.executable, "-c", HANGS, *words]) as terminal:
+        terminal.wait_open(PROFILE)
+        switch.touch()
+        terminal.wait_for(lambda _: stuck.exists())
+        if isinstance(end, str):
+            terminal.send(end)
+        else:
+            terminal.process.send_signal(end)
+        assert terminal.exit_code() == code
+
+
+def test_what_is_waited_for_on_the_way_out_is_less_than_a_second() -> None:
+    assert RELEASE_S + LEAVE_S < 1
 
 
 def test_what_a_signal_became_on_its_way_is_still_a_signal() -> None:
