@@ -140,7 +140,7 @@ class CommandTransport:
     async def __call__(self, spec: HostSpec, words: Sequence[str]) -> Pipe:
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.subprocess_exec(
-            lambda: _Watched(loop),
+            lambda: _ProcessProtocol(loop),
             *far_command(spec, words, self._control),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -152,7 +152,7 @@ class CommandTransport:
         )
 
 
-class _Watched(SubprocessStreamProtocol):
+class _ProcessProtocol(SubprocessStreamProtocol):
     """Tells when the process itself has ended, whoever else has its pipes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
