@@ -569,6 +569,7 @@ OVERRIDDEN = {
     "engine/gateway/client.py": {"process_redirect"},  # websockets
     "store/disk.py": {"writable", "seekable", "seek", "fileno"},  # io
     "threads.py": {"submit", "shutdown"},  # concurrent.futures
+    "fleet/transport.py": {"process_exited"},  # asyncio
     "ui/app.py": {"_is_a_shell"},  # read by the type checker
     "ui/commands/palette.py": {"discover"},  # Textual's palette
     "ui/painting.py": {"render_segments"},  # Textual's compositor
