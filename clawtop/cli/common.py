@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.commands import verbs
-from clawtop.errors import UsageError
+from clawtop.errors import RefusedError, UsageError
+from clawtop.text import safe
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
@@ -225,6 +226,20 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
         return snapshot
     threads.run(watch.look_once())
     return reader.read()
+
+
+def unknown_session(snapshot: Snapshot, key: str, unchanged: str) -> RefusedError:
+    """Why a key that no session of the snapshot has cannot be meant: there is none, or not all were read."""
+    from clawtop.core.nearest import did_you_mean
+    from clawtop.engine.drain.scene import unread_databases
+
+    unread = unread_databases(snapshot)
+    if unread is not None:
+        what = f"whether there is a session {safe(key, 120)} is not known: {unread}"
+        return RefusedError(what, hint="clawtop doctor", unchanged=unchanged)
+    near = did_you_mean(key, (row.key for row in snapshot.sessions))
+    hint = "`clawtop status` lists them"
+    return RefusedError(f"there is no session {safe(key, 120)}{near}", hint=hint, unchanged=unchanged)
 
 
 def has_terminal() -> bool:

@@ -15,7 +15,6 @@ from clawtop.errors import LockNotObtainedError, RefusedError, UsageError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
-    from clawtop.core.model import Snapshot
     from clawtop.core.session.drain import DrainListener, DrainOutcome, DrainStep, DrainWishes, Wait
     from clawtop.engine.drain.drainer import Drainer
     from clawtop.engine.drain.scene import DrainTarget
@@ -159,6 +158,7 @@ def _listener(args: argparse.Namespace) -> DrainListener:
 
 def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
     """The session named by its key or its transcript. Raises RefusedError if there is none."""
+    from clawtop.cli.common import unknown_session
     from clawtop.core.generations import storage_of
     from clawtop.engine.drain.scene import DrainTarget
     from clawtop.engine.drive.session_choice import choose_session
@@ -170,23 +170,15 @@ def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainT
     choice = choose_session(reader.layout, session, agent)
     known = choice.row is not None or choice.file.exists() or os.path.lexists(f"{choice.file}.lock")
     if not known and read_admission(holders_dir(reader.layout.state_dir), str(choice.file)) is None:
-        raise _no_session(session, reader.read())
+        raise unknown_session(reader.read(), session, "nothing was done")
     return DrainTarget(choice.agent.id, choice.key, choice.file)
-
-
-def _no_session(key: str, snapshot: Snapshot) -> RefusedError:
-    from clawtop.core.nearest import did_you_mean
-
-    near = did_you_mean(key, (row.key for row in snapshot.sessions))
-    return RefusedError(
-        f"there is no session {safe(key, 120)}{near}", hint="`clawtop status` lists them", unchanged="nothing was done"
-    )
 
 
 def _row_target(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
     """Like `target_of`, where sessions are rows of a database."""
     from pathlib import Path
 
+    from clawtop.cli.common import unknown_session
     from clawtop.cli.drive_gateway import session_key
     from clawtop.engine.drain.scene import DrainTarget
 
@@ -194,7 +186,7 @@ def _row_target(reader: SnapshotReader, session: str, agent: str | None) -> Drai
     key = session_key(reader, snapshot, session, agent)
     row = next((row for row in snapshot.sessions if row.key == key), None)
     if row is None or row.file is None:
-        raise _no_session(key, snapshot)
+        raise unknown_session(snapshot, key, "nothing was done")
     return DrainTarget(row.agent, row.key, Path(row.file))
 
 

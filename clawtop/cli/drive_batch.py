@@ -195,7 +195,7 @@ def _items(args: argparse.Namespace, model: ModelRef | None) -> Iterator[Item]:
     for number, line in enumerate(_text(args.batch).splitlines(), 1):
         if not line.strip():
             continue
-        where = f"line {number} of the batch"
+        where = f"line {number} of {safe(args.batch, 200)}"
         try:
             raw = nested.loads(line)
         except ValueError:

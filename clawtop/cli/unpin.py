@@ -115,11 +115,9 @@ async def _send(
 def _row(snapshot: Snapshot, key: str) -> Session:
     found = next((row for row in snapshot.sessions if row.key == key), None)
     if found is None:
-        from clawtop.core.nearest import did_you_mean
+        from clawtop.cli.common import unknown_session
 
-        near = did_you_mean(key, (row.key for row in snapshot.sessions))
-        text = f"there is no session {safe(key, 120)}{near}"
-        raise RefusedError(text, unchanged="nothing was sent", hint="clawtop status")
+        raise unknown_session(snapshot, key, "nothing was sent")
     return found
 
 

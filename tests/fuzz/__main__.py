@@ -3,6 +3,9 @@
 python -m tests.fuzz                60 s, another seed each time
 python -m tests.fuzz --minutes 60   for an hour
 python -m tests.fuzz --seed N       one seed again
+python -m tests.fuzz --attacks      60 s of pipes, devices, links, rings, depth and size at every place that clawtop
+                                    reads or writes, under every verb (tests/fuzz/attacks.py); --all: all of them, and
+                                    each thing before the dashboard; --only WORD: those that have it in their names
 
 A seed is a state directory (in turn one of files and one of databases), some streams of each reader, and one of them
 at 20 kB and at 200 kB.
@@ -28,24 +31,24 @@ from pathlib import Path
 from random import Random
 
 from clawtop.clock import SystemClock
-from clawtop.core.cooldown.marking import Mark
-from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.store.config_part import config_part
 from clawtop.store.incident import IncidentPart
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.own.journal import Journal
 from clawtop.store.own.mark_spool import MarkSpool
-from clawtop.store.own.recording import Recorder, load_recording
+from clawtop.store.own.recording import load_recording
 from clawtop.store.sessions.conversation import read_conversation
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.view.plain import plain_lines
 from clawtop.view.report import report
-from tests.faults.work import hold
+from tests.fuzz.attacked_screen import wrong_on_screen
+from tests.fuzz.attacks import Arena, attacks
+from tests.fuzz.hostile_places import NEEDS_ROOT, THINGS
+from tests.fuzz.made import state_with_everything
 from tests.fuzz.mutate import VALUES, mutated, replaced
 from tests.fuzz.streams import CONTROL, READERS, stretched, tried
 from tests.support.samples import unpacked
-from tests.support.stores import make_state_dir
 
 CELLS: tuple[str | bytes | int | float | None, ...] = (
     *(one for one in VALUES if isinstance(one, float) or (isinstance(one, int) and abs(one) < 1 << 63)),
@@ -62,13 +65,19 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--minutes", type=float, help="instead of --seconds")
     parser.add_argument("--seed", type=int, help="one seed again")
+    parser.add_argument("--attacks", action="store_true", help="hostile things at every place instead")
+    parser.add_argument("--number", type=int, help="how many attacks, instead of a time")
+    parser.add_argument("--all", action="store_true", help="all attacks: some hours")
+    parser.add_argument("--only", default="", metavar="WORD", help="attacks that have it in their names")
     args = parser.parse_args()
+    if args.attacks:
+        return _attacks(args)
     seconds = args.seconds if args.minutes is None else args.minutes * 60
     first = args.seed if args.seed is not None else secrets.randbelow(1 << 32)
     began, kinds, bad = time.monotonic(), Counter[str](), []
     count = 0
     with tempfile.TemporaryDirectory() as folder:
-        seed_dirs = (_made(Path(folder)), unpacked("2026.9.6", "running", Path(folder) / "d").state_dir)
+        seed_dirs = (state_with_everything(Path(folder)), unpacked("2026.9.6", "running", Path(folder) / "d").state_dir)
         while (args.seed is None and time.monotonic() - began < seconds) or count == 0:
             seed = first + count
             count += 1
@@ -87,51 +96,26 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def _made(folder: Path) -> Path:
-    """A state directory with something in every file that is read."""
-    state = make_state_dir(folder, "B")
-    log = state / "gateway.log"
-    config = json.loads((state / "openclaw.json").read_text())
-    config |= {
-        "logging": {"file": str(log)},
-        "$include": ["./part.json"],
-        "auth": {"order": {"fakeai": ["fakeai:one"]}},
-    }
-    (state / "openclaw.json").write_text(json.dumps(config))
-    provider = {"baseUrl": "http://x", "headers": {"a": "b"}}
-    (state / "part.json").write_text(json.dumps({"models": {"providers": {"fakeai": provider}}}))
-    sessions = state / "agents/main/sessions"
-    row = {"status": "running", "updatedAt": 5}
-    rows = {
-        f"agent:main:{name}": {**row, "sessionId": name, "sessionFile": str(sessions / f"{name}.jsonl")}
-        for name in ("main", "x")
-    }
-    (sessions / "sessions.json").write_text(json.dumps(rows))
-    said = {"type": "message", "id": "1", "parentId": None, "message": {"role": "user", "content": "hi"}}
-    (sessions / "main.jsonl").write_text(_lines({"type": "session", "id": "main"}, said))
-    started = {"ts": "2026-11-20T00:00:00.000Z", "type": "session.started", "data": {}}
-    (sessions / "main.trajectory.jsonl").write_text(_lines(started))
-    lock = {"pid": os.getpid(), "createdAt": "2026-11-20T00:00:00.000Z", "starttime": 5, "maxHoldMs": 5}
-    for path in (sessions / "main.jsonl.lock", state / "agents/main/agent/auth-profiles.json.lock"):
-        path.write_text(json.dumps(lock))
-    decision = {"event": "embedded_run_failover_decision", "decision": "rotate_profile", "runId": "r"}
-    line = {"0": '{"subsystem":"agent/embedded"}', "1": decision}
-    line2 = {"0": '{"subsystem":"diag"}', "1": 'lane enqueue: lane=main queueSize=1 error="a \\" b"'}
-    stamp = {"time": "2026-11-20T00:00:00.000+00:00", "_meta": {"logLevelName": "INFO"}}
-    log.write_text(_lines({**line, **stamp}, {**line2, **stamp}))
-    (state / "logs").mkdir()
-    (state / "logs/config-health.json").write_text(json.dumps({"entries": {str(state / "openclaw.json"): {}}}))
-    Journal(state).append(Event(1, EventKind.NOTICE, "fuzz", "said", data={"id": "1", "undo": {"agent": "main"}}))
-    MarkSpool(state).put(Mark("main", "fakeai:one", "fakeai", 7, "rate_limit"))
-    hold(state)
-    recorder = Recorder(state / "x.clawtop", started_at=1, clawtop_version="0")
-    recorder.add(Snapshot(1, 5, "host", str(state), None, None))
-    recorder.close()
-    return state
-
-
-def _lines(*values: object) -> str:
-    return "".join(json.dumps(value) + "\n" for value in values)
+def _attacks(args: argparse.Namespace) -> int:
+    began, bad, count = time.monotonic(), list[str](), 0
+    seconds = args.seconds if args.minutes is None else args.minutes * 60
+    root = os.geteuid() == 0
+    some = [attack for attack in attacks(root=root) if args.only in str(attack)]
+    with tempfile.TemporaryDirectory() as folder:
+        arena = Arena(Path(folder))
+        for attack in some[: args.number]:
+            if not args.all and args.number is None and time.monotonic() - began > seconds:
+                break
+            count += 1
+            bad += arena.wrong(attack)
+    if args.all:
+        for thing in (thing for thing in THINGS if root or thing.__name__ not in NEEDS_ROOT):
+            with tempfile.TemporaryDirectory() as folder:
+                bad += wrong_on_screen(Path(folder), thing)
+    left = "" if root else "; left out, for want of root: " + ", ".join(sorted(NEEDS_ROOT))
+    print(f"attacks: {count} of {len(some)} in {time.monotonic() - began:.0f} s; wrong: {len(bad)}{left}")
+    print("\n".join(bad))
+    return 1 if bad or not count else 0
 
 
 def _one(seed_dir: Path, root: Path, random: Random, kinds: Counter[str]) -> list[str]:

@@ -148,7 +148,7 @@ class Watcher:
                     theirs,
                     asked.words,
                     key,
-                    unread=_unread(snapshot),
+                    unread=unread_databases(snapshot),
                     unlisted=self._not_read(snapshot, lambda agent: (agent.sessions_store,)),
                     unlocked=self._not_read(snapshot, lambda agent: (agent.sessions_dir, *agent.older_sessions)),
                     unseen=_unseen(snapshot),
@@ -219,9 +219,10 @@ class Watcher:
         return row.file is not None and canonical(row.file) == str(self._target.file)
 
 
-def _unread(snapshot: Snapshot) -> str | None:
-    """What keeps the databases from being read whole."""
-    return next((problem.text for problem in snapshot.warnings if problem.where.endswith(DATABASE_SUFFIX)), None)
+def unread_databases(snapshot: Snapshot) -> str | None:
+    """What keeps the databases from being read whole, with the name of one."""
+    found = (problem for problem in snapshot.warnings if problem.where.endswith(DATABASE_SUFFIX))
+    return next((f"{safe(problem.where)} {problem.text}" for problem in found), None)
 
 
 def _unseen(snapshot: Snapshot) -> str | None:

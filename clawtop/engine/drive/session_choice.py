@@ -166,7 +166,8 @@ def _agent(layout: Layout, name: str | None) -> AgentPaths:
 def _listed(lists: Lists, layout: Layout, agent: AgentPaths) -> KeptList:
     known = lists.of(agent, layout)
     if known.read.problem is not None:
-        raise RefusedError(f"the session list cannot be read: {known.read.problem}", unchanged="nothing was touched")
+        problem = known.read.problem
+        raise RefusedError(f"the session list {safe(problem.where)} {problem.text}", unchanged="nothing was touched")
     return known
 
 

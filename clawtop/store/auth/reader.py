@@ -84,7 +84,8 @@ class AuthReader:
             raise RefusedError(f"there is no agent {safe(agent_id, 60)}", unchanged="nothing was sent")
         store = self.store(agent, [])
         if store.problem is not None:
-            raise RefusedError(f"the auth store cannot be used: {store.problem}", unchanged="nothing was sent")
+            where = safe(store.problem.where, 300)
+            raise RefusedError(f"the auth store {where} {store.problem.text}", unchanged="nothing was sent")
         return store
 
     def _looked_at(self, place: AuthPlace, looked: dict[tuple[str, str], OwnAuth] | None) -> OwnAuth:

@@ -258,6 +258,9 @@ def _proof(
 
 def _problems(state_dir: Path, config: ConfigRead, agents: Sequence[AgentPaths], found: Detected) -> Iterator[Problem]:
     yield from config.problems
+    place = state_dir / "agents"
+    if os.path.lexists(place) and not place.is_dir():
+        yield Problem("agents-unread", str(place), "is not a directory: agents, accounts and sessions are not seen")
     if not agents and not config.exists:
         yield Problem("empty-state-dir", str(state_dir), "holds neither openclaw.json nor agents")
     elif found.generation is None or not found.proven:
