@@ -52,7 +52,15 @@ from clawtop.core.model.locks import (
     Verdict,
     VerdictKind,
 )
-from clawtop.core.model.problem import EMPTY_KEY, NOT_IMPORTED, FailureReason, Problem, of_agents, timed_problem
+from clawtop.core.model.problem import (
+    AGENTS_UNREAD,
+    EMPTY_KEY,
+    NOT_IMPORTED,
+    FailureReason,
+    Problem,
+    of_agents,
+    timed_problem,
+)
 from clawtop.core.model.prompts import LaneStats, PromptHolder, Waiter
 from clawtop.core.model.sentence import (
     Moment,
@@ -80,6 +88,7 @@ from clawtop.core.model.snapshot import Snapshot
 from clawtop.core.model.witness import AccountRetry, Witness, WitnessKind
 
 __all__ = [
+    "AGENTS_UNREAD",
     "EMPTY_KEY",
     "GATEWAY_LOG",
     "NOT_IMPORTED",

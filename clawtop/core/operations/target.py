@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from clawtop.core.model import EMPTY_KEY, NOT_IMPORTED, SHARED, AgentInfo, AuthPart, AuthStore, Lock, Profile, Snapshot
+from clawtop.core.model import (
+    AGENTS_UNREAD,
+    EMPTY_KEY,
+    NOT_IMPORTED,
+    SHARED,
+    AgentInfo,
+    AuthPart,
+    AuthStore,
+    Lock,
+    Profile,
+    Snapshot,
+)
 from clawtop.core.nearest import did_you_mean
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import RefusedError
@@ -121,6 +132,9 @@ def _refuse_unread(snapshot: Snapshot, what: str) -> None:
     if unread is not None:
         why = f"{safe(unread.where)} {shown(unread.text)}"
         raise RefusedError(f"there is no {what} in what could be read: {why}", unchanged=UNTOUCHED)
+    unseen = next((problem for problem in snapshot.warnings if problem.code == AGENTS_UNREAD), None)
+    if unseen is not None:
+        raise RefusedError(f"there is no {what} to be seen: {safe(unseen.where)} {unseen.text}", unchanged=UNTOUCHED)
     waits = next((problem for problem in snapshot.warnings if problem.code in {EMPTY_KEY, NOT_IMPORTED}), None)
     if waits is not None:
         raise RefusedError(
@@ -186,7 +200,8 @@ def refuse_unwritable(snapshot: Snapshot) -> None:
 def why_not_writable(snapshot: Snapshot) -> str | None:
     """Why no auth store of this state directory may be written; None where one may."""
     if not snapshot.storage.auth_writable:
-        return "the OpenClaw generation of this state directory is not known"
+        unseen = next((f"{safe(p.where)} {p.text}" for p in snapshot.warnings if p.code == AGENTS_UNREAD), None)
+        return unseen or "the OpenClaw generation of this state directory is not known"
     parts = [part for agent in snapshot.agents if agent.store is not None for part in agent.store.parts]
     reasons = [part.why_not_writable for part in parts]
     return f"no auth store here can be written: {safe(reasons[0])}" if reasons and all(reasons) else None

@@ -221,7 +221,8 @@ class Watcher:
 
 def unread_databases(snapshot: Snapshot) -> str | None:
     """What keeps the databases from being read whole, with the name of one."""
-    found = (problem for problem in snapshot.warnings if problem.where.endswith(DATABASE_SUFFIX))
+    of_one = tuple(f"{DATABASE_SUFFIX}{end}" for end in ("", "-wal", "-shm", "-journal"))
+    found = (problem for problem in snapshot.warnings if problem.where.endswith(of_one))
     return next((f"{safe(problem.where)} {problem.text}" for problem in found), None)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clawtop.clock import SystemClock
 from clawtop.core.generations import Semantics, Storage, newest_version, semantics_of, storage_of
-from clawtop.core.model import Generation, ModelRef, Problem
+from clawtop.core.model import AGENTS_UNREAD, Generation, ModelRef, Problem
 from clawtop.errors import RefusedError, StateUnreadableError
 from clawtop.store import config as config_file
 from clawtop.store.config import ConfigRead, read_config
@@ -260,7 +260,7 @@ def _problems(state_dir: Path, config: ConfigRead, agents: Sequence[AgentPaths],
     yield from config.problems
     place = state_dir / "agents"
     if os.path.lexists(place) and not place.is_dir():
-        yield Problem("agents-unread", str(place), "is not a directory: agents, accounts and sessions are not seen")
+        yield Problem(AGENTS_UNREAD, str(place), "is not a directory: agents, accounts and sessions are not seen")
     if not agents and not config.exists:
         yield Problem("empty-state-dir", str(state_dir), "holds neither openclaw.json nor agents")
     elif found.generation is None or not found.proven:

@@ -1,0 +1,85 @@
+"""What cannot be read is named by every verb that would need it; nothing in it is said not to be there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clawtop.cli import main
+from tests.support.samples import copy, sample, unpacked
+
+Told = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    """The exit code of a verb, and what it says."""
+
+    def run(state: Path, *words: str) -> tuple[int, str]:
+        code = main.run([*words, "--no-gateway", "--state-dir", str(state)])
+        said = capsys.readouterr()
+        return code, " ".join((said.out + said.err).split())
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    return copy(sample("2026.5.20", "rate-limited"), tmp_path / "state").state_dir
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return unpacked("2026.9.6", "running", tmp_path / "state").state_dir
+
+
+@pytest.mark.parametrize("verb", ["drain", "recover"])
+def test_a_session_of_a_database_that_cannot_be_read_is_not_said_to_be_none(
+    verb: str, database: Path, told: Told
+) -> None:
+    log = database / "agents/main/agent/openclaw-agent.sqlite-wal"
+    log.unlink(missing_ok=True)
+    os.mkfifo(log)
+    code, said = told(database, verb, "agent:main:main", "--yes")
+    assert code == 1
+    assert "whether there is a session agent:main:main is not known: " in said
+    assert str(log) in said
+    assert "Nothing was done" in said
+
+
+def test_a_session_that_is_in_no_database_is_none(database: Path, told: Told) -> None:
+    assert "there is no session agent:main:nobody" in told(database, "drain", "agent:main:nobody", "--yes")[1]
+
+
+def test_a_list_that_cannot_be_read_is_named(files: Path, told: Told) -> None:
+    path = files / "agents/main/sessions/sessions.json"
+    path.unlink()
+    path.symlink_to(path)
+    code, said = told(files, "drain", "agent:main:main", "--yes")
+    assert code == 1
+    assert f"the session list {path} is a loop of symbolic links" in said
+
+
+def test_a_store_that_cannot_be_read_is_named_before_anything_is_sent(files: Path, told: Told) -> None:
+    path = files / "agents/main/agent/auth-profiles.json"
+    path.unlink()
+    os.mkfifo(path)
+    code, said = told(files, "probe", "--provider", "fakeai")
+    assert code == 1
+    assert f"{path} is not a regular file" in said
+    assert "Nothing was sent" in said
+
+
+@pytest.mark.parametrize("thing", [Path.touch, os.mkfifo], ids=["file", "pipe"])
+def test_agents_that_are_no_directory_are_named(thing: Callable[[Path], object], files: Path, told: Told) -> None:
+    place = files / "agents"
+    shutil.rmtree(place)
+    thing(place)
+    assert f"agents-unread {place} is not a directory" in told(files, "status")[1]
+    code, said = told(files, "clear", "fakeai:one", "--yes")
+    assert code == 1
+    assert str(place) in said
