@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +127,19 @@ async def test_a_clear_is_done_journaled_and_can_be_undone(both: World) -> None:
     assert auth_state(both.directory, generation=both.generation) == before
     with pytest.raises(RefusedError, match="nothing to undo"):
         undo(both.read(), both.journal.tail())
+
+
+async def test_nothing_is_changed_where_a_later_store_of_the_plan_may_not_be(world: World) -> None:
+    main, ops = (world.directory / "agents" / agent for agent in ("main", "ops"))
+    shutil.copytree(main, ops, dirs_exist_ok=True)
+    plan = clear_profile(world.read(), "fakeai:one", agent="main")
+    (step,) = plan.steps
+    (ops / "agent/auth-profiles.json").unlink()
+    before = world.stats()
+    with pytest.raises(RefusedError, match=r"ops/agent/auth-profiles\.json does not exist"):
+        await world.operations.execute(replace(plan, steps=(step, replace(step, owner="ops"))))
+    assert world.stats() == before
+    assert world.journal.tail() == ()
 
 
 async def test_a_provider_is_cleared_under_one_hold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

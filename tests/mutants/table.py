@@ -1048,6 +1048,13 @@ MUTANTS: tuple[Mutant, ...] = (
         breaks=("screens",),
     ),
     Mutant(
+        "only the first store of a plan is checked before it is changed",
+        "        for part in self.parts:\n            part.place.check_writable(self.machine)\n",
+        "        for part in self.parts[:1]:\n            part.place.check_writable(self.machine)\n",
+        ("tests/engine/test_operations.py::test_nothing_is_changed_where_a_later_store_of_the_plan_may_not_be",),
+        breaks=("operations",),
+    ),
+    Mutant(
         "a detail is of the session of another agent with the same key",
         "return next((s for s in with_key(self.snapshot.sessions, key) if agent in (None, s.agent)), None)",
         "return next(iter(with_key(self.snapshot.sessions, key)), None)",

@@ -33,7 +33,7 @@ from clawtop.errors import RefusedError
 from clawtop.store.incident import IncidentPart
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.own import holder_record
-from clawtop.store.own.admissions import read_admissions
+from clawtop.store.own.admissions import profiles_in_flight, read_admissions
 from clawtop.store.own.holder_record import canonical
 from clawtop.store.own.holders import HolderRecords
 from clawtop.store.own.presence import Presence, holders_dir, is_alive
@@ -139,6 +139,21 @@ records.apply(sys.argv[2], Close(Closing("d1", member, 1, 0, 10**15)), 1)
 print(member, flush=True)
 time.sleep(600)
 """
+
+
+def test_who_enters_leaves_the_pipes_of_the_living(records: HolderRecords) -> None:
+    channel = WakeChannel(records.presence)
+    Presence._enter(records.directory)
+    assert (records.directory / "processes" / channel.name).exists()
+    channel.close()
+
+
+def test_a_processs_own_turns_are_not_in_flight_elsewhere(records: HolderRecords) -> None:
+    records.apply(FILE, Ask(claimant(records, "a")), 1)
+    records.apply(FILE, Describe("a", "prompting", "anthropic:max"), 2)
+    assert profiles_in_flight(records.directory) == {}
+    records.presence.held.clear()  # as another process sees it
+    assert profiles_in_flight(records.directory) == {"anthropic:max": 1}
 
 
 def test_a_killed_process_holds_nothing(records: HolderRecords, tmp_path: Path) -> None:
