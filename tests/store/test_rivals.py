@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.model import Gateway, GatewayState, ProcessEvidence
+from clawtop.core.model import Gateway, GatewayState, ProcessEvidence, Serving
 from clawtop.store.gateway.rivals import EVERY_SECONDS, SETTLED_MS, RivalWatch
 from tests.store.test_command_line import Machine
 from tests.support.clocks import ManualClock
@@ -22,10 +22,10 @@ LIVE = Gateway(GatewayState.LIVE, 6, 18789)
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home directory with one state directory, as processes 6 and 7 see it too."""
+    """A home directory with one state directory, as processes 6 to 8 see it too."""
     (tmp_path / "home" / ".openclaw").mkdir(parents=True)
     (tmp_path / "srv").mkdir()
-    for pid in ("6", "7"):
+    for pid in ("6", "7", "8"):
         (tmp_path / "proc" / pid).mkdir(parents=True)
         (tmp_path / "proc" / pid / "root").symlink_to("/")
     return tmp_path / "home"
@@ -39,7 +39,14 @@ def watching(
     home: Path, *running: tuple[ProcessEvidence, Mapping[str, str]]
 ) -> tuple[RivalWatch, Machine, ManualClock]:
     machine, clock = Machine(*running), ManualClock(NOW)
-    return RivalWatch(machine, clock, proc=home.parent / "proc"), machine, clock
+    watch = RivalWatch(
+        machine,
+        clock,
+        proc=home.parent / "proc",
+        ports=lambda pid: (9_000 + pid, 9_100),
+        ask=lambda port: Serving.ANSWERS if port == 9_007 else Serving.OTHER,
+    )
+    return watch, machine, clock
 
 
 @pytest.mark.parametrize(
@@ -53,6 +60,8 @@ def watching(
         pytest.param(gateway(), {}, False, id="its environment may not be seen"),
         pytest.param(gateway(uid=4_321), {"HOME": "{home}"}, False, id="another user's"),
         pytest.param(gateway(argv=("openclaw-agent",)), {"HOME": "{home}"}, False, id="no gateway"),
+        pytest.param(gateway(argv=("openclaw",)), {"HOME": "{home}"}, True, id="5.20's title, and it answers"),
+        pytest.param(gateway(8, argv=("openclaw",)), {"HOME": "{home}"}, False, id="5.20's title, and it does not"),
         pytest.param(gateway(ago=SETTLED_MS - 1), {"HOME": "{home}"}, False, id="just starting"),
     ],
 )
@@ -68,7 +77,7 @@ def test_the_gateway_of_the_lock_is_no_rival_of_its_own(home: Path) -> None:
     watch, machine, _ = watching(home, (gateway(6), env), (gateway(7), env))
     assert watch.look(LIVE, home / ".openclaw", OWNER, euid=OWNER) == (7,)
     assert watch.look(replace(LIVE, pid=None), home / ".openclaw", OWNER, euid=OWNER) == (6, 7)
-    assert machine.searches == 1
+    assert machine.searches == 2
 
 
 @pytest.mark.anyio

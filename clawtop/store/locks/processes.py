@@ -296,16 +296,18 @@ def without_secrets(argv: Sequence[str]) -> tuple[str, ...]:
 
 def listens(pid: int, port: int) -> bool:
     """Whether this process listens on a TCP port of this machine; False if that cannot be seen."""
+    return port in listening_ports(pid)
+
+
+def listening_ports(pid: int) -> tuple[int, ...]:
+    """The TCP ports of this machine on which a process listens; none if that cannot be seen."""
     import psutil
 
     try:
         connections = psutil.Process(pid).net_connections("tcp")
     except (psutil.Error, OSError, ValueError):
-        return False
-    return any(
-        connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-        for connection in connections
-    )
+        return ()
+    return tuple(sorted({c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN and c.laddr}))
 
 
 def answers_to(pid: int, port: int, peer_port: int) -> bool:
