@@ -89,19 +89,20 @@ def _openclaw(args: argparse.Namespace) -> tuple[str | None, Chosen]:
     from clawtop.store.place.layout import locate
     from clawtop.text import safe
 
-    if args.openclaw is not None:
-        if not is_version(args.openclaw):
-            known = ", ".join(known_versions())
-            raise UsageError(f"no version of OpenClaw: {safe(args.openclaw, 80)}", hint=f"known are {known}")
-        return args.openclaw, semantics_of(args.openclaw, None)
+    if args.openclaw is not None and not is_version(args.openclaw):
+        known = ", ".join(known_versions())
+        raise UsageError(f"no version of OpenClaw: {safe(args.openclaw, 80)}", hint=f"known are {known}")
+    version, generation = args.openclaw, None
     try:
         layout = locate(args.state_dir, env=os.environ, home=Path.home())
     except StateUnreadableError:
-        if args.state_dir is not None:
+        if args.state_dir is not None and args.openclaw is None:
             raise
-        return None, semantics_of(None, None)
-    _remember_keys(layout)
-    return layout.version, semantics_of(layout.version, layout.generation)
+    else:
+        _remember_keys(layout)
+        if args.openclaw is None:
+            version, generation = layout.version, layout.generation
+    return version, semantics_of(version, generation)
 
 
 def _remember_keys(layout: Layout) -> None:

@@ -202,6 +202,22 @@ def test_secrets_and_control_characters_stay_out(capsys: pytest.CaptureFixture[s
         assert "\x1b" not in text
 
 
+def test_a_key_of_the_store_stays_out_whichever_version_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It looks like no key: only who has read the store knows it."""
+    state = copy(sample("2026.5.20", "rate-limited"), tmp_path)
+    (store,) = Path(state.state_dir).glob("agents/main/agent/auth-profiles.json")
+    document = json.loads(store.read_text())
+    profile = next(one for one in document["profiles"].values() if "key" in one)
+    profile["key"] = "seven plain herrings"
+    store.write_text(json.dumps(document))
+    for words in ([], ["--openclaw", "2026.9.6"]):
+        text = told(capsys, "error", "401 no such key: seven plain herrings", *words, state=state)
+        assert "401" in text
+        assert "herrings" not in text
+
+
 def test_an_empty_text_is_a_wrong_command_line() -> None:
     with pytest.raises(UsageError):
         explain.run(arguments("error", "  "))
