@@ -158,7 +158,7 @@ def lock_content(payload: Mapping[str, Any], *, newline: bool = True) -> bytes:
 def timestamp(now: int) -> str:
     """`createdAt` as `Date.toISOString` writes it, from ms since the epoch."""
     seconds, milliseconds = divmod(now, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{milliseconds:03}Z"
 
 
 def publish(path: str, payload: Mapping[str, Any], *, newline: bool = True, durable: bool = True) -> Published | None:
