@@ -225,8 +225,21 @@ def masked_words(value: Any, *, keys: bool = False) -> Any:
     return value
 
 
-def _shaped_spans(text: str) -> list[tuple[int, int]]:
+def _shaped_spans(text: str) -> Sequence[tuple[int, int]]:
     """Where something stands that looks like a secret."""
+    return _shapes_of(text) if len(text) <= _SHORT_TEXT else _shapes_in(text)
+
+
+_SHORT_TEXT = 300
+
+
+@lru_cache(maxsize=1024)
+def _shapes_of(text: str) -> Sequence[tuple[int, int]]:
+    """The same of a short text: an event is masked when it is made and again by each that writes it down."""
+    return _shapes_in(text)
+
+
+def _shapes_in(text: str) -> Sequence[tuple[int, int]]:
     assigns = ":" in text or "=" in text  # without one, looking for fields only takes time
     spans = [match.span("value") for match in _SECRET_FIELDS.finditer(text)] if assigns else []
     spans += [match.span() for match in _SECRET_PATTERNS.finditer(text)]
