@@ -41,8 +41,9 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pydantic": ("store/", "engine/providers/", "fleet/"),
     "watchfiles": ("store/watch.py",),
     "httpx": ("engine/", "demo/"),
+    "httpcore": ("engine/providers/connections.py", "engine/providers/http.py"),
     "websockets": ("engine/gateway/client.py",),
-    "filelock": ("store/own/accounts.py", "store/own/holders.py", "store/own/journal.py", "store/own/presence.py"),
+    "filelock": ("store/own/accounts.py", "store/own/journal.py", "store/own/presence.py"),
     "setproctitle": ("engine/prompt/session_lock.py", "demo/", "engine/prompt/process_title.py"),
     "psutil": ("store/locks/processes.py", "store/locks/stack.py", "store/place/mounts.py"),
     "prometheus_client": ("export/",),
@@ -567,6 +568,14 @@ OVERRIDDEN = {
     "engine/prompt/session_lock.py": {"cleanup"},  # a step of OpenClaw's lock, inside its state; replayed against rows
     "cli/main.py": {"_check_value", "_print_message"},  # argparse
     "engine/gateway/client.py": {"process_redirect"},  # websockets
+    "engine/providers/connections.py": {  # asyncio's protocol, httpcore's stream
+        "connect_tcp",
+        "connection_made",
+        "data_received",
+        "eof_received",
+        "connection_lost",
+        "start_tls",
+    },
     "store/disk.py": {"writable", "seekable", "seek", "fileno"},  # io
     "threads.py": {"submit", "shutdown"},  # concurrent.futures
     "fleet/transport.py": {"process_exited"},  # asyncio

@@ -9,6 +9,7 @@ import asyncio
 import gzip
 import json
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -466,3 +467,52 @@ async def test_a_failure_is_read_for_what_it_is(name: str) -> None:
     with pytest.raises(ProviderError) as raised:
         await asked(sent)
     assert (raised.value.reason.value, words in raised.value.message) == (reason, True), raised.value.message
+
+
+def _streamed(text: str) -> bytes:
+    """A whole answer with one piece of text, over a connection that stays open."""
+    events = [{"choices": [{"delta": {"content": text}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}]
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(body)}\r\n\r\n"
+    return (head + body).encode()
+
+
+@pytest.mark.parametrize("unasked", [_streamed("of nobody"), b"HTTP/1.1 408 Request Timeout\r\n\r\n", b""])
+async def test_what_comes_over_an_idle_connection_answers_no_later_request(unasked: bytes) -> None:
+    """Words that nobody asked for, or its end (no words): the next request takes another connection."""
+    connections: list[asyncio.StreamWriter] = []
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with suppress(ConnectionError):  # the client closes it with words unread
+            while head := await reader.read(65536):
+                heads.append(head)
+                writer.write(_streamed(f"number {len(heads)}"))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    client = ProviderClient(SystemClock())
+    where = Endpoint("acme", "openai-completions", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+    prompt = Prompt("m", (Message("user", "ping"),))
+
+    async def one() -> str:
+        parts = [part async for part in client.stream(where, prompt, Timeouts())]
+        return "".join(part.text for part in parts if isinstance(part, TextDelta))
+
+    try:
+        assert [await one(), await one()] == ["number 1", "number 2"]
+        assert len(connections) == 1
+        if unasked:
+            connections[0].write(unasked)
+            await connections[0].drain()
+        else:
+            connections[0].close()
+            await connections[0].wait_closed()
+        assert await one() == "number 3"
+        assert len(connections) == 2
+        assert all(head.endswith(b"}") for head in heads)  # a request is one packet: its head and its body
+    finally:
+        await client.aclose()
+        for connection in connections:
+            connection.close()
+        server.close()

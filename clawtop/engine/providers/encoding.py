@@ -62,18 +62,38 @@ def as_utf8(body: bytes) -> bytes:
 GZIP = b"\x1f\x8b"
 
 
-async def unpacked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """A body without its gzip, whatever it is labelled, over several members; any other as it is. Raises zlib.error."""
-    gzip: zlib._Decompress | None = None
+DEFLATE = "deflate"
+MOST_AT_ONCE = 1024 * 1024
+"""A packed body is unpacked in pieces of this size: a kilobyte may hold a megabyte."""
+
+
+async def unpacked(chunks: AsyncIterator[bytes], packing: str = "") -> AsyncIterator[bytes]:
+    """A body without its gzip, whatever it is labelled, over several members, or without its deflate, where `packing`
+    (the label) says so; any other as it is. Raises zlib.error.
+    """
+    unpacker: zlib._Decompress | None = None
     begun = False
     async for chunk in chunks:
         if not begun and chunk:
             begun = True
-            gzip = zlib.decompressobj(zlib.MAX_WBITS | 16) if chunk.startswith(GZIP) else None
-        if gzip is None:
+            unpacker = _unpacker(chunk, packing)
+        if unpacker is None:
             yield chunk
             continue
-        yield gzip.decompress(chunk)
-        while gzip.unused_data.startswith(GZIP):
-            rest, gzip = gzip.unused_data, zlib.decompressobj(zlib.MAX_WBITS | 16)
-            yield gzip.decompress(rest)
+        rest = chunk
+        while rest:
+            yield unpacker.decompress(rest, MOST_AT_ONCE)
+            rest = unpacker.unconsumed_tail
+            if not rest and unpacker.unused_data.startswith(GZIP):
+                rest, unpacker = unpacker.unused_data, zlib.decompressobj(zlib.MAX_WBITS | 16)
+    if unpacker is not None:
+        yield unpacker.flush()
+
+
+def _unpacker(first: bytes, packing: str) -> zlib._Decompress | None:
+    if first.startswith(GZIP):
+        return zlib.decompressobj(zlib.MAX_WBITS | 16)
+    if packing != DEFLATE:
+        return None
+    as_zlib = first[0] & 0x0F == zlib.DEFLATED and int.from_bytes(first[:2], "big") % 31 == 0
+    return zlib.decompressobj() if as_zlib else zlib.decompressobj(-zlib.MAX_WBITS)  # some servers leave the head out

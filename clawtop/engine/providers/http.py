@@ -1,4 +1,4 @@
-"""One request, one stream, over httpx: no retries, no redirects, no proxies or credentials from the environment.
+"""One request, one stream, over httpcore: no retries, no redirects, no proxies or credentials from the environment.
 
 Every wait has a limit (`limits`).
 """
@@ -15,8 +15,9 @@ import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+import httpcore
 import httpx
 
 from clawtop.clock import Clock
@@ -35,6 +36,7 @@ from clawtop.engine.providers.base import (
     Timeouts,
 )
 from clawtop.engine.providers.bedrock import BedrockConverse, EventStreamFrames
+from clawtop.engine.providers.connections import BrokenConnection, core_url, pool_for
 from clawtop.engine.providers.encoding import as_utf8, unpacked
 from clawtop.engine.providers.errors import (
     ErrorKind,
@@ -48,7 +50,6 @@ from clawtop.engine.providers.framing import Frames, FrameTooLargeError
 from clawtop.engine.providers.google import GoogleGenerativeAi, GoogleVertex
 from clawtop.engine.providers.lateness import LoopLateness
 from clawtop.engine.providers.limits import CallLimits
-from clawtop.engine.providers.network import tls_context
 from clawtop.engine.providers.ollama import Ollama
 from clawtop.engine.providers.openai import OpenAiCompletions
 from clawtop.engine.providers.reply import ReplyDecoder
@@ -78,8 +79,7 @@ APIS: Mapping[str, Api] = {api.kind: api for api in _SPOKEN} | {
 FETCH_TIMEOUTS = Timeouts(connect=10, first_byte=15, idle=15, total=20)
 ERROR_BODY_LIMIT = 64 * 1024
 DRAIN_SECONDS = 0.02
-KEEPALIVE_SECONDS = 2.0
-"""Short: a server that closes an idle connection just as it is reused looks like a broken provider."""
+MOST_PACKINGS = 3
 CERTIFICATE = "CERT_VERIFY_FAILED"
 CONNECTING = 64
 """How many connections are made at the same time; the time limit of one that waits for its turn does not run."""
@@ -87,13 +87,25 @@ CONNECTING = 64
 
 _HEADERS: Mapping[str, str] = {"user-agent": "clawtop", "connection": "keep-alive", "accept": "*/*"}
 
-_url = lru_cache(maxsize=64)(httpx.URL)
+
+class _WebAddress(NamedTuple):
+    """Where a request goes, and what its `host` header says."""
+
+    url: httpcore.URL
+    host: bytes
+
+
+@lru_cache(maxsize=64)
+def _web_address(url: str) -> _WebAddress:
+    """Raises httpx.InvalidURL."""
+    parsed = httpx.URL(url)
+    return _WebAddress(core_url(parsed), parsed.netloc)
 
 
 class ProviderClient:
     """The HTTP client that all runs of one event loop share: one pool for each way to make connections.
 
-    Over httpx's transports: what its clients add - cookies, redirects, authentication - is not wanted here.
+    Over httpcore, which httpx is built on: what httpx adds - cookies, redirects, authentication - is not wanted here.
 
     Raises ProviderError, and nothing else, for any failure of a provider or the connection. Cancelling a stream
     closes its connection.
@@ -101,14 +113,14 @@ class ProviderClient:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._transports: dict[Network, httpx.AsyncHTTPTransport] = {}
+        self._pools: dict[Network, httpcore.AsyncConnectionPool] = {}
         self._connecting = asyncio.Semaphore(CONNECTING)
         self._lateness = LoopLateness(clock)
 
     async def aclose(self) -> None:
-        transports, self._transports = tuple(self._transports.values()), {}
-        for transport in transports:
-            await transport.aclose()
+        pools, self._pools = tuple(self._pools.values()), {}
+        for pool in pools:
+            await pool.aclose()
 
     async def stream(self, endpoint: Endpoint, prompt: Prompt, timeouts: Timeouts) -> AsyncGenerator[ReplyPart, None]:
         """Ask once and yield the reply's parts; the last one is `Finished`.
@@ -129,7 +141,7 @@ class ProviderClient:
             finally:
                 with suppress(Exception):
                     await response.aclose()
-        except httpx.HTTPError as error:
+        except BrokenConnection as error:
             raise _broken(endpoint.provider, error) from None
         except (httpx.InvalidURL, ValueError) as error:
             raise not_spoken(endpoint.provider, f"the base URL or a header cannot be used: {error}") from None
@@ -141,13 +153,12 @@ class ProviderClient:
         """
         limits = CallLimits(endpoint.provider, FETCH_TIMEOUTS, self._clock, self._lateness)
         try:
-            request = httpx.Request("GET", _url(url), headers={**_HEADERS, **headers})
-            response = await self._answer(endpoint, request, limits)
+            response = await self._answer(endpoint, url, {**_HEADERS, **headers}, None, limits)
             try:
-                return response.status_code, dict(response.headers), await _excerpt(response, limits)
+                return response.status, dict(httpx.Headers(response.headers)), await _excerpt(response, limits)
             finally:
                 await response.aclose()
-        except httpx.HTTPError as error:
+        except BrokenConnection as error:
             raise _broken(endpoint.provider, error) from None
 
     def prepare(self, endpoint: Endpoint) -> None:
@@ -155,33 +166,41 @@ class ProviderClient:
 
         Raises ProviderError when it cannot be connected to as configured.
         """
-        self._transport(endpoint)
+        self._pool(endpoint)
 
-    def _transport(self, endpoint: Endpoint) -> httpx.AsyncHTTPTransport:
+    def _pool(self, endpoint: Endpoint) -> httpcore.AsyncConnectionPool:
         network = endpoint.network
-        known = self._transports.get(network)
+        known = self._pools.get(network)
         if known is None:
             try:
-                known = self._transports[network] = httpx.AsyncHTTPTransport(
-                    trust_env=False,
-                    limits=httpx.Limits(
-                        max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE_SECONDS
-                    ),
-                    verify=tls_context(network),
-                    proxy=network.proxy,
-                )
+                known = self._pools[network] = pool_for(network)
             except (httpx.InvalidURL, ValueError) as error:
                 raise not_spoken(endpoint.provider, f"it cannot be reached as configured: {error}") from None
         return known
 
-    async def _answer(self, endpoint: Endpoint, request: httpx.Request, limits: CallLimits) -> httpx.Response:
-        """The answer's head; its body is still to be read."""
-        transport = self._transport(endpoint)
-        request.extensions["trace"] = limits.on_trace
+    async def _answer(
+        self,
+        endpoint: Endpoint,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        limits: CallLimits,
+    ) -> httpcore.Response:
+        """The answer's head to a POST of `content`, or to a GET; its body is still to be read."""
+        pool, target = self._pool(endpoint), _web_address(url)
+        extensions: dict[str, Any] = {"trace": limits.on_trace}
+        if endpoint.network.server_name is not None:
+            extensions["sni_hostname"] = endpoint.network.server_name
+        lines = [(b"host", target.host)] if "host" not in headers else []
+        lines += [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+        if content is not None:
+            lines.append((b"content-length", b"%d" % len(content)))
+        method = "GET" if content is None else "POST"
+        request = httpcore.Request(method, target.url, headers=lines, content=content, extensions=extensions)
         async with limits.until_answer(self._connecting):
-            return await transport.handle_async_request(request)
+            return await pool.handle_async_request(request)
 
-    async def _send(self, api: Api, endpoint: Endpoint, prompt: Prompt, limits: CallLimits) -> httpx.Response:
+    async def _send(self, api: Api, endpoint: Endpoint, prompt: Prompt, limits: CallLimits) -> httpcore.Response:
         url = api.url(endpoint, prompt.model)
         content = json.dumps(api.body(endpoint, prompt), ensure_ascii=False, separators=(",", ":")).encode(
             "utf-8", "surrogatepass" if endpoint.sign is None else "replace"
@@ -196,22 +215,18 @@ class ProviderClient:
         }
         if endpoint.sign is not None:
             headers |= endpoint.sign("POST", url, headers, content)
-        extensions: dict[str, Any] = {}
-        if endpoint.network.server_name is not None:
-            extensions["sni_hostname"] = endpoint.network.server_name
-        request = httpx.Request("POST", _url(url), headers=headers, content=content, extensions=extensions)
-        return await self._answer(endpoint, request, limits)
+        return await self._answer(endpoint, url, headers, content, limits)
 
     async def _parts(
-        self, endpoint: Endpoint, decoder: Decoder, response: httpx.Response, limits: CallLimits
+        self, endpoint: Endpoint, decoder: Decoder, response: httpcore.Response, limits: CallLimits
     ) -> AsyncIterator[ReplyPart]:
         provider = endpoint.provider
         limits.stands()
-        if not response.is_success:
+        if not 200 <= response.status < 300:
             body = await _excerpt(response, limits)
             now, took = self._clock.now_ms(), limits.elapsed()
-            raise from_status(provider, response.status_code, response.headers, body, now, took, limits.late)
-        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            raise from_status(provider, response.status, httpx.Headers(response.headers), body, now, took, limits.late)
+        content_type = _header(response, b"content-type").partition(";")[0].strip().lower()
         if content_type in {"text/html", "application/xhtml+xml"}:
             raise _not_a_stream(provider, content_type, await _excerpt(response, limits))
         said_something, end = False, None
@@ -234,7 +249,7 @@ class ProviderClient:
 
     async def _drain(self, events: AsyncIterator[object]) -> None:
         """Read a finished reply to its end, so that the connection can be used again; not for long."""
-        with suppress(TimeoutError, ProviderError, httpx.HTTPError):
+        with suppress(TimeoutError, ProviderError, *BrokenConnection):
             async with self._clock.timeout(DRAIN_SECONDS):
                 async for _ in events:
                     pass
@@ -248,18 +263,23 @@ def decoder_of(api: Api, endpoint: Endpoint) -> Decoder:
     return asked
 
 
-def _bytes(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body as it comes; taken out of its encoding where it has one, although none was asked for."""
-    stream = response.stream
-    if _packing(response).lower() not in {"", "gzip", "x-gzip"} or not isinstance(stream, httpx.AsyncByteStream):
-        return unpacked(response.aiter_bytes())
-    return unpacked(aiter(stream))
+def _bytes(response: httpcore.Response) -> AsyncIterator[bytes]:
+    """The body as it comes; taken out of its encodings where it has some, although none was asked for."""
+    body = response.aiter_stream()
+    for packing in reversed(_packing(response).lower().split(",")[-MOST_PACKINGS:]):
+        body = unpacked(body, packing.strip())
+    return body
 
 
-def _packing(response: httpx.Response) -> str:
+def _packing(response: httpcore.Response) -> str:
     """How the body is compressed, as the server says; empty if it does not."""
-    named: str = response.headers.get("content-encoding", "")
-    return named.strip()
+    return _header(response, b"content-encoding").strip()
+
+
+def _header(response: httpcore.Response, wanted: bytes) -> str:
+    """The first header of this name (in lower case); empty without one."""
+    found = next((value for name, value in response.headers if name.lower() == wanted), b"")
+    return found.decode("latin-1")
 
 
 def _own_way(headers: dict[str, str], endpoint: Endpoint) -> dict[str, str]:
@@ -271,7 +291,7 @@ def _own_way(headers: dict[str, str], endpoint: Endpoint) -> dict[str, str]:
 
 
 async def _events(
-    response: httpx.Response, frames: Frames, endpoint: Endpoint, limits: CallLimits, decoder: Decoder
+    response: httpcore.Response, frames: Frames, endpoint: Endpoint, limits: CallLimits, decoder: Decoder
 ) -> AsyncGenerator[tuple[str, str], None]:
     """The events of a body, each wait for the next bytes within its limit.
 
@@ -283,7 +303,7 @@ async def _events(
             try:
                 async with limits.until_bytes(closing=decoder.complete):
                     chunk = await anext(chunks, None)
-            except (ProviderError, httpx.HTTPError):
+            except (ProviderError, *BrokenConnection):
                 if decoder.complete:
                     return
                 raise
@@ -353,11 +373,11 @@ def _judge(provider: str, end: Finished, *, said_something: bool) -> None:
     raise ProviderError(ErrorKind.EMPTY, "the provider sent an empty reply", provider=provider)
 
 
-async def _excerpt(response: httpx.Response, limits: CallLimits) -> str:
+async def _excerpt(response: httpcore.Response, limits: CallLimits) -> str:
     """The start of a body that is not a reply. Errors while reading it matter less than the status."""
     body = bytearray()
     chunks = _bytes(response)
-    with suppress(httpx.HTTPError, ProviderError, zlib.error):
+    with suppress(ProviderError, zlib.error, *BrokenConnection):
         while len(body) < ERROR_BODY_LIMIT:
             async with limits.until_bytes(closing=True):
                 chunk = await anext(chunks, None)
@@ -371,9 +391,9 @@ def _not_a_stream(provider: str, content_type: str, body: str) -> ProviderError:
     return not_the_protocol(provider, f"the answer is {content_type or 'of no stated type'}, not an event stream", body)
 
 
-def _broken(provider: str, error: httpx.HTTPError) -> ProviderError:
+def _broken(provider: str, error: Exception) -> ProviderError:
     code = _errno_name(error)
-    if isinstance(error, httpx.ProtocolError | httpx.ReadError | httpx.WriteError | httpx.CloseError):
+    if isinstance(error, httpcore.ProtocolError | httpcore.ReadError | httpcore.WriteError):
         code = code or "ECONNRESET"
     words = f"{type(error).__name__}: {error}".rstrip(": ")
     certificate = FailureReason.TLS_CERTIFICATE if code == CERTIFICATE else None
@@ -383,7 +403,7 @@ def _broken(provider: str, error: httpx.HTTPError) -> ProviderError:
 
 
 def _errno_name(error: BaseException) -> str | None:
-    """The errno name or TLS verification code beneath an httpx error; None if there is none."""
+    """The errno name or TLS verification code beneath an error of httpcore; None if there is none."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
