@@ -37,6 +37,7 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.slow
 def test_a_stopped_verb_holds_no_lock(tmp_path: Path) -> None:
     lock = tmp_path / "auth-profiles.json.lock"
     with subprocess.Popen(

@@ -12,10 +12,11 @@ from tests.fuzz.attacked_screen import wrong_on_screen
 from tests.fuzz.attacks import attacks
 from tests.fuzz.hostile_places import DATABASES, FILES, THINGS, VERBS, Put, deep, pipe
 
-SOME = 40
+SOME = 20
 LONGEST_S = 400
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(LONGEST_S)
 def test_hostile_things_at_some_places() -> None:
     """In a process without threads, since each of them is a child."""
@@ -26,14 +27,13 @@ def test_hostile_things_at_some_places() -> None:
 
 
 def test_they_are_a_part_of_every_kind() -> None:
-    some = attacks(root=True)[: 75 * SOME]
+    some = attacks(root=True)[: 150 * SOME]
     assert {attack.place for attack in some} == {*FILES, *DATABASES}
     assert {attack.verb for attack in some} == {*VERBS}
     assert {attack.thing for attack in some} == {*THINGS}
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(LONGEST_S)
+@pytest.mark.long
 @pytest.mark.parametrize("thing", [pipe, deep], ids=lambda thing: thing.__name__)
 def test_the_dashboard_draws_and_ends(thing: Put, tmp_path: Path) -> None:
     assert wrong_on_screen(tmp_path, thing) == []
