@@ -37,26 +37,6 @@ def lock_node(lock: Lock, now: int, of: str | None = None) -> Node:
     label: Sentence = kind + state if of is None else (f"{kind} of ", session_named(of), state)
     remedy = "unlock" if verdict.kind is VerdictKind.STALE else None
     by_hand = severity is Severity.STUCK and remedy is None and lock.leaked is None
-    owner = lock.owner
-    if lock.pid is None:
-        children: tuple[Node, ...] = ()
-    else:
-        alive = owner.alive if owner is not None else None
-        state = {True: "alive", False: "dead", None: f"cannot be checked ({proof})"}[alive]
-        if alive and verdict.kind is VerdictKind.STALE:
-            state = "another process now"
-        command = f", {safe(' '.join(owner.argv), 60)}" if owner is not None and owner.argv else ""
-        how = "process table" if alive is not None else "lock file"
-        children = (
-            Node(
-                NodeKind.PROCESS,
-                lock.file.path,
-                f"pid {lock.pid} is {state}{command}",
-                how,
-                severity,
-                remedy=remedy,
-            ),
-        )
     return Node(
         NodeKind.LOCK,
         lock.file.path,
@@ -67,5 +47,20 @@ def lock_node(lock: Lock, now: int, of: str | None = None) -> Node:
         since=since,
         remedy=remedy,
         advice="check it by hand" if by_hand else None,
-        children=children,
+        children=_owner(lock, severity, remedy),
     )
+
+
+def _owner(lock: Lock, severity: Severity, remedy: str | None) -> tuple[Node, ...]:
+    """The process that a lock names, if it names one."""
+    owner, verdict = lock.owner, lock.verdict
+    if lock.pid is None:
+        return ()
+    alive = owner.alive if owner is not None else None
+    state = {True: "alive", False: "dead", None: f"cannot be checked ({proof_words(verdict.reasons)})"}[alive]
+    if alive and verdict.kind is VerdictKind.STALE:
+        state = "another process now"
+    command = f", {safe(' '.join(owner.argv), 60)}" if owner is not None and owner.argv else ""
+    how = "process table" if alive is not None else "lock file"
+    label = f"pid {lock.pid} is {state}{command}"
+    return (Node(NodeKind.PROCESS, lock.file.path, label, how, severity, remedy=remedy),)
