@@ -35,6 +35,7 @@ from clawtop.errors import ClawtopError
 from clawtop.store.config_part import config_part
 from clawtop.store.incident import IncidentPart
 from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.own import presence
 from clawtop.store.own.journal import Journal
 from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.store.own.recording import load_recording
@@ -78,11 +79,13 @@ def main() -> int:
     count = 0
     with tempfile.TemporaryDirectory() as folder:
         seed_dirs = (state_with_everything(Path(folder)), unpacked("2026.9.6", "running", Path(folder) / "d").state_dir)
+        kept = set(presence._presences)
         while (args.seed is None and time.monotonic() - began < seconds) or count == 0:
             seed = first + count
             count += 1
             wrong = _one(seed_dirs[seed % 2], Path(folder) / "case", Random(seed), kinds)
             wrong += _streams(Random(seed), kinds)
+            _close_presences(kept)
             bad += [f"seed {seed}: {why}" for why in wrong]
             if len(bad) >= 20:
                 break
@@ -94,6 +97,12 @@ def main() -> int:
         bad.append(f"{peak} MB were taken")
     print("\n".join(bad))
     return 1 if bad else 0
+
+
+def _close_presences(kept: set[tuple[int, str]]) -> None:
+    """A process keeps a descriptor for each state directory it has worked in, and an hour here makes thousands."""
+    for key in presence._presences.keys() - kept:
+        presence._presences.pop(key)._lock.release(force=True)
 
 
 def _attacks(args: argparse.Namespace) -> int:
