@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -143,7 +142,7 @@ def _unread_config(scene: HealthScene) -> Iterator[Cause]:
 _TAKES_MS = 10_000
 """A gateway looks at a changed openclaw.json within this time (it waits 300 ms, longer on a busy machine)."""
 
-_REFUSED = re.compile(r".*?config reload skipped \(invalid config\): ")
+_REFUSED = "config reload skipped (invalid config): "
 
 
 def _refused_config(scene: HealthScene) -> Iterator[Cause]:
@@ -158,7 +157,8 @@ def _refused_config(scene: HealthScene) -> Iterator[Cause]:
     changed = snapshot.config.changed_at
     if changed is not None and changed > last.at and scene.now - changed > _TAKES_MS:
         return
-    why = _REFUSED.sub("", shown(last.text, 160))
+    words = shown(last.text, 160)
+    why = words.partition(_REFUSED)[2] or words
     yield Cause(
         "config-refused",
         f"the gateway refused openclaw.json and goes on with what it had: {why}",
