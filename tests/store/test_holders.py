@@ -376,11 +376,11 @@ def test_a_disk_without_room_for_a_channel_refuses_the_run_in_words(
     assert refused.value.unchanged == "no session was touched"
 
 
-@pytest.mark.parametrize("refusals", [1, 3])
-def test_a_lock_that_the_disk_does_not_release_is_free_all_the_same(
+@pytest.mark.parametrize("refusals", [1, 2, 3])
+def test_a_lock_that_the_disk_does_not_release_is_released_again(
     records: HolderRecords, monkeypatch: pytest.MonkeyPatch, refusals: int
 ) -> None:
-    """At once: no process waits for one that has done its work."""
+    """At once, and before the next step: no process waits for one that has done its work."""
     real, left = fcntl.flock, [refusals]
 
     def refusing(descriptor: int, operation: int) -> None:
@@ -391,6 +391,9 @@ def test_a_lock_that_the_disk_does_not_release_is_free_all_the_same(
 
     monkeypatch.setattr(fcntl, "flock", refusing)
     assert records.apply(FILE, Ask(claimant(records, "a")), 2_000)
+    if refusals > 2:
+        with pytest.raises(OSError, match="Input/output"):
+            records.apply(FILE, Leave("a", "completed"), 2_100)
     assert records.apply(FILE, Leave("a", "completed"), 2_200)
     (step,) = (records.directory / "locks" / "steps").iterdir()
     with step.open() as file:

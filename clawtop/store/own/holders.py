@@ -12,11 +12,13 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
+
 from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, Ask, Holding, Reap, step
 from clawtop.errors import RefusedError
 from clawtop.store.own import holder_record
 from clawtop.store.own.holder_record import record_key
-from clawtop.store.own.presence import Presence, locked_now, members, steps_dir, unlock
+from clawtop.store.own.presence import Presence, file_lock, let_go, members, steps_dir
 from clawtop.text import safe
 
 SHARDS = 64
@@ -29,7 +31,7 @@ class HolderRecords:
     def __init__(self, presence: Presence) -> None:
         self.presence = presence
         self.directory = presence.directory
-        self._steps = steps_dir(presence.directory)
+        self._locks: dict[str, filelock.BaseFileLock] = {}
         self._read: dict[str, tuple[bytes, Admission]] = {}
         self._places: dict[str, tuple[str, str]] = {}
 
@@ -95,14 +97,21 @@ class HolderRecords:
 
     @contextlib.contextmanager
     def _exclusive(self, key: str) -> Iterator[bool]:
-        descriptor = locked_now(f"{self._steps}/{int(key[:8], 16) % SHARDS:02d}.lock")
-        if descriptor is None:
+        name = f"{int(key[:8], 16) % SHARDS:02d}.lock"
+        lock = self._locks.get(name)
+        if lock is None:
+            lock = self._locks[name] = file_lock(steps_dir(self.directory) / name)
+        try:
+            if lock.is_locked:  # the disk refused to release it, twice
+                lock.release(force=True)
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
             yield False
             return
         try:
             yield True
         finally:
-            unlock(descriptor)
+            let_go(lock)
 
     def _load(self, session_file: str) -> Admission:
         try:

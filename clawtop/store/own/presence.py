@@ -150,7 +150,9 @@ def cannot_coordinate(directory: Path, error: OSError | NotImplementedError) -> 
 
 
 def steps_dir(directory: Path) -> Path:
-    """Where the locks of the steps are: away from the records, so that no rename of a record waits for them."""
+    """Where the locks of the steps are: two levels below the records. filelock calls mkdir for a lock's directory at
+    each attempt, which locks the parent directory: next to the records it would wait for every rename of a record.
+    """
     return directory / "locks" / "steps"
 
 
@@ -158,32 +160,13 @@ def file_lock(path: Path) -> filelock.BaseFileLock:
     return filelock.FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
 
 
-def locked_now(path: str) -> int | None:
-    """The descriptor of a lock file, locked; None while another process has it. Raises OSError.
-
-    By the system call that filelock makes too: a turn takes two of these locks, for a moment each, and filelock's care
-    for nested and inherited locks costs more than what is done under them.
-    """
-    descriptor = door.open_file(path, os.O_RDWR | os.O_CREAT, owner=os.geteuid())
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(descriptor).st_nlink:  # else it was removed meanwhile, and others use its successor
-            return descriptor
-    except BlockingIOError:
-        pass
-    except BaseException:
-        unlock(descriptor)
-        raise
-    unlock(descriptor)
-    return None
-
-
-def unlock(descriptor: int) -> None:
-    """Give it back: the step is done, whatever the disk says to that."""
+def let_go(lock: filelock.BaseFileLock) -> None:
+    """Release it: the step is done, whatever the disk says to that."""
     with contextlib.suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # not by closing alone: a forked child may have the descriptor too
+        lock.release()
+        return
     with contextlib.suppress(OSError):
-        os.close(descriptor)
+        lock.release(force=True)
 
 
 def members(directory: Path) -> Iterator[str]:
