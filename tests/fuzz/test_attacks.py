@@ -16,7 +16,7 @@ SOME = 20
 LONGEST_S = 400
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(LONGEST_S)
 def test_hostile_things_at_some_places() -> None:
     """In a process without threads, since each of them is a child."""
