@@ -117,7 +117,7 @@ def _version_in(directory: Path) -> str | None:
 
 
 def _install(directory: Path, version: str) -> None:
-    _npm_install(directory, f"openclaw@{version}", f"node@{NODE}")
+    _npm_install(directory, f"openclaw@{version}")
     assert _version_in(directory) == version
 
 
@@ -130,18 +130,21 @@ def npm_program(name: str, package: str) -> tuple[Path, Path]:
     with (home / f"{directory.name}.installing").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not program.exists():
-            _npm_install(directory, package, f"node@{NODE}")
+            _npm_install(directory, package)
     return directory / "node_modules/.bin/node", program
 
 
-def _npm_install(directory: Path, *packages: str) -> None:
+def _npm_install(directory: Path, package: str) -> None:
+    """Node first: since 2026.8 OpenClaw's preinstall script refuses the machine's own where that is too old."""
     npm = shutil.which("npm")
     assert npm, "npm is needed to install the peers of the interop tests (or set CLAWTOP_SKIP_INTEROP=1)"
     directory.mkdir(exist_ok=True)
     (directory / "package.json").write_text('{"private": true}\n')
-    print(f"installing {' and '.join(packages)} into {directory}", flush=True)
-    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(directory), *packages]
-    subprocess.run(command, check=True, timeout=INSTALL_TIMEOUT_S)
+    print(f"installing {package} and node@{NODE} into {directory}", flush=True)
+    path = os.pathsep.join((str(directory / "node_modules/.bin"), os.environ.get("PATH", os.defpath)))
+    for wanted in (f"node@{NODE}", package):
+        command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(directory), wanted]
+        subprocess.run(command, check=True, timeout=INSTALL_TIMEOUT_S, env=os.environ | {"PATH": path})
 
 
 if __name__ == "__main__":
