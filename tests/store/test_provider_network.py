@@ -114,10 +114,17 @@ def test_an_explicit_proxy_counts_everywhere() -> None:
 def test_tls_comes_from_the_configuration_and_the_environment() -> None:
     request = {"tls": {"ca": "${CA}", "serverName": "inner", "insecureSkipVerify": True}}
     made = network(HTTPS, request, CA="PEM-of-the-reef", NODE_EXTRA_CA_CERTS="/etc/extra.pem")
-    assert made.ca == ("/etc/extra.pem", "PEM-of-the-reef")
-    assert (made.server_name, made.insecure) == ("inner", True)
+    assert made.tls.ca == ("/etc/extra.pem", "PEM-of-the-reef")
+    assert (made.tls.server_name, made.tls.insecure) == ("inner", True)
     assert "PEM-of-the-reef" not in repr(made)
-    assert network("http://plain.example", NODE_EXTRA_CA_CERTS="/etc/extra.pem").ca == ()
+    assert network("http://plain.example", NODE_EXTRA_CA_CERTS="/etc/extra.pem").tls.ca == ()
+
+
+def test_a_proxy_over_tls_has_its_own() -> None:
+    proxy = {"mode": "explicit-proxy", "url": "https://proxy.example:3129", "tls": {"ca": "PROXYS", "serverName": "p"}}
+    made = network(HTTPS, {"proxy": proxy, "tls": {"ca": "PROVIDERS"}}, NODE_EXTRA_CA_CERTS="/etc/extra.pem")
+    assert (made.proxy_tls.ca, made.proxy_tls.server_name) == (("/etc/extra.pem", "PROXYS"), "p")
+    assert (made.tls.ca, made.tls.server_name) == (("/etc/extra.pem", "PROVIDERS"), None)
 
 
 @pytest.mark.parametrize(

@@ -41,29 +41,51 @@ def pool_for(network: Network) -> httpcore.AsyncConnectionPool:
 
     Raises ValueError when its certificates, or the address of its proxy, cannot be used.
     """
+    proxy = None if network.proxy is None else _proxy(network.proxy)
+    over_tls = proxy is not None and proxy.url.scheme == "https"
+    layers = (network.proxy_tls, network.tls) if over_tls else (network.tls,)
     settings: dict[str, Any] = {
-        "ssl_context": tls_context(network),
+        "ssl_context": tls_context(network.tls),
         "max_connections": None,
         "max_keepalive_connections": MOST_IDLE,
         "keepalive_expiry": KEEPALIVE_SECONDS,
-        "network_backend": LoopBackend(),
+        "network_backend": LoopBackend(tuple(layer.server_name for layer in layers)),
     }
-    if network.proxy is None:
+    if proxy is None:
         return httpcore.AsyncConnectionPool(**settings)
-    proxy = httpx.Proxy(network.proxy)
     settings |= {"proxy_url": core_url(proxy.url), "proxy_auth": proxy.raw_auth}
     if proxy.url.scheme.startswith("socks"):
         return httpcore.AsyncSOCKSProxy(**settings)
-    return httpcore.AsyncHTTPProxy(proxy_headers=proxy.headers.raw, **settings)
+    proxy_context = tls_context(network.proxy_tls) if over_tls else None
+    return httpcore.AsyncHTTPProxy(proxy_ssl_context=proxy_context, proxy_headers=proxy.headers.raw, **settings)
+
+
+def proxy_name(url: str) -> str:
+    """Host and port of a proxy, for messages: without its scheme and password. Raises as `pool_for` does."""
+    return _proxy(url).url.netloc.decode("ascii")
+
+
+def _proxy(url: str) -> httpx.Proxy:
+    """Node's client, which OpenClaw calls providers with, takes `socks://` for `socks5://`."""
+    return httpx.Proxy(url.replace("socks://", "socks5://", 1) if url.startswith("socks://") else url)
 
 
 def core_url(url: httpx.URL) -> httpcore.URL:
-    """An address, checked and encoded by httpx, for httpcore."""
+    """An address, checked and encoded by httpx, for httpcore. Raises ValueError for a port that no host has."""
+    if url.port is not None and not 0 < url.port < 65536:
+        raise ValueError(f"port {url.port} is not between 1 and 65535")
     return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
 class LoopBackend(httpcore.AsyncNetworkBackend):
-    """Makes connections of the running event loop. Has no time limits: `limits.CallLimits` bounds every wait."""
+    """Makes connections of the running event loop. Has no time limits: `limits.CallLimits` bounds every wait.
+
+    `server_names`: for each TLS layer of a connection, the outermost first, the name that its certificate must have
+    where it is not the host's.
+    """
+
+    def __init__(self, server_names: tuple[str | None, ...]) -> None:
+        self._server_names = server_names
 
     async def connect_tcp(
         self,
@@ -75,7 +97,9 @@ class LoopBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         loop = asyncio.get_running_loop()
         try:
-            _, stream = await loop.create_connection(LoopStream, host, port, happy_eyeballs_delay=NEXT_ADDRESS_S)
+            _, stream = await loop.create_connection(
+                lambda: LoopStream(self._server_names), host, port, happy_eyeballs_delay=NEXT_ADDRESS_S
+            )
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         return stream
@@ -90,7 +114,8 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     Mutable state: what has come and was not read yet, touched by the loop's thread only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, server_names: tuple[str | None, ...]) -> None:
+        self._server_names = iter(server_names)
         self._transport: asyncio.Transport
         self._unsent: list[bytes] = []
         self._received = bytearray()
@@ -169,9 +194,9 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002, ASYNC109 - httpcore's signature
     ) -> httpcore.AsyncNetworkStream:
-        loop = asyncio.get_running_loop()
+        name = next(self._server_names, None) or server_hostname
         try:
-            made = await loop.start_tls(self._transport, self, ssl_context, server_hostname=server_hostname)
+            made = await asyncio.get_running_loop().start_tls(self._transport, self, ssl_context, server_hostname=name)
         except OSError as error:
             self._transport.abort()
             raise httpcore.ConnectError(str(error)) from error

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, suppress
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpcore
 import httpx
@@ -36,7 +36,7 @@ from clawtop.engine.providers.base import (
     Timeouts,
 )
 from clawtop.engine.providers.bedrock import BedrockConverse, EventStreamFrames
-from clawtop.engine.providers.connections import BrokenConnection, core_url, pool_for
+from clawtop.engine.providers.connections import BrokenConnection, core_url, pool_for, proxy_name
 from clawtop.engine.providers.encoding import as_utf8, unpacked
 from clawtop.engine.providers.errors import (
     ErrorKind,
@@ -142,7 +142,7 @@ class ProviderClient:
                 with suppress(Exception):
                     await response.aclose()
         except BrokenConnection as error:
-            raise _broken(endpoint.provider, error) from None
+            raise _broken(endpoint, error) from None
         except (httpx.InvalidURL, ValueError) as error:
             raise not_spoken(endpoint.provider, f"the base URL or a header cannot be used: {error}") from None
 
@@ -159,7 +159,7 @@ class ProviderClient:
             finally:
                 await response.aclose()
         except BrokenConnection as error:
-            raise _broken(endpoint.provider, error) from None
+            raise _broken(endpoint, error) from None
 
     def prepare(self, endpoint: Endpoint) -> None:
         """Make what calls to this endpoint share beforehand, so that the first of them takes as long as the others.
@@ -188,15 +188,14 @@ class ProviderClient:
     ) -> httpcore.Response:
         """The answer's head to a POST of `content`, or to a GET; its body is still to be read."""
         pool, target = self._pool(endpoint), _web_address(url)
-        extensions: dict[str, Any] = {"trace": limits.on_trace}
-        if endpoint.network.server_name is not None:
-            extensions["sni_hostname"] = endpoint.network.server_name
         lines = [(b"host", target.host)] if "host" not in headers else []
         lines += [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
         if content is not None:
             lines.append((b"content-length", b"%d" % len(content)))
         method = "GET" if content is None else "POST"
-        request = httpcore.Request(method, target.url, headers=lines, content=content, extensions=extensions)
+        request = httpcore.Request(
+            method, target.url, headers=lines, content=content, extensions={"trace": limits.on_trace}
+        )
         async with limits.until_answer(self._connecting):
             return await pool.handle_async_request(request)
 
@@ -391,15 +390,17 @@ def _not_a_stream(provider: str, content_type: str, body: str) -> ProviderError:
     return not_the_protocol(provider, f"the answer is {content_type or 'of no stated type'}, not an event stream", body)
 
 
-def _broken(provider: str, error: Exception) -> ProviderError:
+def _broken(endpoint: Endpoint, error: Exception) -> ProviderError:
     code = _errno_name(error)
     if isinstance(error, httpcore.ProtocolError | httpcore.ReadError | httpcore.WriteError):
         code = code or "ECONNRESET"
     words = f"{type(error).__name__}: {error}".rstrip(": ")
+    if code:
+        words = f"{words} ({code})"
+    if endpoint.network.proxy is not None:
+        words = f"through the proxy {proxy_name(endpoint.network.proxy)}: {words}"
     certificate = FailureReason.TLS_CERTIFICATE if code == CERTIFICATE else None
-    return ProviderError(
-        ErrorKind.TRANSPORT, f"{words} ({code})" if code else words, provider=provider, code=code, reason=certificate
-    )
+    return ProviderError(ErrorKind.TRANSPORT, words, provider=endpoint.provider, code=code, reason=certificate)
 
 
 def _errno_name(error: BaseException) -> str | None:

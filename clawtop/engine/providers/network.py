@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clawtop.store import door
 from clawtop.store.atomic import write_new
-from clawtop.store.provider.network_config import Network
+from clawtop.store.provider.network_config import Tls
 from clawtop.text import safe
 
 PEM = "-----BEGIN"
@@ -26,26 +26,26 @@ def _default_context() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def tls_context(network: Network) -> ssl.SSLContext:
+def tls_context(tls: Tls) -> ssl.SSLContext:
     """The context for connections of this kind.
 
     Raises ValueError when a certificate or key cannot be used: it names the file, and never holds what is in one.
     """
-    if not (network.ca or network.cert or network.insecure):
+    if not (tls.ca or tls.cert or tls.insecure):
         return _default_context()
     try:
         context = ssl.create_default_context()
         context.load_default_certs()
         _trust_public(context)
-        for part in network.ca:
+        for part in tls.ca:
             with _named("a certificate authority", part):
                 context.load_verify_locations(cadata=_content(part).decode("ascii", "ignore"))
-        if network.cert:
-            with _named("a client certificate", network.cert):
-                _add_identity(context, network)
+        if tls.cert:
+            with _named("a client certificate", tls.cert):
+                _add_identity(context, tls)
     except OSError as error:
         raise ValueError(f"the public certificate authorities cannot be read ({type(error).__name__})") from None
-    if network.insecure:
+    if tls.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
@@ -73,14 +73,14 @@ def _content(value: str) -> bytes:
     return value.encode() if PEM in value else door.read(value, MAX_BYTES, follow=door.Follow.ITS_OWNER).data
 
 
-def _add_identity(context: ssl.SSLContext, network: Network) -> None:
+def _add_identity(context: ssl.SSLContext, tls: Tls) -> None:
     """A client certificate: OpenSSL reads it from files only, so it is written to a temporary one that is removed at
     once.
     """
-    cert, key = network.cert or "", network.key or ""
+    cert, key = tls.cert or "", tls.key or ""
     with tempfile.TemporaryDirectory(prefix="clawtop-tls-") as directory:
         paths = [_as_file(value, Path(directory) / name) for name, value in (("cert", cert), ("key", key))]
-        context.load_cert_chain(str(paths[0]), str(paths[1]) if key else None, network.passphrase)
+        context.load_cert_chain(str(paths[0]), str(paths[1]) if key else None, tls.passphrase)
 
 
 def _as_file(value: str, path: Path) -> Path:

@@ -19,14 +19,13 @@ CA_VARIABLES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """How the connection is made. Equal values share a connection pool.
+class Tls:
+    """What one side of a TLS connection trusts, shows, and expects.
 
     Attributes:
         ca: PEM texts or paths, each a further authority; `cert`, `key`: likewise; `passphrase` opens the key.
         server_name: the name that the certificate must have, where it is not the URL's.
         insecure: the certificate is not checked, because the configuration says so.
-        proxy: the proxy's URL; None: none.
     """
 
     ca: tuple[str, ...] = field(default=(), repr=False)
@@ -35,7 +34,21 @@ class Network:
     passphrase: str | None = field(default=None, repr=False)
     server_name: str | None = None
     insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How the connection is made. Equal values share a connection pool.
+
+    Attributes:
+        tls: of the connection to the provider.
+        proxy: the proxy's URL; None: none.
+        proxy_tls: of the connection to a proxy that is itself reached over TLS.
+    """
+
+    tls: Tls = Tls()
     proxy: str | None = field(default=None, repr=False)
+    proxy_tls: Tls = Tls()
 
 
 DIRECT = Network()
@@ -47,23 +60,30 @@ def network_for(base_url: str, request: Mapping[str, Any], sources: SecretSource
     Raises:
         SecretUnavailableError: a certificate or key in it cannot be resolved here.
     """
-    tls = _section(request, "tls")
+    section = _section(request, "proxy")
+    proxy = _proxy(base_url, section, sources.environ)
+    return Network(
+        _tls(base_url, _section(request, "tls"), sources, what=what),
+        proxy,
+        _tls(proxy, _section(section, "tls"), sources, what=f"the proxy of {what}") if proxy is not None else Tls(),
+    )
 
+
+def _tls(url: str, section: Mapping[str, Any], sources: SecretSources, *, what: str) -> Tls:
     def material(name: str) -> str | None:
-        value = tls.get(name)
+        value = section.get(name)
         return resolved(value, sources, what=f"{name} of {what}").reveal() if value else None
 
     own = material("ca")
     extra = tuple(path for name in CA_VARIABLES if (path := sources.environ.get(name)))
-    name = tls.get("serverName")
-    return Network(
-        ca=(*extra, *((own,) if own else ())) if _scheme(base_url) == "https" else (),
+    name = section.get("serverName")
+    return Tls(
+        ca=(*extra, *((own,) if own else ())) if _scheme(url) == "https" else (),
         cert=material("cert"),
         key=material("key"),
         passphrase=material("passphrase"),
         server_name=name if isinstance(name, str) and name else None,
-        insecure=tls.get("insecureSkipVerify") is True,
-        proxy=_proxy(base_url, _section(request, "proxy"), sources.environ),
+        insecure=section.get("insecureSkipVerify") is True,
     )
 
 
