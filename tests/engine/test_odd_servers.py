@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from clawtop.clock import SystemClock
+from clawtop.engine.providers import http
 from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt, TextDelta, Timeouts
 from clawtop.engine.providers.errors import ProviderError
 from clawtop.engine.providers.http import ProviderClient
@@ -428,7 +429,10 @@ llama.cpp, LM Studio, Copilot and a Chinese gateway.
 FAILURES |= {f"too long: {words[:30]}": (said(words), "context_overflow", "400") for words in TOO_LONG}
 
 
-async def asked(sent: bytes) -> str:
+async def asked(
+    sent: bytes,
+    timeouts: Timeouts = Timeouts(connect=30, first_byte=30, idle=30, total=60),  # noqa: B008 - a value
+) -> str:
     """What the client makes of a server that answers with these bytes and closes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -445,7 +449,7 @@ async def asked(sent: bytes) -> str:
     prompt = Prompt("m", (Message("user", "ping"),))
     said = ""
     try:
-        async for part in client.stream(endpoint, prompt, Timeouts(connect=30, first_byte=30, idle=30, total=60)):
+        async for part in client.stream(endpoint, prompt, timeouts):
             if isinstance(part, TextDelta):
                 said += part.text
             elif isinstance(part, Finished):
@@ -467,6 +471,19 @@ async def test_a_failure_is_read_for_what_it_is(name: str) -> None:
     with pytest.raises(ProviderError) as raised:
         await asked(sent)
     assert (raised.value.reason.value, words in raised.value.message) == (reason, True), raised.value.message
+
+
+async def test_a_small_body_that_unpacks_into_endless_nothing_does_not_hold_the_event_loop() -> None:
+    """The time limit finds its turn: 30 MB of blank lines take far longer than it."""
+    bomb = answer(gzip.compress(b"\n" * 30_000_000, 1), content_encoding="gzip")
+    with pytest.raises(ProviderError, match="first-byte timeout"):
+        await asked(bomb, Timeouts(connect=30, first_byte=0.3, idle=30, total=60))
+
+
+async def test_a_reply_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "REPLY_LIMIT", 100_000)
+    with pytest.raises(ProviderError, match="the reply exceeds 100000 bytes"):
+        await asked(answer(gzip.compress(sse(PONG) * 10_000), content_encoding="gzip"))
 
 
 def _streamed(text: str) -> bytes:

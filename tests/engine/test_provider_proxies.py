@@ -24,7 +24,10 @@ from tests.engine.test_provider_tls import PROMPT, pem, server_side, tls_server
 from tests.fleet.far_hosts import has_sshd, ssh_hosts
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.filterwarnings("ignore:.*_SelectorTransport.__del__:pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(scope="module")

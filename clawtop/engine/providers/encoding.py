@@ -63,8 +63,10 @@ GZIP = b"\x1f\x8b"
 
 
 DEFLATE = "deflate"
-MOST_AT_ONCE = 1024 * 1024
-"""A packed body is unpacked in pieces of this size: a kilobyte may hold a megabyte."""
+MOST_AT_ONCE = 64 * 1024
+"""A packed body is unpacked in pieces of this size, as large as those that come over a connection: a kilobyte may hold
+a megabyte.
+"""
 
 
 async def unpacked(chunks: AsyncIterator[bytes], packing: str = "") -> AsyncIterator[bytes]:

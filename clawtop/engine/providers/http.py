@@ -78,6 +78,10 @@ APIS: Mapping[str, Api] = {api.kind: api for api in _SPOKEN} | {
 }
 FETCH_TIMEOUTS = Timeouts(connect=10, first_byte=15, idle=15, total=20)
 ERROR_BODY_LIMIT = 64 * 1024
+REPLY_LIMIT = 128 * 1024 * 1024
+"""Bytes of one reply, unpacked: several times what the longest context of tokens takes, each in an event of its own."""
+LARGE_PIECE = 16 * 1024
+"""Bytes after which the event loop has its turn: nothing else makes a body wait that is already here."""
 DRAIN_SECONDS = 0.02
 MOST_PACKINGS = 3
 CERTIFICATE = "CERT_VERIFY_FAILED"
@@ -296,18 +300,23 @@ async def _events(
 
     A reply that has its end is complete, whether the connection then ends, breaks or stays open.
     """
-    chunks, nothing = _bytes(response), True
+    chunks, nothing, size = _bytes(response), True, 0
     try:
         while True:
             try:
                 async with limits.until_bytes(closing=decoder.complete):
                     chunk = await anext(chunks, None)
+                    if chunk is not None and len(chunk) >= LARGE_PIECE:
+                        await asyncio.sleep(0)
             except (ProviderError, *BrokenConnection):
                 if decoder.complete:
                     return
                 raise
             if chunk is None:
                 break
+            size += len(chunk)
+            if size > REPLY_LIMIT:
+                raise not_the_protocol(endpoint.provider, f"the reply exceeds {REPLY_LIMIT} bytes", frames.stray)
             for frame in frames.feed(chunk):
                 nothing = False
                 yield frame
