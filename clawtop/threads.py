@@ -83,16 +83,26 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """`asyncio.run`, whose end waits for no thread.
 
     Signals whose handlers unwind (an attribute of that name; they raise) end `main` as if it was cancelled; what they
-    raise is raised here, once everything is given back.
+    raise is raised here, once everything is given back. What breaks in a callback or in a task that nobody awaits goes
+    the way of what breaks in a thread: `threading.excepthook`.
     """
     before = _unwinding() if threading.current_thread() is threading.main_thread() else {}
     try:
         with asyncio.Runner() as runner:
             runner.get_loop().set_default_executor(DaemonThreads())
+            runner.get_loop().set_exception_handler(_as_in_a_thread)
             return runner.run(_ended_in_order(main, before))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)  # a loop that is closed leaves the system's own
+
+
+def _as_in_a_thread(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if error is None:
+        loop.default_exception_handler(context)
+        return
+    threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, None)))
 
 
 def _unwinding() -> dict[int, Callable[..., Any]]:

@@ -135,6 +135,64 @@ print(threads.run(main()))
     assert done.stdout == "7\n"
 
 
+BEHIND = """
+import asyncio, sys, threading
+from clawtop import text, threads
+from clawtop.cli import process
+
+process.prepared()
+text.remember_secrets([KEY := "loaded-credential-0011223344"])
+
+def breaks():
+    raise ValueError("it said " + KEY)
+
+class Finalized:
+    def __del__(self):
+        breaks()
+
+async def alone():
+    breaks()
+
+async def main():
+    loop = asyncio.get_running_loop()
+    loop.call_soon(breaks)
+    threads.on_signal(10, breaks)
+    import signal; signal.raise_signal(10)
+    task = asyncio.create_task(alone())
+    await asyncio.wait([task])
+
+match sys.argv[1]:
+    case "a thread":
+        thread = threading.Thread(target=breaks)
+        thread.start()
+        thread.join()
+    case "a loop":
+        threads.run(main())
+    case "a finalizer":
+        Finalized()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("where", "times"), [("a thread", 1), ("a loop", 3), ("a finalizer", 1)])
+def test_what_breaks_where_no_caller_sees_it_is_a_masked_line(where: str, times: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BEHIND, where],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    lines = done.stderr.splitlines()
+    assert len(lines) == times, done.stderr
+    assert all(line.startswith("clawtop: unexpected error while working in the background: ") for line in lines)
+    told = done.stderr + "".join(report.read_text() for report in tmp_path.iterdir())
+    assert "ValueError" in told
+    assert "breaks" in told
+    assert KEY not in told
+
+
 def test_namespace_of_a_break_is_not_told() -> None:
     """The place of a crash names clawtop's own line, and not the library's that raised."""
     with pytest.raises(AttributeError) as found:

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -38,6 +39,8 @@ def prepared() -> int | None:
         sys.stderr.write(f"clawtop: {lack}\n")
         return TOO_LITTLE_EXIT
     sys.stderr = _words(sys.stderr)
+    threading.excepthook = lambda found: _tell_unexpected(found.exc_value)
+    sys.unraisablehook = lambda found: _tell_unexpected(found.exc_value)
     remember_terminal()
     end_on_signals()
     return None
@@ -46,6 +49,15 @@ def prepared() -> int | None:
 def _words(stream: Any) -> Any:
     """Standard error, whose reader may disappear: a failed write to it is ignored."""
     return stream if isinstance(stream, VerbOutput) else VerbOutput(stream)
+
+
+def _tell_unexpected(error: BaseException | None) -> None:
+    """One masked line for what no caller sees: errors of threads, of callbacks and of finalizers."""
+    if isinstance(error, Exception):
+        from clawtop.crash import unexpected
+
+        found = unexpected(error, "working in the background")
+        sys.stderr.write(f"clawtop: {found} ({found.hint})\n")
 
 
 def interruption(error: BaseException) -> KeyboardInterrupt | None:
