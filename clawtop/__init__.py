@@ -9,7 +9,9 @@ only packages that are listed above it.
 
     values.py    immutable values: dataclasses that cost little to define
     errors.py    errors that an operator reads: what happened, what was not changed, what to do; with exit codes
-    text.py      foreign bytes become text that is safe to show: safe, masked, elided
+    cells.py     how wide a text is on a terminal, and texts cut to a width
+    redaction.py secrets are taken out of texts: remember_secrets, masked
+    text.py      foreign bytes become text that is safe to show: safe, shown
     nested.py    foreign JSON becomes values of bounded depth
     clock.py     the only module that reads the time
     threads.py   threads that never keep the process alive

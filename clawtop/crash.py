@@ -16,7 +16,8 @@ from pathlib import Path
 
 from clawtop import __version__
 from clawtop.errors import ClawtopError
-from clawtop.text import masked, safe
+from clawtop.redaction import masked
+from clawtop.text import safe
 
 CRASH_EXIT = 70  # sysexits EX_SOFTWARE
 MOST_REPORTS = 10

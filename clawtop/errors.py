@@ -1,7 +1,7 @@
 """Errors that an operator may read: what happened, what to do, and what was not changed.
 
 Every message is written for a screen: it names files and owners and holds no secret. Foreign text inside a
-message passes `clawtop.text.safe` and `clawtop.text.masked` before it gets here.
+message passes `clawtop.text.shown` before it gets here.
 """
 
 from __future__ import annotations

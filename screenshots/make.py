@@ -26,12 +26,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from clawtop.cells import cells  # noqa: E402
 from clawtop.cli.main import usage_of  # noqa: E402 - the script runs from a checkout
 from clawtop.core.fleet.hosts import Host  # noqa: E402
 from clawtop.core.model import Snapshot  # noqa: E402
 from clawtop.core.operations.plan import Plan  # noqa: E402
 from clawtop.core.operations.receipt import Receipt  # noqa: E402
-from clawtop.text import cells  # noqa: E402
 from clawtop.ui.fleet import FleetApp  # noqa: E402
 from clawtop.ui.ports import Options, StoreHolder  # noqa: E402
 from tests.support.clocks import ManualClock  # noqa: E402

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from clawtop import text
+from clawtop import redaction
 from clawtop.store.place import temporary
 from tests.conformance.tally import (
     pytest_runtest_logreport,
@@ -73,7 +73,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test makes known as a secret is unknown to the next one: words that begin like it would be held back."""
-    monkeypatch.setattr(text, "_known_secrets", text._known_secrets)
+    monkeypatch.setattr(redaction, "_known_secrets", redaction._known_secrets)
 
 
 @pytest.fixture(autouse=True, scope="session")

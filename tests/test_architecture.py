@@ -13,20 +13,22 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "clawtop"
-LEAVES = {"errors", "text", "clock", "crash", "threads", "stopping", "nested", "values"}
+LEAVES = {"errors", "text", "cells", "redaction", "clock", "crash", "threads", "stopping", "nested", "values"}
 
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
-    "text": {"values"},
+    "text": {"cells", "redaction"},
+    "cells": set(),
+    "redaction": {"values"},
     "clock": set(),
-    "crash": {"errors", "text"},
+    "crash": {"errors", "text", "redaction"},
     "threads": set(),
     "stopping": set(),
     "nested": set(),
     "values": set(),
-    "core": {"core", "errors", "text", "nested", "values"},
+    "core": {"core", "errors", "text", "redaction", "cells", "nested", "values"},
     "commands": {"commands", "core", "text", "errors", "values"},
-    "view": {"view", "core", "text", "errors", "values", "commands"},
+    "view": {"view", "core", "text", "redaction", "cells", "errors", "values", "commands"},
     "store": {"store", "core", *LEAVES},
     "engine": {"engine", "core", "store", *LEAVES},
     "export": {"export", "core", *LEAVES},
@@ -47,7 +49,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "setproctitle": ("engine/prompt/session_lock.py", "demo/", "engine/prompt/process_title.py"),
     "psutil": ("store/locks/processes.py", "store/locks/stack.py", "store/place/mounts.py"),
     "prometheus_client": ("export/",),
-    "wcwidth": ("text.py",),
+    "wcwidth": ("cells.py",),
     "json5": ("store/config.py", "store/json_text.py"),
 }
 """Library -> the only places of the package that import it."""

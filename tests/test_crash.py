@@ -16,7 +16,7 @@ import pytest
 from clawtop import crash, threads
 from clawtop.cli import main, status
 from clawtop.crash import report_text, shortage, unexpected
-from clawtop.text import MASK, remember_secrets
+from clawtop.redaction import MASK, remember_secrets
 
 KEY = "loaded-credential-0011223344"
 SHAPED = "sk-looks-like-a-key-0123456789"
@@ -137,11 +137,11 @@ print(threads.run(main()))
 
 BEHIND = """
 import asyncio, sys, threading
-from clawtop import text, threads
+from clawtop import redaction, threads
 from clawtop.cli import process
 
 process.prepared()
-text.remember_secrets([KEY := "loaded-credential-0011223344"])
+redaction.remember_secrets([KEY := "loaded-credential-0011223344"])
 
 def breaks():
     raise ValueError("it said " + KEY)

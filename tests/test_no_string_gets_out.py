@@ -23,11 +23,12 @@ from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.crash import report_text
 from clawtop.export.exposition import Exporter
 from clawtop.fleet.protocol import SummaryWriter, encode
+from clawtop.redaction import remember_secrets
 from clawtop.store.own.bundle import bundle_text, versions
 from clawtop.store.own.journal import Journal
 from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.store.own.recording import decoded, embedded
-from clawtop.text import remember_secrets, shown
+from clawtop.text import shown
 from clawtop.view.incident_text import incident_text
 from clawtop.view.plain import plain_lines
 from clawtop.view.report import report

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop import text
+from clawtop import cells, redaction, text
 
-CLAWTOP = Path(text.__file__).parent
+CLAWTOP = Path(redaction.__file__).parent
 
 
 @given(st.text())
@@ -29,7 +29,7 @@ def test_safe_text_has_no_hidden_characters_and_is_one_line(raw: str) -> None:
 
 @given(st.text(), st.integers(0, 60))
 def test_a_limit_is_a_limit_in_cells(raw: str, limit: int) -> None:
-    assert text.cells(text.safe(raw, limit)) <= limit
+    assert cells.cells(text.safe(raw, limit)) <= limit
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def test_hostile_text_is_made_visible(raw: str, shown: str) -> None:
 
 
 def test_eliding_counts_wide_characters() -> None:
-    assert text.elided("日本語テスト", 7) == "日本語…"
-    assert text.cells("日本語") == 6
-    assert text.elided("short", 5) == "short"
-    assert text.elided("longer", 0) == ""
+    assert cells.elided("日本語テスト", 7) == "日本語…"
+    assert cells.cells("日本語") == 6
+    assert cells.elided("short", 5) == "short"
+    assert cells.elided("longer", 0) == ""
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_eliding_counts_wide_characters() -> None:
     ],
 )
 def test_what_looks_like_a_secret_is_masked(raw: str) -> None:
-    shown = text.masked(raw)
-    assert text.MASK in shown
+    shown = redaction.masked(raw)
+    assert redaction.MASK in shown
     for secret in (
         "abcdefghijklmnop",
         "abcdef0123456789",
@@ -87,34 +87,34 @@ def test_what_looks_like_a_secret_is_masked(raw: str) -> None:
 
 def test_every_loaded_secret_is_masked_by_value() -> None:
     with forgotten_afterwards():
-        text.remember_secrets(["a plain sentence as password", "tiny"])
-        assert text.masked("it said: a plain sentence as password!") == f"it said: {text.MASK}!"
-        assert text.masked("tiny stays") == "tiny stays"
+        redaction.remember_secrets(["a plain sentence as password", "tiny"])
+        assert redaction.masked("it said: a plain sentence as password!") == f"it said: {redaction.MASK}!"
+        assert redaction.masked("tiny stays") == "tiny stays"
 
 
 @pytest.mark.parametrize(
     "raw", ["has_secret: false", "tokens: 1234", "key agent:main:main", "sk-", "the bearer of news"]
 )
 def test_ordinary_words_are_left_alone(raw: str) -> None:
-    assert text.masked(raw) == raw
+    assert redaction.masked(raw) == raw
 
 
 @contextmanager
 def forgotten_afterwards() -> Iterator[None]:
     """What is loaded as a secret meanwhile is none for the tests that follow."""
-    known = text._known_secrets
+    known = redaction._known_secrets
     try:
         yield
     finally:
-        text._known_secrets = known
+        redaction._known_secrets = known
 
 
 def test_a_short_secret_inside_a_long_one_uncovers_nothing() -> None:
     with forgotten_afterwards():
-        text.remember_secrets(["innermost", "an innermost and more", "more than enough"])
-        assert text.masked("key sk-abcinnermostdef.") == f"key {text.MASK}."
-        assert text.masked("say an innermost and more than enough!") == f"say {text.MASK}!"
-        assert text.masked("innermostinnermost innermost") == f"{text.MASK} {text.MASK}"
+        redaction.remember_secrets(["innermost", "an innermost and more", "more than enough"])
+        assert redaction.masked("key sk-abcinnermostdef.") == f"key {redaction.MASK}."
+        assert redaction.masked("say an innermost and more than enough!") == f"say {redaction.MASK}!"
+        assert redaction.masked("innermostinnermost innermost") == f"{redaction.MASK} {redaction.MASK}"
 
 
 @given(
@@ -122,9 +122,9 @@ def test_a_short_secret_inside_a_long_one_uncovers_nothing() -> None:
 )
 def test_no_loaded_secret_survives_wherever_it_stands(secrets: list[str], around: str) -> None:
     with forgotten_afterwards():
-        text.remember_secrets(secrets)
+        redaction.remember_secrets(secrets)
         for secret in secrets:
-            assert secret not in text.masked(around + secret + around)
+            assert secret not in redaction.masked(around + secret + around)
 
 
 @pytest.mark.parametrize(
@@ -143,24 +143,24 @@ def test_no_loaded_secret_survives_wherever_it_stands(secrets: list[str], around
     ],
 )
 def test_what_is_drawn_in_one_place_counts_once(raw: str, width: int) -> None:
-    assert text.cells(text.safe(raw)) == width
+    assert cells.cells(text.safe(raw)) == width
 
 
 @given(st.text(st.sampled_from("กีิ้่नमस्तेक्षि👍🏽❤\ufe0f⚠日e\u0301 ab·…▶─"), max_size=30), st.integers(0, 20))
 def test_cutting_never_splits_what_is_drawn_in_one_place(raw: str, limit: int) -> None:
     clean = text.safe(raw)
-    cut = text.elided(clean, limit)
-    assert text.cells(cut) <= limit
-    assert sum(text.cells(part) for part in text.clusters(clean)) == text.cells(clean)
+    cut = cells.elided(clean, limit)
+    assert cells.cells(cut) <= limit
+    assert sum(cells.cells(part) for part in cells.clusters(clean)) == cells.cells(clean)
     if cut != clean and limit:
         assert clean.startswith(cut.removesuffix("…"))
-        assert [*text.clusters(clean)][: len([*text.clusters(cut[:-1])])] == [*text.clusters(cut[:-1])]
+        assert [*cells.clusters(clean)][: len([*cells.clusters(cut[:-1])])] == [*cells.clusters(cut[:-1])]
 
 
 def test_the_short_way_of_counting_agrees_with_the_tables() -> None:
     import wcwidth
 
-    quick = [chr(point) for point in range(0x3000) if text._NARROW.fullmatch(chr(point))]
+    quick = [chr(point) for point in range(0x3000) if cells._NARROW.fullmatch(chr(point))]
     assert len(quick) > 900
     assert [char for char in quick if wcwidth.wcwidth(char) != 1] == []
 
@@ -175,7 +175,7 @@ def test_no_sign_of_our_own_needs_the_tables() -> None:
         if not char.isascii()
     }
     assert len(signs) > 20
-    assert [char for char in sorted(signs) if text._NARROW.fullmatch(char) is None] == []
+    assert [char for char in sorted(signs) if cells._NARROW.fullmatch(char) is None] == []
 
 
 # --- shapes, and forms of what was loaded ------------------------------------------------------------------------
@@ -231,25 +231,25 @@ PARTS = (
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_shape_of_a_secret_is_masked(name: str) -> None:
     for around in ("", "before ", "(", "x=1 "):
-        hidden = text.masked(f"{around}{SHAPES[name]} after")
-        assert text.MASK in hidden
+        hidden = redaction.masked(f"{around}{SHAPES[name]} after")
+        assert redaction.MASK in hidden
         assert [part for part in PARTS if part in hidden] == []
-        assert hidden.endswith((" after", text.MASK))
+        assert hidden.endswith((" after", redaction.MASK))
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_shape_of_a_secret_is_masked_where_an_address_quotes_it(name: str) -> None:
     once = quote(SHAPES[name], safe="")
     for quoted in (once, quote(once, safe=""), quote(SHAPES[name], safe=":/?=&")):
-        hidden = text.masked(f"GET /redirect?to={quoted} 100% of")
-        assert text.MASK in hidden
+        hidden = redaction.masked(f"GET /redirect?to={quoted} 100% of")
+        assert redaction.MASK in hidden
         assert [part for part in PARTS if part in hidden] == []
-        assert hidden.endswith((" 100% of", text.MASK))
+        assert hidden.endswith((" 100% of", redaction.MASK))
 
 
 @given(st.text(alphabet="ab%25203AfF \n", max_size=60))
 def test_what_addresses_quote_is_found_at_its_place(quoted: str) -> None:
-    decoded, places = text._unquoted(quoted)
+    decoded, places = redaction._unquoted(quoted)
     assert len(places) == len(decoded) + 1
     assert places[-1] == len(quoted)
     for number, char in enumerate(decoded):
@@ -262,15 +262,15 @@ def test_what_addresses_quote_is_found_at_its_place(quoted: str) -> None:
 def test_a_loaded_secret_is_masked_where_something_divides_it(cut: int, between: str) -> None:
     value = "correct-horse-battery-staple-42"
     with forgotten_afterwards():
-        text.remember_secrets([value])
-        hidden = text.masked(f"say {value[:cut]}{between}{value[cut:]} twice")
-        assert hidden == f"say {text.MASK} twice"
+        redaction.remember_secrets([value])
+        hidden = redaction.masked(f"say {value[:cut]}{between}{value[cut:]} twice")
+        assert hidden == f"say {redaction.MASK} twice"
 
 
 @given(st.text(max_size=20), st.text(max_size=20), st.integers(0, 2))
 def test_a_loaded_secret_is_masked_in_every_encoding(before: str, after: str, shift: int) -> None:
     with forgotten_afterwards():
-        text.remember_secrets([PLANTED])
+        redaction.remember_secrets([PLANTED])
         raw = PLANTED.encode()
         whole = b"\x01" * shift + raw + after.encode("utf-8", "replace")
         for encoded in (
@@ -280,7 +280,7 @@ def test_a_loaded_secret_is_masked_in_every_encoding(before: str, after: str, sh
             base64.b64encode(whole).decode(),
             base64.urlsafe_b64encode(whole).decode(),
         ):
-            hidden = text.masked(f"{before} {encoded}")
+            hidden = redaction.masked(f"{before} {encoded}")
             core = base64.b64encode(raw[3:18]).decode().rstrip("=")
             assert "battery" not in hidden
             assert core not in hidden
@@ -289,17 +289,17 @@ def test_a_loaded_secret_is_masked_in_every_encoding(before: str, after: str, sh
 @pytest.mark.parametrize("value", ["x", "none", "ollama", "OLLAMA", " changeme ", "api-key", "token"])
 def test_a_placeholder_masks_nothing_else(value: str) -> None:
     with forgotten_afterwards():
-        text.remember_secrets([value])
+        redaction.remember_secrets([value])
         said = f"the {value} of every log, x and none and ollama"
-        assert text.masked(said) == said
+        assert redaction.masked(said) == said
 
 
 def test_many_loaded_secrets_are_found_in_short_texts_too() -> None:
     with forgotten_afterwards():
         values = [f"value-{number:05}-{number * 7919}" for number in range(3_000)]
-        text.remember_secrets(values)
-        assert text.masked(f"say {values[1234]} now") == f"say {text.MASK} now"
-        assert text.masked("say nothing of it now") == "say nothing of it now"
+        redaction.remember_secrets(values)
+        assert redaction.masked(f"say {values[1234]} now") == f"say {redaction.MASK} now"
+        assert redaction.masked("say nothing of it now") == "say nothing of it now"
 
 
 def test_what_is_shown_of_a_long_text_does_not_depend_on_its_end() -> None:
@@ -312,10 +312,10 @@ def test_what_is_shown_of_a_long_text_does_not_depend_on_its_end() -> None:
 def test_a_secret_at_the_end_of_what_is_looked_at_is_not_shown_in_part(cut: int) -> None:
     """All that stands before it is one key block, of which a mask is left: the secret moves into what is shown."""
     begin, end = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
-    looked_at = 8 * 60 + 2 * text.LONGEST_SECRET
+    looked_at = 8 * 60 + 2 * redaction.LONGEST_SECRET
     block = begin + "A" * (looked_at - len(begin) - len(end) - 2 + cut) + end
     with forgotten_afterwards():
-        text.remember_secrets([PLANTED])
+        redaction.remember_secrets([PLANTED])
         said = text.shown(f"{block} {PLANTED} and more" + " words" * 20_000, 60)
         assert all(PLANTED[at : at + 6] not in said for at in range(len(PLANTED) - 6))
 
@@ -323,7 +323,7 @@ def test_a_secret_at_the_end_of_what_is_looked_at_is_not_shown_in_part(cut: int)
 @pytest.mark.parametrize("limit", range(1, 40))
 def test_no_beginning_of_a_secret_is_shown_where_a_text_is_cut(limit: int) -> None:
     with forgotten_afterwards():
-        text.remember_secrets([PLANTED])
+        redaction.remember_secrets([PLANTED])
         said = text.shown(f"key {PLANTED} is refused", limit)
         assert PLANTED[:2] not in said
         assert "github_pat" not in text.shown("key github_pat_11ABCDEFG0123456789_abcdefghij is refused", limit)
@@ -334,10 +334,10 @@ def test_text_in_pieces_is_shown_whole_and_in_order(pieces: list[str]) -> None:
     held, shown = "", ""
     for piece in pieces:
         held += piece
-        cut = text.whole_words(held)
+        cut = redaction.whole_words(held)
         assert 0 <= cut <= len(held)
         shown, held = shown + held[:cut], held[cut:]
-        assert len(held) <= text.LONGEST_SECRET
+        assert len(held) <= redaction.LONGEST_SECRET
     assert shown + held == "".join(pieces)
 
 
@@ -345,7 +345,7 @@ def test_text_in_pieces_is_shown_whole_and_in_order(pieces: list[str]) -> None:
 def test_a_secret_that_comes_in_pieces_and_is_divided_is_shown_by_no_piece(data: st.DataObject) -> None:
     """Wherever line breaks divide it, and wherever the stream is cut."""
     with forgotten_afterwards():
-        text.remember_secrets([DIVIDED])
+        redaction.remember_secrets([DIVIDED])
         breaks = data.draw(
             st.dictionaries(st.integers(1, len(DIVIDED) - 1), st.sampled_from(["\n", " ", "\\n", "\n  "]))
         )
@@ -355,9 +355,9 @@ def test_a_secret_that_comes_in_pieces_and_is_divided_is_shown_by_no_piece(data:
         held, shown = "", ""
         for begin, end in pairwise([0, *cuts, len(whole)]):
             held += whole[begin:end]
-            cut = text.whole_words(held)
-            shown, held = shown + text.masked(held[:cut]), held[cut:]
-        assert shown + text.masked(held) == f"the key {text.MASK} is refused"
+            cut = redaction.whole_words(held)
+            shown, held = shown + redaction.masked(held[:cut]), held[cut:]
+        assert shown + redaction.masked(held) == f"the key {redaction.MASK} is refused"
 
 
 @pytest.mark.parametrize(
@@ -372,4 +372,4 @@ def test_a_secret_that_comes_in_pieces_and_is_divided_is_shown_by_no_piece(data:
     ],
 )
 def test_an_id_that_is_cut_ends_on_a_whole_part_where_that_says_enough(whole: str, width: int, cut: str) -> None:
-    assert text.elided_middle(whole, width) == cut
+    assert cells.elided_middle(whole, width) == cut

@@ -26,7 +26,8 @@ from clawtop.cli.driving import (
 )
 from clawtop.cli.output_file import put_file
 from clawtop.errors import ClawtopError, UsageError
-from clawtop.text import masked, safe
+from clawtop.redaction import masked
+from clawtop.text import safe
 
 if TYPE_CHECKING:
     from clawtop.core.model import ModelRef

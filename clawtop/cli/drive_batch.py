@@ -16,7 +16,8 @@ from clawtop import nested, threads
 from clawtop.cli.drive_output import SCHEMA, JsonOutput, answer_facts, failure_facts, stop_exit
 from clawtop.cli.driving import cancel_on_signals, exit_code, model_named, open_driver, read_system, turn_request
 from clawtop.errors import ClawtopError, UsageError
-from clawtop.text import masked, safe
+from clawtop.redaction import masked
+from clawtop.text import safe
 from clawtop.values import dataclass
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from clawtop import threads
 from clawtop.cli.drive_output import Words, show_text
 from clawtop.errors import OperationFailedError, RefusedError
-from clawtop.text import masked, safe
+from clawtop.redaction import masked
+from clawtop.text import safe
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot

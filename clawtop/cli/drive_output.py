@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from clawtop.errors import ClawtopError
-from clawtop.text import masked, safe, whole_words
+from clawtop.redaction import masked, whole_words
+from clawtop.text import safe
 
 if TYPE_CHECKING:
     from clawtop.core.model import Event

@@ -128,7 +128,7 @@ def _given(text: str) -> str:
 
 
 def _error_report(found: Explained, version: str | None, chosen: Chosen, timeouts: str) -> dict[str, Any]:
-    from clawtop.text import masked
+    from clawtop.redaction import masked
 
     theirs, ours = found.openclaw, found.engine
     return {

@@ -315,7 +315,7 @@ def verb_module(verb: str) -> ModuleType:
 
 
 def _report(error: ClawtopError, *, as_json: bool) -> None:
-    from clawtop.text import masked
+    from clawtop.redaction import masked
 
     if as_json:
         import json

@@ -18,7 +18,8 @@ from clawtop.export import families, metrics
 from clawtop.export.counts import EventCounts
 from clawtop.export.families import Distribution, MetricType, Sample
 from clawtop.export.gauges import gauges, providers_of
-from clawtop.text import masked, safe
+from clawtop.redaction import masked
+from clawtop.text import safe
 
 LABEL_LENGTH = 120
 MAX_SHOWN = 10_000

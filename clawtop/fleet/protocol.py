@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from clawtop import nested
 from clawtop.core.fleet.summary import HostSummary
-from clawtop.text import masked_words
+from clawtop.redaction import masked_words
 from clawtop.values import dataclass
 
 STREAM = 1

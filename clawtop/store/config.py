@@ -21,11 +21,11 @@ from clawtop.core.model import (
     Problem,
 )
 from clawtop.core.session.attention import thresholds
+from clawtop.redaction import remember_secrets
 from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse_json5, read_bytes, stamp_of
 from clawtop.store.runtimes import backends
 from clawtop.store.wire import mapping, milliseconds, text
-from clawtop.text import remember_secrets
 from clawtop.values import dataclass
 
 MAX_CONFIG_BYTES = 8 * MEGABYTE
@@ -105,7 +105,7 @@ def read_config(path: Path, *, include_roots: tuple[Path, ...] = ()) -> ConfigRe
     """Read the configuration at `path`; what is wrong with it is in `problems`. An absent file is an empty reading.
 
     If it cannot be read as a whole, a gateway continues with the last good one, so that one is read instead.
-    Every secret in it goes to `clawtop.text.remember_secrets` before anything else happens.
+    Every secret in it goes to `clawtop.redaction.remember_secrets` before anything else happens.
     """
     found = _read(path, include_roots)
     if found.raw is not None or not found.problems:

@@ -161,7 +161,7 @@ def _is_secret(value: Any) -> bool:
 
 
 def secret_values(stored: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every secret in the entry, only for `clawtop.text.remember_secrets`."""
+    """Every secret in the entry, only for `clawtop.redaction.remember_secrets`."""
     values = (stored.get(name) for name in _SECRET_FIELDS)
     return tuple(value for value in values if isinstance(value, str) and value)
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
-from clawtop.text import cells, clusters
+from clawtop.cells import cells, clusters
 from clawtop.ui.colours import Depth, depth_of, is_drawn_exactly, looks_of_paint
 from clawtop.ui.palettes import BY_NAME, choose, surfaces, tone_paints
 from clawtop.ui.pen import PLAIN, UNKNOWN, Looks, Pen, looks_on

@@ -7,7 +7,7 @@ from datetime import tzinfo
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from clawtop.text import cells
+from clawtop.cells import cells
 from clawtop.values import dataclass
 from clawtop.view.facts import Facts
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, text_of, width_of

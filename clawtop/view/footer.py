@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from clawtop.cells import cells
 from clawtop.commands import COMMANDS, Command, Context, Section, key_label, why_not
-from clawtop.text import cells
 from clawtop.view.line import Line, Piece, Tone, cut, cut_at_words, fitted, piece, width_of, wrapped
 from clawtop.view.words import LEGEND
 

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from clawtop.cells import cells, elided_middle
 from clawtop.commands import Arming
 from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.health.judgement import Cause, Health, Level
 from clawtop.core.health.wording import GATEWAY_NOT_SEEN
 from clawtop.core.model import GatewayState, LockKind, ProcessUsage, VerdictKind, counted
 from clawtop.core.session.key import short_key
-from clawtop.text import cells, elided_middle, safe, shown
+from clawtop.text import safe, shown
 from clawtop.values import dataclass
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import TypeVar, overload
 
-from clawtop.text import ELLIPSIS, cells, clusters, elided, elided_middle, headed, tailed
+from clawtop.cells import ELLIPSIS, cells, clusters, elided, elided_middle, headed, tailed
 
 
 class Tone(StrEnum):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Lock, LockKind, Snapshot, VerdictKind
-from clawtop.text import masked, safe, shown
+from clawtop.redaction import masked
+from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import Facts, base_name, lock_age
 from clawtop.view.humanize import age, bar, duration, is_ahead, span

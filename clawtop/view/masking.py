@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clawtop.text import masked
+from clawtop.redaction import masked
 
 EXACT = frozenset(
     {

@@ -7,7 +7,8 @@ from datetime import tzinfo
 from functools import lru_cache
 
 from clawtop.core.model import Event, EventKind, PromptHolder, Session
-from clawtop.text import masked, safe, shown, whole_words
+from clawtop.redaction import masked, whole_words
+from clawtop.text import safe, shown
 from clawtop.view.humanize import clock_time, countdown, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
 from clawtop.view.run_log import HOLDER, STEPS, RequestLine, RunLog

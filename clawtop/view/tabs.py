@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from clawtop.cells import cells
 from clawtop.commands import command, key_label
 from clawtop.core.model import GATEWAY_LOG, EventKind, Snapshot
 from clawtop.core.settings import VIEWS
-from clawtop.text import cells
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import clock_time, sparkline

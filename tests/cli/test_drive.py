@@ -22,7 +22,7 @@ from clawtop.demo.provider import Act, BreakStream, Raw, Refuse, Respond, Stall,
 from clawtop.demo.threads import LIGHTHOUSE
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.events import AccountWait, Phase
-from clawtop.text import remember_secrets
+from clawtop.redaction import remember_secrets
 from tests.support.served_world import ServedWorld, served_world
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clawtop.cli import main as cli
-from clawtop.text import masked
+from clawtop.redaction import masked
 from tests.support.hostile import SECRET, gives_away, secret_forms
 from tests.support.samples import copy, sample
 

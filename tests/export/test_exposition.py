@@ -32,7 +32,7 @@ from clawtop.errors import OperationFailedError
 from clawtop.export import metrics
 from clawtop.export.counts import WAIT_BUCKETS, EventCounts
 from clawtop.export.exposition import Exporter
-from clawtop.text import masked
+from clawtop.redaction import masked
 from tests.support.clocks import ManualClock
 from tests.support.samples import Sample, samples
 

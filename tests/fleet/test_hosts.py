@@ -18,7 +18,7 @@ from clawtop.core.fleet.shared import SharedAccounts, shared_accounts
 from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary, summarise
 from clawtop.core.model import Gateway, GatewayState, ProviderTime
 from clawtop.fleet.protocol import SummaryReader
-from clawtop.text import remember_secrets
+from clawtop.redaction import remember_secrets
 from clawtop.ui.fleet import Below
 from clawtop.view.fleet_rows import LINKS, about, about_line, plain_lines, report, shared_line, state_of
 from clawtop.view.line import Line, LinesOf, piece, text_of

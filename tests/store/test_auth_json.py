@@ -12,10 +12,10 @@ import pytest
 from clawtop.clock import SystemClock
 from clawtop.core.cooldown.profile_state import credential_state
 from clawtop.core.model import AuthStore, CredentialState, Generation, Profile
+from clawtop.redaction import masked
 from clawtop.store.auth import json_files as auth_json
 from clawtop.store.auth.json_files import RETRY_PAUSES, read_own
 from clawtop.store.auth.port import OwnAuth, seen_by
-from clawtop.text import masked
 from tests.support.clocks import ManualClock
 from tests.support.states_made import NOW, StateDir, write_json
 

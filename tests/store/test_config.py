@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import ConfigProfile, Generation, LockLimits
+from clawtop.redaction import masked
 from clawtop.store.config import ConfigRead, read_config, run_limit_s, summarise
-from clawtop.text import masked
 
 
 def read(directory: Path, **files: Any) -> ConfigRead:

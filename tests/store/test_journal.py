@@ -15,9 +15,9 @@ import pytest
 
 from clawtop.core.model import Event, EventKind
 from clawtop.errors import OperationFailedError, RefusedError
+from clawtop.redaction import remember_secrets
 from clawtop.store.own import journal as journal_module
 from clawtop.store.own.journal import Journal
-from clawtop.text import remember_secrets
 
 
 def event(at: int, text: str = "cleared fakeai:one", **facts: Any) -> Event:

@@ -27,11 +27,11 @@ from clawtop.core.model import (
     Snapshot,
     TurnOutcome,
 )
+from clawtop.redaction import masked
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.provider.keys import dotenv, provider_keys
 from clawtop.store.runtimes import backends
 from clawtop.store.snapshot import SnapshotReader
-from clawtop.text import masked
 
 NOW = 1_800_000_000_000
 

@@ -34,11 +34,11 @@ from clawtop.core.model import (
     timed_problem,
 )
 from clawtop.errors import OperationFailedError, StateUnreadableError
+from clawtop.redaction import remember_secrets
 from clawtop.store.disk import disk
 from clawtop.store.own import recording as recording_module
 from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
 from clawtop.store.own.recording import FLUSH_EVERY, Encoder, Recorder, embedded, embedding, load_recording
-from clawtop.text import remember_secrets
 
 START = 1_795_214_000_000
 

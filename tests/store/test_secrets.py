@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import Credential, Profile
+from clawtop.redaction import masked
 from clawtop.store.provider.credentials import load_credential
 from clawtop.store.provider.secrets import (
     Secret,
@@ -20,7 +21,6 @@ from clawtop.store.provider.secrets import (
     credential_of,
     resolved,
 )
-from clawtop.text import masked
 
 NOW = 1_700_000_000_000
 

@@ -14,6 +14,7 @@ import pytest
 from textual._styles_cache import StylesCache
 from textual.pilot import Pilot
 
+from clawtop.cells import ELLIPSIS
 from clawtop.commands import COMMANDS, command, key_label
 from clawtop.core.model import Gateway, GatewayState, Snapshot
 from clawtop.core.operations.plan import Plan
@@ -21,7 +22,6 @@ from clawtop.core.operations.receipt import Receipt
 from clawtop.core.settings import VIEWS
 from clawtop.store.locks.processes import UncheckedProcesses
 from clawtop.store.snapshot import SnapshotReader
-from clawtop.text import ELLIPSIS
 from clawtop.ui.ports import StoreHolder
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.tables import TablesScreen

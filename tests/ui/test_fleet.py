@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from clawtop.cells import cells
 from clawtop.commands import Arming, command
 from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary
@@ -20,7 +21,6 @@ from clawtop.core.operations.verb import verb_words
 from clawtop.errors import RefusedError
 from clawtop.fleet.executor import RemoteExecutor
 from clawtop.fleet.remote import FarPlan, FarReceipt
-from clawtop.text import cells
 from clawtop.ui import fleet_run
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.fleet import HINTS, FleetApp

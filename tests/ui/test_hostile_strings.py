@@ -11,7 +11,7 @@ import pytest
 
 from clawtop.commands import COMMANDS
 from clawtop.core.model import Event, EventKind, Snapshot
-from clawtop.text import remember_secrets
+from clawtop.redaction import remember_secrets
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.ports import IncidentPorts
 from tests.support.hostile import CONTROLS, MARKUP, SECRET, everywhere, gives_away, hidden_in, planted, secret_forms

@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from clawtop import crash
-from clawtop.text import remember_secrets
+from clawtop.redaction import remember_secrets
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.jobs import Jobs
 from clawtop.ui.ports import IncidentPorts, JobPorts

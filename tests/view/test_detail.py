@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.cells import cells
 from clawtop.commands import Target, TargetKind
 from clawtop.core.model import ProviderTime, Snapshot
-from clawtop.text import cells
 from clawtop.view.columns import Env
 from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.text import cells, safe
+from clawtop.cells import cells
+from clawtop.text import safe
 from clawtop.view.line import (
     GLYPHS_AS_ASCII,
     Line,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.cells import cells
 from clawtop.core.model import ProviderTime, Snapshot
-from clawtop.text import cells
 from clawtop.view.plain import plain_lines
 from tests.support.golden import assert_golden
 from tests.support.worlds import CALM, EMPTY, INCIDENT, MINUTE, NOW, OUT, saying

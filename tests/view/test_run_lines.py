@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from clawtop.cells import cells
 from clawtop.core.model import Event, EventKind, PromptHolder, Session, Waiter
 from clawtop.core.session.drain import DrainOutcome, DrainPreview, DrainStage, DrainStep, DrainWishes
 from clawtop.core.session.turn_request import TurnRequest
-from clawtop.text import cells
 from clawtop.view.drain_lines import DrainLog, option_lines, outcome_lines, preview_lines, progress_lines
 from clawtop.view.line import Tone, text_of
 from clawtop.view.run_lines import run_lines, run_title
@@ -112,7 +112,7 @@ def test_whom_it_waits_for() -> None:
 
 
 def test_a_secret_is_masked_even_while_only_a_part_of_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clawtop.text._known_secrets", ())  # words that begin like one are held back
+    monkeypatch.setattr("clawtop.redaction._known_secrets", ())  # words that begin like one are held back
     run = log(replace(REQUEST, message="my key is sk-abcdefghijklmnop"))
     run.said("your key is sk-abc")
     assert "sk-abc" not in shown(run)

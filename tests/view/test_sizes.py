@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from clawtop.cells import ELLIPSIS
 from clawtop.core.model import Lock, LockFile, LockKind, Problem, Snapshot, VerdictKind
 from clawtop.core.settings import VIEWS
-from clawtop.text import ELLIPSIS
 from clawtop.view.columns import Env, Table, heading, placed, plain_row, render_cells
 from clawtop.view.facts import Facts
 from clawtop.view.forecast_rows import forecast_table, stranded_table

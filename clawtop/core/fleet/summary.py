@@ -9,7 +9,8 @@ from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.health.judgement import judge
 from clawtop.core.model import Event, EventKind, Profile, Snapshot, VerdictKind
-from clawtop.text import masked, shown
+from clawtop.redaction import masked
+from clawtop.text import shown
 from clawtop.values import dataclass
 
 MAX_ACCOUNTS = 500

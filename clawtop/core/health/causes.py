@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from clawtop.cells import elided_middle
 from clawtop.core.health.account_causes import (
     jammed_stores,
     models_out,
@@ -36,7 +37,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.key import short_key
 from clawtop.core.session.listed import troubled
-from clawtop.text import elided_middle, safe, shown
+from clawtop.text import safe, shown
 
 
 def _blocked(scene: HealthScene) -> Iterator[Cause]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clawtop.text import elided_middle, safe
+from clawtop.cells import elided_middle
+from clawtop.text import safe
 
 GATEWAY_NOT_SEEN = "whether the gateway was running is not known"
 """A copy or a past time has no process table."""

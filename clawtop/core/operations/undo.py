@@ -17,7 +17,8 @@ from clawtop.core.operations.target import (
     state_of,
 )
 from clawtop.errors import RefusedError
-from clawtop.text import masked_words, safe, shown
+from clawtop.redaction import masked_words
+from clawtop.text import safe, shown
 
 
 def undo_record(steps: Iterable[StoreStep]) -> dict[str, Any]:

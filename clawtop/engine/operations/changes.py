@@ -21,6 +21,7 @@ from clawtop.core.operations.receipt import (
 )
 from clawtop.engine.operations.locked import settled, update_store
 from clawtop.errors import ClawtopError, OperationFailedError, RefusedError
+from clawtop.redaction import masked
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import LockOwner, Machine
 from clawtop.store.auth.port import AuthPlace, Landing, Updated
@@ -30,7 +31,7 @@ from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.owners import check_owner
 from clawtop.store.place.layout import Layout
 from clawtop.store.sqlite.pool import Databases
-from clawtop.text import masked, safe
+from clawtop.text import safe
 from clawtop.values import dataclass
 
 SECOND_LOOK_S = 1.0

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from clawtop.core.model import Credential, Problem, Profile
+from clawtop.redaction import remember_secrets
 from clawtop.store.auth.port import OwnAuth
 from clawtop.store.config import orders
 from clawtop.store.wire import PROFILE_TYPES, credential, mapping, secret_values, text, usage_stats
-from clawtop.text import remember_secrets
 
 
 def own_auth(
@@ -30,7 +30,7 @@ def own_auth(
 
     Each entry of the state replaces, as a whole, the one embedded in the credentials.
 
-    Every secret that is read goes to `clawtop.text.remember_secrets`.
+    Every secret that is read goes to `clawtop.redaction.remember_secrets`.
     """
     credentials, state = documents
     stored = credentials.get("profiles")

@@ -42,7 +42,7 @@ def read_own(agent: str, agent_dir: Path, generation: Generation | None, clock: 
 
     Absent files are an empty store; a half-written file is read again, a limited number of times.
 
-    Every secret that is read goes to `clawtop.text.remember_secrets`.
+    Every secret that is read goes to `clawtop.redaction.remember_secrets`.
     """
     path, state_path = _files(agent_dir, generation)
     stamps: list[Stamp | None] = []

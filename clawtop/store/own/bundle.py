@@ -8,9 +8,10 @@ from pathlib import Path
 
 from clawtop.core.model import Snapshot
 from clawtop.errors import OperationFailedError
+from clawtop.redaction import masked
 from clawtop.store import door
 from clawtop.store.own.recording import Encoder, embedding
-from clawtop.text import masked, safe
+from clawtop.text import safe
 
 LIBRARIES = ("textual", "httpx", "watchfiles", "filelock", "pydantic", "psutil")
 

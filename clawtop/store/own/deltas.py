@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from clawtop.core.model import Event, Snapshot
-from clawtop.text import masked_words
+from clawtop.redaction import masked_words
 
 _SNAPSHOT = TypeAdapter(Snapshot)
 _PARTS = tuple(part.name for part in fields(Snapshot) if part.name != "events")

@@ -23,10 +23,11 @@ import filelock
 from clawtop.core.model import Event, EventKind
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.nested import loads
+from clawtop.redaction import masked, masked_words
 from clawtop.store import door
 from clawtop.store.atomic import put
 from clawtop.store.disk import disk
-from clawtop.text import masked, masked_words, safe
+from clawtop.text import safe
 
 MAX_BYTES = 4 * 1024 * 1024
 DISORDER_MS = 10_000

@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 
 from clawtop.errors import ClawtopError
 from clawtop.nested import loads
+from clawtop.redaction import MASK, remember_secrets
 from clawtop.store import door
-from clawtop.text import MASK, remember_secrets, safe
+from clawtop.text import safe
 from clawtop.values import dataclass
 
 SHORTHAND = re.compile(r"\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))")

@@ -1,0 +1,336 @@
+"""Takes secrets out of texts: those that were loaded, in every form they may have, and what looks like one."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+from clawtop.values import dataclass
+
+MASK = "•••"
+
+_SECRET_PATTERNS = re.compile(
+    r"""
+      (?<![A-Za-z0-9])(?:sk|pk|rk|xai|gsk|gh[pousr]|github_pat|glpat|glrt|gldt|glptt|xox[abeoprs]|xapp|pplx|hf|tok|key
+          |whsec|shpat|dop_v1|npm|nvapi|r8|tvly|AIza|ya29)[-_.]?(?<=[-_.za9])[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]+)*
+    | (?<![A-Za-z0-9])A(?:KIA|SIA|GPA|ROA|IDA)[0-9A-Z]{12,}
+    | (?<![A-Za-z0-9])[0-9]{8,12}:[A-Za-z0-9_\-]{30,}
+    | (?<=/bot)[0-9]{6,12}:[A-Za-z0-9_\-]{6,}
+    | (?<![A-Za-z0-9_\-.])[A-Za-z0-9_\-]{20,30}\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{25,}
+    | (?<=[Aa]uthorization:\ )(?:[A-Za-z]{2,12}\ {1,4})?[^\s"',;]{6,}
+    | (?<=[Bb]earer\ )\ {0,8}[A-Za-z0-9._~+/\-]{6,}=*
+    | (?<=[Bb]asic\ )\ {0,8}[A-Za-z0-9+/]{8,}=*
+    | (?<=\ [Bb]ot\ )[A-Za-z0-9._\-]{20,}
+    | (?<=/services/)T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{8,}
+    | (?<=/api/webhooks/)[0-9]{6,}/[A-Za-z0-9_\-]{16,}
+    | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)
+    """,
+    re.VERBOSE,
+)
+_SECRET_FIELDS = re.compile(
+    r"""(?P<name>(?<![A-Za-z0-9])["']?(?:
+            x-api-key|x-goog-api-key|api[-_]?key|apikey|access[-_]?key(?:[-_]?id)?|access[-_]?token|refresh[-_]?token
+            |id[-_]?token|auth[-_]?token|bot[-_]?token|session[-_]?token|client[-_]?secret|secret[-_]?access[-_]?key
+            |signing[-_]?secret|app[-_]?secret|private[-_]?key|authorization|passphrase|passwd|password|pwd|secret|token
+            |(?<=[?&])(?:key|sig|signature|auth|code|x-amz-signature|x-amz-security-token|x-amz-credential)
+        )["']?\s{0,4}[:=]\s{0,4}["']?)
+        (?!(?:Bearer|Basic|true|false|null|none|undefined)\b)(?P<value>[^\s"',;&}]{4,})""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_QUOTED = re.compile(r"%(?:[2-6][0-9A-Fa-f]|7[0-9A-Ea-e])")
+_QUOTED_AT_MOST = 2
+"""An address in a query in an address is quoted twice."""
+
+_WORDS = re.compile(r"[A-Za-z0-9_\-.]+")
+_JWT_HEAD = "eyJ"
+_PEM_BEGIN, _PEM_END = "-----BEGIN ", "-----END "
+
+_HELD_BACK = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:@%-"
+LONGEST_SECRET = 16 * 1024
+"""So much of a text that grows is held back at most; nothing that is longer is anybody's key."""
+
+_SHORTEST = 6
+_TELLING = 12
+"""So many characters of a longer secret are not shown either: what quotes one may have cut it off."""
+
+_PLACEHOLDERS = frozenset(
+    {
+        *("ollama", "dummy", "nokey", "no-key", "placeholder", "changeme", "change-me", "not-needed", "notneeded"),
+        *("unused", "example", "default", "secret", "password", "token", "apikey", "api-key", "api_key", "local"),
+        *("localhost", "lm-studio", "lmstudio", "anything", "whatever", "sample", "openai", "anthropic", "google"),
+        *("unknown", "undefined", "required", "optional", "disabled", "enabled"),
+    }
+)
+"""What people write where a key is wanted and none is needed: words of every log, and no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What must never be shown, in every form in which it may stand in a text.
+
+    Attributes:
+        forms: as they were loaded, and encoded, each behind what gives it away.
+        by_head: the forms by their first characters.
+        starts: what a form may begin with that is shorter than those.
+        longest: length of the longest form.
+    """
+
+    forms: tuple[tuple[str, str], ...] = ()
+    by_head: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    starts: frozenset[str] = frozenset()
+    longest: int = 0
+
+
+_known_secrets: tuple[str, ...] = ()  # longest first; replaced whole, under _known_lock, so readers need no lock
+_known_lock = threading.Lock()
+
+
+def remember_secrets(values: Iterable[str]) -> None:
+    """Take every loaded secret value into the redaction of `masked`, percent- and base64-encoded too.
+
+    Values under 6 characters and placeholders ("ollama", "none") are ignored.
+    """
+    global _known_secrets  # noqa: PLW0603 - what the process must never show
+    with _known_lock:
+        known = set(_known_secrets)
+        fresh = {value for value in values if _is_secret(value)} - known
+        if fresh:
+            _known_secrets = tuple(sorted(known | fresh, key=lambda value: (-len(value), value)))
+
+
+@lru_cache(maxsize=4)
+def _known_of(values: tuple[str, ...]) -> _Known:
+    forms = {form for value in values for form in _forms(value)}
+    by_head: dict[str, list[str]] = {}
+    for form in forms:
+        by_head.setdefault(form[:_SHORTEST], []).append(form)
+    return _Known(
+        tuple((_beginning(form), form) for form in forms),
+        {head: tuple(found) for head, found in by_head.items()},
+        frozenset(form[:length] for form in forms for length in range(1, _SHORTEST)),
+        max(map(len, forms), default=0),
+    )
+
+
+def _is_secret(value: str) -> bool:
+    word = value.strip().lower()
+    return len(word) >= _SHORTEST and word not in _PLACEHOLDERS
+
+
+def _forms(value: str) -> Iterator[str]:
+    """A secret as it is, in a URL, in JSON, and in base64 wherever it stands in what was encoded."""
+    yield value
+    raw = value.encode("utf-8", "surrogatepass")
+    for kept in ("", "/", "/:+=@"):
+        yield quote(raw, safe=kept)
+    yield json.dumps(value)[1:-1]
+    if len(raw) < 2 * _SHORTEST:
+        return
+    for before in range(3):
+        text = base64.b64encode(b"\0" * before + raw + b"\0\0").decode("ascii")
+        inner = text[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]  # independent of the bytes around it
+        yield inner
+        yield inner.replace("+", "-").replace("/", "_")
+
+
+def whole_words(text: str) -> int:
+    """How much of a text that still grows may be masked and shown: all but the last run of characters that secrets are
+    made of, of which only a part may be there yet, and but a key block or a divided secret whose end is still to come.
+    """
+    end = _before_a_begun(text, len(text.rstrip(_HELD_BACK)))
+    begun = text.rfind(_PEM_BEGIN)
+    if begun >= 0 and text.find(_PEM_END, begun) < 0:
+        end = min(end, begun)
+    return max(end, len(text) - LONGEST_SECRET)
+
+
+def _before_a_begun(text: str, end: int) -> int:
+    """Where at the end of `text[:end]` a loaded secret begins whose rest may follow after a break; else `end`."""
+    known = _known_of(_known_secrets)
+    first = max(0, end - min(LONGEST_SECRET, 4 * known.longest))
+    last = end - 1 if text.endswith("\\", first, end) else end  # the character after the backslash has not arrived yet
+    window = text[first:last]
+    begun = _begun(known, "".join(_ESCAPED_BREAK.sub("", window).split()))
+    return first + _unbroken(window)[-begun] if begun else end
+
+
+def _begun(known: _Known, text: str) -> int:
+    """How many characters at the end of `text` are the beginning of a loaded secret, whose end is missing."""
+    last, found = text[-_SHORTEST:], 0
+    for _, form in known.forms if len(last) == _SHORTEST else ():
+        at = form.find(last)
+        while 0 <= at < len(form) - _SHORTEST:
+            if at + _SHORTEST > found and text.endswith(form[: at + _SHORTEST]):
+                found = at + _SHORTEST
+            at = form.find(last, at + 1)
+    if found:
+        return found
+    shorter = range(min(len(last), _SHORTEST - 1), 0, -1)
+    return next((length for length in shorter if last[-length:] in known.starts), 0)
+
+
+def masked(text: str) -> str:
+    """`text` with every loaded secret and everything that looks like one replaced by a mask.
+
+    All of them are looked for in the text as it is, so that a short secret inside a long one cannot uncover the rest.
+    """
+    spans = _known_spans(text)
+    spans += _shaped_spans(text)
+    decoded = text
+    places: Sequence[int] = range(len(text) + 1)
+    for _ in range(_QUOTED_AT_MOST):
+        if _QUOTED.search(decoded) is None:
+            break
+        decoded, inner = _unquoted(decoded)
+        places = [places[place] for place in inner]
+        spans += [(places[start], places[end]) for start, end in _shaped_spans(decoded)]
+    if not spans:
+        return text
+    out: list[str] = []
+    shown_to = 0
+    masked_to = -1
+    for start, end in sorted(spans):
+        if start > masked_to:
+            out += [text[shown_to:start], MASK]
+        masked_to = shown_to = max(masked_to, end)
+    return "".join((*out, text[shown_to:]))
+
+
+def masked_words(value: Any, *, keys: bool = False) -> Any:
+    """JSON-ready values with every text in them masked; with `keys`, the names in mappings as well."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, list | tuple):
+        return [masked_words(part, keys=keys) for part in value]
+    if isinstance(value, Mapping):
+        return {masked(key) if keys else key: masked_words(part, keys=keys) for key, part in value.items()}
+    return value
+
+
+def _shaped_spans(text: str) -> Sequence[tuple[int, int]]:
+    """Where something stands that looks like a secret."""
+    return _shapes_of(text) if len(text) <= _SHORT_TEXT else _shapes_in(text)
+
+
+_SHORT_TEXT = 300
+
+
+@lru_cache(maxsize=1024)
+def _shapes_of(text: str) -> Sequence[tuple[int, int]]:
+    """The same of a short text: an event is masked when it is made and again by each that writes it down."""
+    return _shapes_in(text)
+
+
+def _shapes_in(text: str) -> Sequence[tuple[int, int]]:
+    assigns = ":" in text or "=" in text  # without one, looking for fields only takes time
+    spans = [match.span("value") for match in _SECRET_FIELDS.finditer(text)] if assigns else []
+    spans += [match.span() for match in _SECRET_PATTERNS.finditer(text)]
+    spans += _jwts(text)
+    spans += _key_blocks(text)
+    return spans
+
+
+def _unquoted(text: str) -> tuple[str, list[int]]:
+    """The text with what URLs quote as it was before; where each of its characters begins, and where it ends."""
+    out: list[str] = []
+    places: list[int] = []
+    shown_to = 0
+    for match in _QUOTED.finditer(text):
+        out += [text[shown_to : match.start()], chr(int(match[0][1:], 16))]
+        places += [*range(shown_to, match.start()), match.start()]
+        shown_to = match.end()
+    out.append(text[shown_to:])
+    places += range(shown_to, len(text) + 1)
+    return "".join(out), places
+
+
+def _known_spans(text: str) -> list[tuple[int, int]]:
+    """Where loaded secrets stand, also where a line break or blanks divide them, or a line break that was escaped."""
+    known = _known_of(_known_secrets)
+    if not known.forms or len(text) < _SHORTEST:
+        return []
+    spans = list(_places(known, text))
+    compact = _ESCAPED_BREAK.sub("", text) if "\\" in text else text
+    compact = "".join(compact.split())
+    if len(compact) != len(text) and len(compact) >= _SHORTEST:
+        divided = list(_places(known, compact))
+        if divided:
+            at = _unbroken(text)
+            spans += [(at[start], at[end - 1] + 1) for start, end in divided]
+    return spans
+
+
+_ESCAPED_BREAK = re.compile(r"\\[nrt]")
+"""A line break or a tab as JSON and Python write it inside of a string."""
+
+
+def _unbroken(text: str) -> list[int]:
+    """Where the characters stand that are neither blanks nor of a line break that was escaped."""
+    breaks = {place for match in _ESCAPED_BREAK.finditer(text) for place in range(*match.span())}
+    return [index for index, char in enumerate(text) if not char.isspace() and index not in breaks]
+
+
+def _places(known: _Known, text: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of every known form, and of its beginning where the rest was cut off.
+
+    By the form where they are few, by the text where it is short.
+    """
+    if len(known.forms) <= max(64, len(text) // 4):
+        for beginning, form in known.forms:
+            at = text.find(beginning)
+            while at >= 0:
+                yield at, _end_of(form, text, at)
+                at = text.find(beginning, at + 1)
+        return
+    heads = known.by_head
+    for at in range(len(text) - _SHORTEST + 1):
+        for form in heads.get(text[at : at + _SHORTEST], ()):
+            if text.startswith(_beginning(form), at):
+                yield at, _end_of(form, text, at)
+
+
+def _beginning(form: str) -> str:
+    """What gives a secret away although its end is missing; an address is known by all of it only."""
+    beginning = form[:_TELLING]
+    return form if "://" in beginning or "%3A%2F" in beginning else beginning
+
+
+def _end_of(form: str, text: str, at: int) -> int:
+    """Where the part of `form` ends that stands in `text` at `at`."""
+    if text.startswith(form, at):
+        return at + len(form)
+    end = at + _TELLING
+    while end < len(text) and text[end] == form[end - at]:
+        end += 1
+    return end
+
+
+def _jwts(text: str) -> Iterator[tuple[int, int]]:
+    """JSON Web Tokens: two parts or three, the first of which begins as every JSON object does in base64."""
+    if _JWT_HEAD not in text:
+        return
+    for word in _WORDS.finditer(text):
+        start = word[0].find(_JWT_HEAD)
+        parts = word[0][start:].split(".") if start >= 0 else []
+        if len(parts) > 1 and len(parts[0]) >= 11 and len(parts[1]) >= 4:
+            yield word.start() + start, word.end()
+
+
+def _key_blocks(text: str) -> Iterator[tuple[int, int]]:
+    """PEM blocks of private keys, to their end or, cut off, to the end of the text."""
+    at = text.find(_PEM_BEGIN)
+    while at >= 0:
+        head_end = text.find("-----", at + len(_PEM_BEGIN))
+        if head_end < 0:
+            return
+        end = text.find(_PEM_END, head_end)
+        if "KEY" in text[at:head_end] and head_end - at < 100:
+            yield head_end + 5, len(text) if end < 0 else end
+        at = text.find(_PEM_BEGIN, head_end)
