@@ -192,7 +192,7 @@ def _list(args: argparse.Namespace) -> int:
     import os
 
     from clawtop.engine.drive.session_choice import session_keys
-    from clawtop.store.place.layout import locate
+    from clawtop.store.place.locating import locate
 
     layout = locate(args.state_dir, env=dict(os.environ), home=Path.home())
     keys = session_keys(layout, args.agent)

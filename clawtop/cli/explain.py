@@ -86,7 +86,7 @@ def _openclaw(args: argparse.Namespace) -> tuple[str | None, Chosen]:
 
     from clawtop.core.generations import is_version, known_versions, semantics_of
     from clawtop.errors import StateUnreadableError
-    from clawtop.store.place.layout import locate
+    from clawtop.store.place.locating import locate
     from clawtop.text import safe
 
     if args.openclaw is not None and not is_version(args.openclaw):

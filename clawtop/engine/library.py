@@ -18,7 +18,7 @@ from clawtop.store.config_part import config_part
 from clawtop.store.incident import IncidentPart
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.own.journal import Journal
-from clawtop.store.place.layout import locate
+from clawtop.store.place.locating import locate
 from clawtop.store.snapshot import SnapshotReader
 
 

@@ -47,7 +47,8 @@ from clawtop.store.locks.command_line import CommandLineWatch
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.locks.reader import LockJudge
 from clawtop.store.place.environment import other_owners
-from clawtop.store.place.layout import AgentPaths, Layout, expanded, layout_stamps, locate
+from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.place.locating import expanded, layout_stamps, locate
 from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.provider.key_watch import KeyWatch
 from clawtop.store.sessions.backends import session_backend

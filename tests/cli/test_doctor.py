@@ -16,7 +16,8 @@ from clawtop.core.model import Gateway, GatewayState, Snapshot
 from clawtop.engine.prompt import process_title
 from clawtop.store.place import environment
 from clawtop.store.place.environment import environment_problems
-from clawtop.store.place.layout import Layout, locate
+from clawtop.store.place.layout import Layout
+from clawtop.store.place.locating import locate
 from tests.support.samples import unpacked
 
 QUIET = {

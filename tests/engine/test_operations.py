@@ -31,7 +31,8 @@ from clawtop.store.auth.machine import Machine
 from clawtop.store.locks.openclaw import publish, release
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.own.journal import Journal
-from clawtop.store.place.layout import Layout, locate
+from clawtop.store.place.layout import Layout
+from clawtop.store.place.locating import locate
 from clawtop.store.snapshot import SnapshotReader
 from tests.support.stores import COOLING, auth_state, make_state_dir, tree
 

@@ -30,7 +30,7 @@ from clawtop.store.own.journal import Journal
 from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.store.own.presence import Presence, holders_dir
 from clawtop.store.own.recording import Recorder, load_recording
-from clawtop.store.place.layout import locate
+from clawtop.store.place.locating import locate
 from clawtop.store.sessions.entry import add_entry, entry_for
 from clawtop.store.sessions.transcript_write import append, header
 from clawtop.store.sqlite.pool import Databases

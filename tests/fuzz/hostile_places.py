@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from clawtop.store.place.layout import locate
+from clawtop.store.place.locating import locate
 from tests.fuzz.made import state_with_everything
 from tests.support.samples import unpacked
 

@@ -13,7 +13,8 @@ import pytest
 from clawtop.core.model import Generation
 from clawtop.errors import RefusedError, StateUnreadableError
 from clawtop.store.place import temporary
-from clawtop.store.place.layout import Layout, locate
+from clawtop.store.place.layout import Layout
+from clawtop.store.place.locating import locate
 
 
 def made(path: Path, config: Mapping[str, Any] | None = None, agents: tuple[str, ...] = ("main",)) -> Path:

@@ -16,7 +16,8 @@ from clawtop.store.config import ConfigRead
 from clawtop.store.gateway.log_place import STILL_WRITTEN_S, log_place, shared_logs
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.place import temporary
-from clawtop.store.place.layout import Layout, expanded
+from clawtop.store.place.layout import Layout
+from clawtop.store.place.locating import expanded
 from clawtop.store.snapshot import SnapshotReader
 
 UID = os.getuid()

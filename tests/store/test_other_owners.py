@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.store.place.environment import foreign_commands, other_owners
-from clawtop.store.place.layout import locate
+from clawtop.store.place.locating import locate
 from tests.support.samples import copy, sample
 
 

@@ -17,7 +17,7 @@ from clawtop.core.session import activity
 from clawtop.errors import StateUnreadableError
 from clawtop.store.auth import json_files as auth_json
 from clawtop.store.locks import lockfile
-from clawtop.store.place import layout
+from clawtop.store.place import locating
 from clawtop.store.place.layout import Layout
 from clawtop.store.sessions import index as sessions
 from tests.support.states_made import NOW, StateDir, codes, write_json
@@ -64,7 +64,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Counter]:
         "auth": ("clawtop.store.auth.json_backend.read_own", auth_json.read_own),
         "sessions": ("clawtop.store.sessions.rows.read_sessions", sessions.read_sessions),
         "locks": ("clawtop.store.locks.reader.read_lock", lockfile.read_lock),
-        "layout": ("clawtop.store.snapshot.locate", layout.locate),
+        "layout": ("clawtop.store.snapshot.locate", locating.locate),
     }
     counters = {name: Counter(function) for name, (_place, function) in places.items()}
     for name, (place, _function) in places.items():

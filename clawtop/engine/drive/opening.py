@@ -31,7 +31,8 @@ from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.own.accounts import AccountNotes
 from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.store.own.presence import holders_dir
-from clawtop.store.place.layout import Layout, locate
+from clawtop.store.place.layout import Layout
+from clawtop.store.place.locating import locate
 from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.provider.secrets import SecretSources
 from clawtop.store.snapshot import SnapshotReader

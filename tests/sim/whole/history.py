@@ -59,7 +59,7 @@ from clawtop.store.disk import disk
 from clawtop.store.locks import openclaw
 from clawtop.store.own import admissions, holders, mark_spool, presence, wake
 from clawtop.store.own.journal import Journal
-from clawtop.store.place.layout import locate
+from clawtop.store.place.locating import locate
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.store.timed_reads import TimedReads
 from tests.sim.cluster import Client as EtcdClient
