@@ -42,8 +42,9 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
                     billing_tables, status, rules: how OpenClaw classifies it; as_3_28, as_6_11, as_9_6 (with
                     tables_9_6, local_9_6, provider_plugins): what differs by version, chosen by dialect. engine_reason,
                     engine_tables, local_trouble, differences: where clawtop's engine deviates on purpose. classify
-                    decides. provider_json, provider_time, retry_evidence: what an error says in its JSON, about when an
-                    account is usable again, about retries; pasted: an error as an operator pastes it
+                    decides; failover_error, marked, explanation: what follows from it. provider_json, provider_time,
+                    retry_evidence: what an error says in its JSON, about when an account is usable again, about
+                    retries; pasted: an error as an operator pastes it
     cooldown/       How long a profile must not be used: stats (what failures and successes change), schedules, windows,
                     marking (merging what runs learned), noted (what processes tell each other), profile_state (one word
                     for it), mending (failures that only the operator can end)
@@ -52,10 +53,11 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
                     stays), sharing (when an auth store's lock is left to OpenClaw)
     session/        key: the one parser of session keys. Who may prompt a session: admission (the registry of prompt
                     holders as a state machine), fence (did anybody else write?), lanes, lane_queue; turn_request: what
-                    is asked of an engine. Whether OpenClaw runs in it: activity weighs the witnesses log_runs,
-                    gateway_witness, backend_runs and turns; openclaw_runs are the runs it finds. How it is freed:
-                    attention (is it stuck?), drain, proof (is it free?), remedies (what can end its run), recovery,
-                    unpinning. exchanges: what followed each message; listed: which of all sessions a question is about
+                    is asked of an engine. Whether OpenClaw runs in it: activity weighs the witnesses disk_witness,
+                    log_runs, gateway_witness, backend_runs and turns; openclaw_runs are the runs it finds. How it is
+                    freed: attention (is it stuck?), drain, proof (is it free?), remedies (what can end its run),
+                    recovery, unpinning. exchanges: what followed each message; listed: which of all sessions a question
+                    is about
     failover/       What follows a failed attempt: decision, its steps as effects, compaction; candidate and fallback
                     (the chain of models), probing (a provider whose profiles all cool), same_account (retries before a
                     rotation). openclaw_decision, openclaw_steps: the same as OpenClaw does it; consequences and

@@ -847,7 +847,7 @@ TEXTUAL = "the screen's: Textual draws by its own loop"
 OUTSIDE = "a process, which no clock of ours drives"
 NOT_THE_CLOCKS = {
     "store/gateway/heap_deaths.py timeout": OUTSIDE,
-    "core/failure/classify.py timeout": "not a wait: what an error says of itself",
+    "core/failure/explanation.py timeout": "not a wait: what an error says of itself",
     "ui/app.py set_interval": TEXTUAL,
     "ui/app.py set_timer": TEXTUAL,
     "ui/app.py timeout": TEXTUAL,

@@ -30,8 +30,8 @@ from clawtop.core.model import (
     of_agents,
     session_place,
 )
-from clawtop.core.session.activity import NOT_LOOKED, CommandLine
 from clawtop.core.session.backend_runs import process_witnesses, unseen_witnesses
+from clawtop.core.session.disk_witness import NOT_LOOKED, CommandLine
 from clawtop.core.session.key import agent_of
 from clawtop.core.session.openclaw_runs import heard_sessions
 from clawtop.errors import ClawtopError, StateUnreadableError

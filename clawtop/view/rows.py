@@ -9,7 +9,7 @@ from functools import partial
 from clawtop.commands import Target, TargetKind
 from clawtop.core.carried import Ordering, derived
 from clawtop.core.model import NOT_IMPORTED, Lock, Problem, Session, VerdictKind, counted
-from clawtop.core.session.activity import RUNNING
+from clawtop.core.session.disk_witness import RUNNING
 from clawtop.core.session.listed import of_file, with_key, working
 from clawtop.text import safe
 from clawtop.view.columns import Env, Table

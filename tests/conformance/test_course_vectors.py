@@ -22,7 +22,9 @@ from clawtop.core.failover.openclaw_steps import (
 )
 from clawtop.core.failover.steps import Backoff, Log, MarkFailure, Rotate
 from clawtop.core.failure.as_9_6 import leading_status
-from clawtop.core.failure.classify import SUSPENDING, classify_failure, marked_reason
+from clawtop.core.failure.classify import classify_failure
+from clawtop.core.failure.failover_error import SUSPENDING
+from clawtop.core.failure.marked import marked_reason
 from clawtop.core.failure.record import ErrorRecord
 from clawtop.core.failure.retry_evidence import Span, limit_window
 from clawtop.core.failure.signal import signal_of

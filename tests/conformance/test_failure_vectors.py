@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from clawtop.core.failure.classify import (
-    CoercionContext,
-    FailoverDescription,
-    Kind,
     classify_failure,
     classify_message,
-    coerced,
     is_non_provider_runtime_coordination_error,
     is_timeout_error,
-    marked_reason,
     status_for_reason,
 )
 from clawtop.core.failure.dialect import DIALECTS
+from clawtop.core.failure.failover_error import CoercionContext, FailoverDescription, coerced
+from clawtop.core.failure.marked import marked_reason
+from clawtop.core.failure.rules import Kind
 from clawtop.core.failure.signal import signal_of
 from tests.conformance.differences import coordination_expected
 from tests.conformance.harness import Row, error_from_spec, replay

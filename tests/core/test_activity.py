@@ -23,15 +23,14 @@ from clawtop.core.model import (
     Witness,
     WitnessKind,
 )
-from clawtop.core.session.activity import (
+from clawtop.core.session.activity import RunActivity, judge
+from clawtop.core.session.disk_witness import (
     EMBEDDED_RUN_MS,
     NOT_LOOKED,
     SETTLING_MS,
     SILENT_RUN_MS,
     CommandLine,
-    RunActivity,
     TrajectoryRun,
-    judge,
     lock_witness,
     status_witness,
     trajectory_witnesses,

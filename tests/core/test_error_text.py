@@ -9,9 +9,10 @@ import pytest
 from clawtop.core.failover.candidate import FailureKind
 from clawtop.core.failover.consequences import consequences
 from clawtop.core.failover.decision import Action, AttemptStage, TimeoutPolicy
-from clawtop.core.failure.classify import classify_failure, is_non_provider_runtime_coordination_error, signal_of
+from clawtop.core.failure.classify import classify_failure, is_non_provider_runtime_coordination_error
 from clawtop.core.failure.pasted import read_error
 from clawtop.core.failure.record import ErrorRecord
+from clawtop.core.failure.signal import signal_of
 from clawtop.core.model import FailureReason
 
 

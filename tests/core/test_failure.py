@@ -14,22 +14,20 @@ from hypothesis import strategies as st
 
 from clawtop.core.failure import as_3_28, as_6_11, billing_tables, phrase_tables, provider_plugins, tables_9_6
 from clawtop.core.failure.classify import (
-    Classification,
-    CoercionContext,
-    Kind,
     classify_failure,
     classify_message,
-    coerced,
-    explain_error,
     is_non_provider_runtime_coordination_error,
     is_timeout_error,
-    marked_reason,
     recorded,
-    signal_of,
     status_for_reason,
 )
+from clawtop.core.failure.explanation import explain_error
+from clawtop.core.failure.failover_error import CoercionContext, coerced
+from clawtop.core.failure.marked import marked_reason
 from clawtop.core.failure.phrases import Phrases, compiled
 from clawtop.core.failure.record import ErrorFacts, ErrorRecord, ErrorValue, from_exception, from_mapping, walk
+from clawtop.core.failure.rules import Classification, Kind
+from clawtop.core.failure.signal import signal_of
 from clawtop.core.failure.status import CODES, DEFAULT_STATUS, STATUS_RULES
 from clawtop.core.generations import SEMANTICS
 from clawtop.core.model import FailureReason

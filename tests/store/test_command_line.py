@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import ProcessEvidence
-from clawtop.core.session.activity import CENSUS_EVERY_MS, NOT_LOOKED
+from clawtop.core.session.disk_witness import CENSUS_EVERY_MS, NOT_LOOKED
 from clawtop.store.locks.command_line import CommandLineWatch
 from tests.support.clocks import ManualClock
 from tests.support.processes import FixedProcesses, alive

@@ -25,7 +25,7 @@ from clawtop.core.model import (
     Witness,
     WitnessKind,
 )
-from clawtop.core.session.activity import SETTLED
+from clawtop.core.session.disk_witness import SETTLED
 from clawtop.core.session.openclaw_runs import heard_sessions, openclaw_holders
 from clawtop.store.auth.migration import leftovers
 from clawtop.store.locks.processes import UncheckedProcesses

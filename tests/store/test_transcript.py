@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.session.activity import TrajectoryRun
+from clawtop.core.session.disk_witness import TrajectoryRun
 from clawtop.store.sessions.tail import MAX_TAIL_BYTES, TAIL_BYTES, last_lines
 from clawtop.store.sessions.trajectory import trajectory_path, trajectory_runs
 from clawtop.store.sessions.transcript_end import transcript_exchanges

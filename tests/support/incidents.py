@@ -27,7 +27,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.operations.edit import FieldChange
 from clawtop.core.operations.loaded import with_unloaded
-from clawtop.core.session.activity import CommandLine, TrajectoryRun, status_witness, trajectory_witnesses
+from clawtop.core.session.disk_witness import CommandLine, TrajectoryRun, status_witness, trajectory_witnesses
 from clawtop.core.session.log_runs import LogRuns
 from clawtop.core.session.openclaw_runs import heard
 from clawtop.store.gateway.log import LogTail

@@ -10,19 +10,17 @@ from types import MappingProxyType
 from clawtop.core.failure import phrase_tables as phrases
 from clawtop.core.failure.classify import (
     AnyError,
-    CoercionContext,
-    FailoverDescription,
-    coerced,
     is_non_provider_runtime_coordination_error,
     is_timeout_error,
     recorded,
-    signal_of,
 )
 from clawtop.core.failure.dialect import CLAWTOP, Dialect
+from clawtop.core.failure.failover_error import CoercionContext, FailoverDescription, coerced
 from clawtop.core.failure.local_trouble import is_local_trouble
 from clawtop.core.failure.phrases import Phrases, ordered
 from clawtop.core.failure.record import ErrorRecord, ErrorValue
 from clawtop.core.failure.rules import billing_text, normalized
+from clawtop.core.failure.signal import signal_of
 from clawtop.core.model import FailureReason, ModelRef
 from clawtop.text import shown
 from clawtop.values import dataclass

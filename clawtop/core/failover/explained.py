@@ -11,10 +11,10 @@ from clawtop.core.failover.consequences import Consequence, Consequences, conseq
 from clawtop.core.failover.decision import Action, AttemptStage, Signals, TimeoutPolicy
 from clawtop.core.failover.openclaw_steps import Answers, Ended, RotationCounts, openclaw_course
 from clawtop.core.failover.same_account import Retries, retries_before_rotation
-from clawtop.core.failure.classify import ErrorExplanation, explain_error
 from clawtop.core.failure.dialect import DIALECTS
 from clawtop.core.failure.differences import Difference, Readings, differences
 from clawtop.core.failure.engine_reason import Reach, engine_mark, reach_of, reason_of_error, sdk_status
+from clawtop.core.failure.explanation import ErrorExplanation, explain_error
 from clawtop.core.failure.provider_time import provider_wait_ms
 from clawtop.core.failure.record import FAILOVER_NAME, ErrorRecord, ErrorValue
 from clawtop.core.failure.retry_evidence import asked_wait_ms, may_be_replayed

@@ -12,8 +12,8 @@ from enum import StrEnum
 from clawtop.core.failover.decision import Action, AttemptStage, Decision, Signals
 from clawtop.core.failover.openclaw_decision import NO_HARNESS, Harness, openclaw_decides, remembered
 from clawtop.core.failover.steps import OPENCLAW_CAPS, Backoff, Log, MarkFailure, Rotate
-from clawtop.core.failure.classify import SUSPENDING
 from clawtop.core.failure.dialect import DIALECTS
+from clawtop.core.failure.failover_error import SUSPENDING
 from clawtop.core.failure.retry_evidence import Span, limit_window
 from clawtop.core.generations import Semantics
 from clawtop.core.model import FailureReason

@@ -20,7 +20,8 @@ from clawtop.core.failover.decision import (
     decide,
     merge_retry_reason,
 )
-from clawtop.core.failure.classify import SUSPENDING, status_for_reason
+from clawtop.core.failure.classify import status_for_reason
+from clawtop.core.failure.failover_error import SUSPENDING
 from clawtop.core.model import CooldownConfig, FailureReason
 from clawtop.values import dataclass
 

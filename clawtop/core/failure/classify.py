@@ -8,7 +8,6 @@ deep causes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
@@ -20,27 +19,6 @@ from clawtop.core.failure.rules import NOTHING, Classification, Kind, normalized
 from clawtop.core.failure.signal import direct_signal, holds_code, holds_name, signal_of
 from clawtop.core.failure.status import Signal, inferred_status, says_nothing
 from clawtop.core.model import FailureReason
-from clawtop.core.rules import Marking
-from clawtop.values import dataclass
-
-__all__ = [
-    "Classification",
-    "CoercionContext",
-    "ErrorExplanation",
-    "FailoverDescription",
-    "Kind",
-    "Signal",
-    "classify_failure",
-    "classify_message",
-    "coerced",
-    "explain_error",
-    "is_non_provider_runtime_coordination_error",
-    "is_timeout_error",
-    "marked_reason",
-    "recorded",
-    "signal_of",
-    "status_for_reason",
-]
 
 MAX_DEPTH = 25
 """Causes below this depth are not read, as in OpenClaw."""
@@ -62,9 +40,6 @@ def recorded(error: AnyError, extractors: Sequence[Extractor] = ()) -> ErrorValu
 def status_for_reason(reason: FailureReason | str | None, dialect: Dialect = CLAWTOP) -> int | None:
     """The HTTP status that represents a reason if the provider gave none; None for reasons without one."""
     return dialect.default_status.get(reason) if reason is not None else None
-
-
-# --- classification ----------------------------------------------------------------------------------------------
 
 
 def classify_failure(error: AnyError, provider_hint: str | None = None, dialect: Dialect = CLAWTOP) -> Classification:
@@ -89,11 +64,11 @@ def classify_message(text: str, provider: str | None = None, dialect: Dialect = 
 _REASONS: Mapping[str, FailureReason] = MappingProxyType({reason.value: reason for reason in FailureReason})
 
 
-def _known(reason: str) -> FailureReason | str:
+def known_reason(reason: str) -> FailureReason | str:
     return _REASONS.get(reason, reason)
 
 
-def _is_failover(value: ErrorValue, dialect: Dialect) -> bool:
+def is_failover_error(value: ErrorValue, dialect: Dialect) -> bool:
     if not isinstance(value, ErrorRecord) or not value.is_failover:
         return False
     return dialect.failover_by_name or value.is_ours
@@ -112,8 +87,8 @@ class _Classifying:
     def classified(self, value: ErrorValue, depth: int) -> Classification:
         if depth > MAX_DEPTH or not self._first_visit(value):
             return NOTHING
-        if isinstance(value, ErrorRecord) and _is_failover(value, self._dialect):
-            return Classification(Kind.REASON, _known(str(value.reason)), "failover-error", str(value.reason))
+        if isinstance(value, ErrorRecord) and is_failover_error(value, self._dialect):
+            return Classification(Kind.REASON, known_reason(str(value.reason)), "failover-error", str(value.reason))
         signal = signal_of(value, self._hint)
         answer = self._dialect.of_signal(signal)
         if isinstance(value, ErrorRecord) and not value.is_simple:
@@ -175,8 +150,8 @@ def _outside_in(value: ErrorValue, dialect: Dialect) -> Classification:
     chain: list[ErrorValue] = []
     current: ErrorValue = value
     while current is not None and not any(current is each for each in chain if isinstance(each, ErrorRecord)):
-        if isinstance(current, ErrorRecord) and _is_failover(current, dialect):
-            return Classification(Kind.REASON, _known(str(current.reason)), "failover-error", str(current.reason))
+        if isinstance(current, ErrorRecord) and is_failover_error(current, dialect):
+            return Classification(Kind.REASON, known_reason(str(current.reason)), "failover-error", str(current.reason))
         answer = dialect.of_signal(signal_of(current))
         if answer:
             return answer
@@ -200,9 +175,6 @@ def _local_without_provider(value: ErrorValue, signal: Signal, dialect: Dialect)
         return False
     reason = dialect.code_reason(signal.code)
     return inferred_status(signal.status, signal.message) is None and reason in (None, FailureReason.TIMEOUT)
-
-
-# --- predicates --------------------------------------------------------------------------------------------------
 
 
 def is_timeout_error(error: AnyError, dialect: Dialect = CLAWTOP) -> bool:
@@ -245,180 +217,3 @@ def is_non_provider_runtime_coordination_error(error: AnyError, dialect: Dialect
     if not holds_code(value, dialect.lock_codes) and not holds_name(value, dialect.local_names):
         return False
     return not classify_failure(value, None, dialect)
-
-
-# --- failover errors ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CoercionContext:
-    """Where an attempt ran; goes into the description of its failure."""
-
-    provider: str | None = None
-    model: str | None = None
-    profile_id: str | None = None
-    session_id: str | None = None
-    lane: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FailoverDescription:
-    """A classified failure with everything known about it. None if nothing is.
-
-    Attributes:
-        raw_error: the error's own words.
-        suspend: the session may be suspended until the quota is back; None where the error was classified elsewhere.
-        has_cause: there is a thrown error behind it.
-    """
-
-    message: str | None = field(repr=False)
-    reason: FailureReason | str
-    provider: str | None = None
-    model: str | None = None
-    profile_id: str | None = None
-    status: int | float | None = None
-    code: str | None = None
-    session_id: str | None = None
-    lane: str | None = None
-    raw_error: str | None = field(default=None, repr=False)
-    suspend: bool | None = None
-    has_cause: bool = False
-
-
-SUSPENDING = frozenset({FailureReason.RATE_LIMIT, FailureReason.BILLING})
-
-
-def coerced(
-    error: AnyError, context: CoercionContext | None = None, dialect: Dialect = CLAWTOP
-) -> FailoverDescription | None:
-    """`error` as a failover error; None if it is not a failure that another profile or model could avoid.
-
-    An error that already is one keeps all its details.
-    """
-    value = recorded(error)
-    context = context if context is not None else CoercionContext()
-    if isinstance(value, ErrorRecord) and _is_failover(value, dialect):
-        return _as_it_is(value)
-    reason = classify_failure(value, context.provider, dialect).reason
-    if not reason:
-        return None
-    signal = signal_of(value)
-    message = signal.message if signal.message is not None else _fallback_text(value)
-    return FailoverDescription(
-        message=message,
-        reason=reason,
-        provider=context.provider if context.provider is not None else signal.provider,
-        model=context.model,
-        profile_id=context.profile_id,
-        status=signal.status if signal.status is not None else status_for_reason(reason, dialect),
-        code=signal.code,
-        session_id=context.session_id if dialect.describes_context else None,
-        lane=context.lane if dialect.describes_context else None,
-        raw_error=message if dialect.describes_context else None,
-        suspend=bool(context.session_id) and reason in SUSPENDING if dialect.describes_context else None,
-        has_cause=isinstance(value, ErrorRecord) and value.is_exception,
-    )
-
-
-def _as_it_is(value: ErrorRecord) -> FailoverDescription:
-    return FailoverDescription(
-        message=value.message,
-        reason=_known(str(value.reason)),
-        provider=value.provider,
-        status=value.status,
-        code=value.code,
-        has_cause=value.cause is not None,
-        **value.details,
-    )
-
-
-def _fallback_text(value: ErrorValue) -> str:
-    """The message to use for an error that has none."""
-    if not isinstance(value, ErrorRecord):
-        return str(value)
-    return (value.name or "Error") if value.is_exception else "[object Object]"
-
-
-# --- marks -------------------------------------------------------------------------------------------------------
-
-
-def marked_reason(
-    reason: FailureReason | str | None,
-    marking: Marking,
-    policy: str | None = None,
-    *,
-    provider_started: bool = False,
-    passing: bool = False,
-) -> FailureReason | str | None:
-    """The reason under which a failure counts against its profile; None where it does not.
-
-    Args:
-        policy: "local" for a run whose failures do not count against its profile: nothing is marked.
-            "local_transient": only its passing failures are.
-        provider_started: the provider had begun to answer.
-        passing: the failure is known to pass.
-    """
-    if reason is None or policy == "local":
-        return None
-    if policy == "local_transient":
-        spared = marking.spared_locally | marking.spared_if_passing if passing else marking.spared_locally
-        if reason in spared:
-            return None
-    if reason == "timeout" and marking.timeouts_once_started:
-        return reason if provider_started else None
-    return None if reason in marking.never else reason
-
-
-# --- explanation -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorExplanation:
-    """How an error is classified and why; the decision that follows is `core.failover`'s.
-
-    Attributes:
-        kind, reason, rule, matched: as in `Classification`.
-        status: the error's own HTTP status, or the one that represents the reason.
-        coordination: local contention; the run ends with the true error and nothing is recorded.
-        timeout: the error itself is a timeout.
-        marked: the reason under which the profile is marked, or None.
-        failure: it counts as a failure that failover deals with.
-    """
-
-    kind: Kind
-    reason: FailureReason | str | None
-    rule: str
-    matched: str
-    status: int | float | None
-    coordination: bool
-    timeout: bool
-    marked: FailureReason | str | None
-
-    @property
-    def failure(self) -> bool:
-        return self.kind is Kind.REASON
-
-
-def explain_error(
-    error: AnyError,
-    provider_hint: str | None,
-    marking: Marking,
-    dialect: Dialect = CLAWTOP,
-    *,
-    policy: str | None = None,
-) -> ErrorExplanation:
-    """Everything that classification says of `error`."""
-    value = recorded(error)
-    answer = classify_failure(value, provider_hint, dialect)
-    signal = signal_of(value, provider_hint)
-    status = inferred_status(signal.status, signal.message)
-    return ErrorExplanation(
-        kind=answer.kind,
-        reason=answer.reason,
-        rule=answer.rule,
-        matched=answer.matched,
-        status=status if status is not None else status_for_reason(answer.reason, dialect),
-        coordination=is_non_provider_runtime_coordination_error(value, dialect),
-        timeout=is_timeout_error(value, dialect),
-        marked=marked_reason(answer.reason, marking, policy),
-    )

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from clawtop.core.failure.classify import Kind, classify_failure, marked_reason
+from clawtop.core.failure.classify import classify_failure
 from clawtop.core.failure.engine_tables import CODES, TEXT_LIMIT, WORDS
+from clawtop.core.failure.marked import marked_reason
 from clawtop.core.failure.record import ErrorRecord, ErrorValue
-from clawtop.core.failure.rules import normalized
+from clawtop.core.failure.rules import Kind, normalized
 from clawtop.core.failure.signal import signal_of
 from clawtop.core.failure.status import inferred_status
 from clawtop.core.failure.tables_9_6 import CERTIFICATE, CERTIFICATE_CODES

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 
 from clawtop.core.model import BackendProcess, Session, Witness, WitnessKind, session_place
-from clawtop.core.session.activity import RUNNING
+from clawtop.core.session.disk_witness import RUNNING
 from clawtop.core.session.key import agent_of
 from clawtop.core.session.listed import perhaps_working, stored_as_running, with_key
 

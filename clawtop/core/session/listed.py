@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from clawtop.core.carried import Grouping, Ordering, Places, Selection, derived
 from clawtop.core.model import Lock, Session, WitnessKind
-from clawtop.core.session.activity import RUNNING
+from clawtop.core.session.disk_witness import RUNNING
 
 _WORKING = Selection[Session](lambda session: session.active)
 _PERHAPS_WORKING = Selection[Session](lambda session: session.active is not False)

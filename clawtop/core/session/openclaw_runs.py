@@ -17,7 +17,8 @@ from clawtop.core.model import (
     Witness,
     WitnessKind,
 )
-from clawtop.core.session.activity import CENSUS_EVERY_MS, CommandLine, judge, running_since, running_witness
+from clawtop.core.session.activity import judge, running_since, running_witness
+from clawtop.core.session.disk_witness import CENSUS_EVERY_MS, CommandLine
 from clawtop.core.session.lanes import session_lane
 from clawtop.core.session.listed import key_places, working
 

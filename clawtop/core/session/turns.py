@@ -21,7 +21,7 @@ from clawtop.core.model import (
     Witness,
     WitnessKind,
 )
-from clawtop.core.session.activity import RUNNING
+from clawtop.core.session.disk_witness import RUNNING
 from clawtop.core.session.lanes import session_lane
 from clawtop.values import dataclass
 

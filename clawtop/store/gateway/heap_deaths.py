@@ -18,7 +18,7 @@ from pathlib import Path
 
 from clawtop.core.javascript import parse_date
 from clawtop.core.model import Gateway, GatewayState, MemoryKill
-from clawtop.core.session.activity import START_SLACK_MS
+from clawtop.core.session.disk_witness import START_SLACK_MS
 from clawtop.nested import loads
 from clawtop.store import door
 from clawtop.store.gateway.memory_kills import FORMER_MS

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from clawtop.clock import Clock
 from clawtop.core.model import Gateway, GatewayState, MemoryKill
-from clawtop.core.session.activity import START_SLACK_MS
+from clawtop.core.session.disk_witness import START_SLACK_MS
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 from clawtop.store.locks.procfs import kernel_bytes, kernel_log, memory_groups
 from clawtop.values import dataclass

@@ -22,7 +22,7 @@ from clawtop.core.model import (
     Serving,
     VerdictKind,
 )
-from clawtop.core.session.activity import START_SLACK_MS
+from clawtop.core.session.disk_witness import START_SLACK_MS
 from clawtop.store.gateway.heap_deaths import HeapDeathWatch
 from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, with_kernel_lock
 from clawtop.store.gateway.liveness import (

@@ -15,7 +15,7 @@ from pathlib import Path
 from clawtop.clock import Clock
 from clawtop.core.locks.session_rules import CLAWTOPS_TITLE
 from clawtop.core.model import ProcessEvidence
-from clawtop.core.session.activity import CENSUS_EVERY_MS, NOT_LOOKED, CommandLine
+from clawtop.core.session.disk_witness import CENSUS_EVERY_MS, NOT_LOOKED, CommandLine
 from clawtop.store.locks.processes import Census, ProcessTable
 from clawtop.store.place.copies import FORMER_NAMES
 

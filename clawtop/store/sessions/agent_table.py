@@ -14,7 +14,7 @@ from typing import Any
 
 from clawtop import nested
 from clawtop.core.model import Exchange, Problem, Session
-from clawtop.core.session.activity import KNOWN_STATUSES, RUNNING, SETTLED, settled_witness, stored_as
+from clawtop.core.session.disk_witness import KNOWN_STATUSES, RUNNING, SETTLED, settled_witness, stored_as
 from clawtop.core.session.exchanges import exchanges
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.core.session.turns import QueuedTurn

@@ -12,13 +12,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from clawtop.core.model import Problem, Session
-from clawtop.core.session.activity import (
-    KNOWN_STATUSES,
-    SETTLED,
-    ends_before_its_start,
-    settled_witness,
-    stored_as,
-)
+from clawtop.core.session.disk_witness import KNOWN_STATUSES, SETTLED, ends_before_its_start, settled_witness, stored_as
 from clawtop.core.session.key import agent_of
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.store.door import is_path

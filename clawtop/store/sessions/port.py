@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from clawtop.core.model import Event, Gateway, LaneStats, Lock, Problem, Session
-from clawtop.core.session.activity import CommandLine
+from clawtop.core.session.disk_witness import CommandLine
 from clawtop.store.place.layout import AgentPaths, Layout
 
 

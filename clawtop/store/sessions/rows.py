@@ -22,13 +22,13 @@ from clawtop.core.model import (
     Witness,
     session_place,
 )
-from clawtop.core.session.activity import (
+from clawtop.core.session.activity import judge
+from clawtop.core.session.disk_witness import (
     NOT_LOOKED,
     RUNNING,
     SETTLING_MS,
     CommandLine,
     TrajectoryRun,
-    judge,
     lock_witness,
     status_witness,
     trajectory_witnesses,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from clawtop.core.model import Event, Gateway, LaneStats, Lock, Problem, Session
-from clawtop.core.session.activity import NOT_LOOKED, CommandLine
+from clawtop.core.session.disk_witness import NOT_LOOKED, CommandLine
 from clawtop.core.session.turns import RecordedRuns, told_by_tasks
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.records import StateDatabase

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from clawtop.core.carried import Lineage, replaced
 from clawtop.core.model import EndedTurn, Event, Gateway, LaneStats, Lock, Problem, Session, WitnessKind
-from clawtop.core.session.activity import NOT_LOOKED, RUNNING, CommandLine, judge, status_witness
+from clawtop.core.session.activity import judge
+from clawtop.core.session.disk_witness import NOT_LOOKED, RUNNING, CommandLine, status_witness
 from clawtop.core.session.exchanges import asked_text
 from clawtop.core.session.lanes import session_lane
 from clawtop.core.session.listed import busy, listed_places

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from clawtop.core.javascript import parse_date
-from clawtop.core.session.activity import TrajectoryRun
+from clawtop.core.session.disk_witness import TrajectoryRun
 from clawtop.store.sessions.tail import entry_of, last_lines
 from clawtop.store.wire import mapping, text
 
