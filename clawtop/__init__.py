@@ -123,7 +123,7 @@ engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store
                     operator's command for notices)
     operations/     execute: plans become receipts; changes (of stores, of locks), locked, verification
     prompt/         One prompt holder per session: registry, records, choice, holder, foreign (OpenClaw's runs);
-                    session_lock, process_title, fork, lane_scheduler, recoverer
+                    session_lock, process_title, fork, lane_scheduler, recoverer, prompt_events
     etcd/           The same registry for several hosts: choice, client, records, names; shown (in snapshots)
     drive/          Driving a session. driver is the interface, opening makes it, resources are what its runs share;
                     handle and turn: one run; chain: its models, runner: one model, attempt: one request, with

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import chain
 
 from clawtop.core.model import (
+    ENGINE,
     EndedTurn,
     EventKind,
     FailureReason,
@@ -201,7 +202,7 @@ def _engines(snapshot: Snapshot, since: int) -> dict[str, list[EndedTurn]]:
     """Turns that clawtop's own engines ran, from the journal."""
     found: dict[str, list[EndedTurn]] = {}
     for event in snapshot.events:
-        if event.kind is EventKind.RUN_END and event.source == "engine" and event.session_key and event.at > since:
+        if event.kind is EventKind.RUN_END and event.source == ENGINE and event.session_key and event.at > since:
             outcome = _ENGINE_OUTCOMES.get(str(event.data.get("outcome")), TurnOutcome.STOPPED)
             if outcome is TurnOutcome.FAILED and event.reason == "timeout":
                 outcome = TurnOutcome.TIMED_OUT

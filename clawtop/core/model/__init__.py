@@ -28,7 +28,7 @@ from clawtop.core.model.config import (
     ModelRef,
     ProviderKeys,
 )
-from clawtop.core.model.events import GATEWAY_LOG, Event, EventKind
+from clawtop.core.model.events import ENGINE, GATEWAY_LOG, Event, EventKind
 from clawtop.core.model.gateway import (
     BackendProcess,
     Gateway,
@@ -90,6 +90,7 @@ from clawtop.core.model.witness import AccountRetry, Witness, WitnessKind
 __all__ = [
     "AGENTS_UNREAD",
     "EMPTY_KEY",
+    "ENGINE",
     "GATEWAY_LOG",
     "NOT_IMPORTED",
     "NO_COUNTS",

@@ -43,6 +43,8 @@ class EventKind(StrEnum):
 
 GATEWAY_LOG = "gateway-log"
 """The source of an event that a gateway's log tells."""
+ENGINE = "engine"
+"""The source of an event of clawtop's own engine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import field, replace
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.model import (
+    ENGINE,
     GATEWAY_LOG,
     AgentInfo,
     AuthStore,
@@ -182,7 +183,7 @@ def _written_since(snapshot: Snapshot, owner: str, at: int) -> bool:
     if any(event.source == GATEWAY_LOG and (event.profile in mine or event.profile is None) for event in marks):
         return True
     driven = any(event.source != GATEWAY_LOG for event in marks)
-    driven = driven or any(event.at > at and event.source == "engine" for event in snapshot.events)
+    driven = driven or any(event.at > at and event.source == ENGINE for event in snapshot.events)
     if driven or snapshot.command_line:
         return False
     if answered_since(snapshot, at):

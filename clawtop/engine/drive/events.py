@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from clawtop.clock import Clock
-from clawtop.core.model import Event, EventKind, ModelRef
+from clawtop.core.model import ENGINE, Event, EventKind, ModelRef
 from clawtop.text import shown
 from clawtop.values import dataclass
 
-SOURCE = "engine"
 TEXT_CELLS = 300
 
 
@@ -78,7 +77,7 @@ class Teller:
             Event(
                 at=self.clock.now_ms(),
                 kind=kind,
-                source=SOURCE,
+                source=ENGINE,
                 text=shown(text, TEXT_CELLS),
                 agent=self.agent,
                 session_key=self.session_key,

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from clawtop.clock import Clock, settled_within
 from clawtop.core.cooldown.marking import Mark, Merged, merge
 from clawtop.core.cooldown.stats import Schedule, unusable_until
-from clawtop.core.model import Event, EventKind, UsageStats
+from clawtop.core.model import ENGINE, Event, EventKind, UsageStats
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError
 from clawtop.store.auth.port import AuthPlace, Change
@@ -298,7 +298,7 @@ class Marks:
                 "duration_ms": max(0, now - mark.at),
             }
         )
-        self._journal(Event(now, kind, "engine", text, data=dict(data), **facts))  # type: ignore[arg-type]
+        self._journal(Event(now, kind, ENGINE, text, data=dict(data), **facts))  # type: ignore[arg-type]
 
 
 class _MarkBatch:

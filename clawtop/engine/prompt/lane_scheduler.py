@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from clawtop.clock import Clock
 from clawtop.core.incident.lane_stats import KEPT_WAITS, percentile
-from clawtop.core.model import Event, EventKind, LaneStats
+from clawtop.core.model import ENGINE, Event, EventKind, LaneStats
 from clawtop.core.session.lane_queue import (
     Cancel,
     Cleared,
@@ -197,7 +197,7 @@ class LaneScheduler:
                 Event(
                     at=self._clock.now_ms(),
                     kind=EventKind.WAIT,
-                    source="engine",
+                    source=ENGINE,
                     text=f"waited for lane {safe(lane.state.lane)}",
                     lane=lane.state.lane,
                     duration_ms=effect.waited_ms,

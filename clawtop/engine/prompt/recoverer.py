@@ -26,9 +26,9 @@ from clawtop.core.session.attention import (
 )
 from clawtop.core.session.recovery import RecoveryMove, RecoveryPlan, plan_recovery
 from clawtop.engine.prompt.holder import HeldPrompt
+from clawtop.engine.prompt.prompt_events import prompt_event
 from clawtop.engine.prompt.registry import Foreign, PromptRegistry
 from clawtop.errors import SessionContendedError
-from clawtop.text import safe
 from clawtop.values import dataclass
 
 OnEvent = Callable[[Event], None]
@@ -204,18 +204,5 @@ class Recoverer:
 
     def _tell(self, kind: EventKind, work: SessionWork, text: str, reason: str) -> None:
         if self._journal is not None:
-            self._journal(
-                Event(
-                    at=self._clock.now_ms(),
-                    kind=kind,
-                    source="engine",
-                    text=safe(text),
-                    agent=work.agent,
-                    session_key=work.session_key,
-                    session_file=str(work.session_file),
-                    lane=work.lane,
-                    run_id=work.run_id,
-                    reason=reason,
-                    duration_ms=work.age_ms,
-                )
-            )
+            at, file = self._clock.now_ms(), str(work.session_file)
+            self._journal(prompt_event(at, kind, text, work, file, reason=reason, duration_ms=work.age_ms))

@@ -41,6 +41,7 @@ from clawtop.core.session.admission import (
 )
 from clawtop.engine.prompt.fork import fork_session
 from clawtop.engine.prompt.holder import HeldPrompt, cancels_current_task, how_of
+from clawtop.engine.prompt.prompt_events import prompt_event
 from clawtop.engine.prompt.records import FileRecords, PromptRecords, busy_pause
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
 from clawtop.store import atomic
@@ -370,23 +371,9 @@ class PromptRegistry:
         )
 
     def _tell(self, kind: EventKind, text: str, path: str, who: Claimant, *, duration_ms: int | None = None) -> None:
-        if self._journal is None:
-            return
-        self._journal(
-            Event(
-                at=self._clock.now_ms(),
-                kind=kind,
-                source="engine",
-                text=safe(text),
-                agent=who.agent,
-                session_key=who.session_key,
-                session_file=path,
-                lane=who.lane,
-                run_id=who.run_id,
-                duration_ms=duration_ms,
-                pid=who.pid,
-            )
-        )
+        if self._journal is not None:
+            at = self._clock.now_ms()
+            self._journal(prompt_event(at, kind, text, who, path, duration_ms=duration_ms, pid=who.pid))
 
 
 def _named(session_file: Path) -> Path:
