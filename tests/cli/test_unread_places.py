@@ -80,6 +80,7 @@ def test_agents_that_are_no_directory_are_named(thing: Callable[[Path], object],
     shutil.rmtree(place)
     thing(place)
     assert f"agents-unread {place} is not a directory" in told(files, "status")[1]
-    code, said = told(files, "clear", "fakeai:one", "--yes")
-    assert code == 1
-    assert str(place) in said
+    asked = [("clear", "fakeai:one"), ("drain", "agent:main:main", "--fresh"), ("recover", "agent:main:main")]
+    for words in [*asked, ("unlock", "agent:main:main")]:
+        code, said = told(files, *words, "--yes")
+        assert (code, f"{place} is not a directory" in said) == (1, True), said

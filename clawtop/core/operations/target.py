@@ -132,9 +132,9 @@ def _refuse_unread(snapshot: Snapshot, what: str) -> None:
     if unread is not None:
         why = f"{safe(unread.where)} {shown(unread.text)}"
         raise RefusedError(f"there is no {what} in what could be read: {why}", unchanged=UNTOUCHED)
-    unseen = next((problem for problem in snapshot.warnings if problem.code == AGENTS_UNREAD), None)
+    unseen = _unseen_agents(snapshot)
     if unseen is not None:
-        raise RefusedError(f"there is no {what} to be seen: {safe(unseen.where)} {unseen.text}", unchanged=UNTOUCHED)
+        raise RefusedError(f"there is no {what} to be seen: {unseen}", unchanged=UNTOUCHED)
     waits = next((problem for problem in snapshot.warnings if problem.code in {EMPTY_KEY, NOT_IMPORTED}), None)
     if waits is not None:
         raise RefusedError(
@@ -197,11 +197,15 @@ def refuse_unwritable(snapshot: Snapshot) -> None:
         raise RefusedError(why_not, unchanged=UNTOUCHED)
 
 
+def _unseen_agents(snapshot: Snapshot) -> str | None:
+    """Why no agent of the state directory is seen, where something else stands in their place."""
+    return next((f"{safe(p.where)} {p.text}" for p in snapshot.warnings if p.code == AGENTS_UNREAD), None)
+
+
 def why_not_writable(snapshot: Snapshot) -> str | None:
     """Why no auth store of this state directory may be written; None where one may."""
     if not snapshot.storage.auth_writable:
-        unseen = next((f"{safe(p.where)} {p.text}" for p in snapshot.warnings if p.code == AGENTS_UNREAD), None)
-        return unseen or "the OpenClaw generation of this state directory is not known"
+        return _unseen_agents(snapshot) or "the OpenClaw generation of this state directory is not known"
     parts = [part for agent in snapshot.agents if agent.store is not None for part in agent.store.parts]
     reasons = [part.why_not_writable for part in parts]
     return f"no auth store here can be written: {safe(reasons[0])}" if reasons and all(reasons) else None
@@ -241,6 +245,8 @@ def find_lock(snapshot: Snapshot, target: str, agent: str | None, shown_as: Mapp
         known = any(target in {session.key, session.session_id} for session in snapshot.sessions)
         near = did_you_mean(target, [name for each in names.values() for name in each])
         why = f"{safe(target)} has no lock" if known else f"there is no lock of {safe(target)}{near}"
+        if (unseen := _unseen_agents(snapshot)) is not None:
+            why = f"whether {safe(target)} has a lock is not known: {unseen}"
         raise RefusedError(why, unchanged=UNTOUCHED, hint="clawtop status lists the locks")
     if len(found) > 1:
         raise RefusedError(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from clawtop.clock import Clock
 from clawtop.core.generations import semantics_of, storage_of
 from clawtop.core.model import (
+    AGENTS_UNREAD,
     Gateway,
     GatewayState,
     GatewayWords,
@@ -45,7 +46,7 @@ from clawtop.store.locks.standpoint import evidence
 from clawtop.store.own.admissions import prompt_holder, read_admission
 from clawtop.store.own.holder_record import canonical
 from clawtop.store.own.presence import holders_dir
-from clawtop.store.place.layout import AgentPaths
+from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.fingerprint import fingerprint
 from clawtop.store.sessions.index import LARGE_LIST
 from clawtop.store.snapshot import SnapshotReader
@@ -178,9 +179,7 @@ class Watcher:
     def _not_read(self, snapshot: Snapshot, places: Callable[[AgentPaths], Iterable[Path]]) -> str | None:
         """Why one of these places of the session's agent was not read now; what is known of it may be old."""
         agents = [agent for agent in self._reader.layout.agents if agent.id == self._target.agent]
-        mine = {str(place) for agent in agents for place in places(agent)}
-        found = (p for p in snapshot.warnings if p.code == NO_ANSWER or (p.where in mine and p.code != LARGE_LIST))
-        return next((f"{safe(problem.where)} {problem.text}" for problem in found), None)
+        return _not_read(snapshot, {str(place) for agent in agents for place in places(agent)})
 
     def _remedies(
         self, snapshot: Snapshot, session: Session | None, asked: GatewayReply, remote: Remote
@@ -223,6 +222,21 @@ def unread_databases(snapshot: Snapshot) -> str | None:
     """What keeps the databases from being read whole, with the name of one."""
     of_one = tuple(f"{DATABASE_SUFFIX}{end}" for end in ("", "-wal", "-shm", "-journal"))
     found = (problem for problem in snapshot.warnings if problem.where.endswith(of_one))
+    return next((f"{safe(problem.where)} {problem.text}" for problem in found), None)
+
+
+def unread_sessions(layout: Layout, snapshot: Snapshot, agent: str | None) -> str | None:
+    """What keeps the sessions of an agent (None: of all) from being listed whole, with the name of one place."""
+    unseen = next((p for p in snapshot.warnings if p.code == AGENTS_UNREAD), None)
+    if unseen is not None:
+        return f"{safe(unseen.where)} {unseen.text}"
+    stores = {str(paths.sessions_store) for paths in layout.agents if agent in {None, paths.id}}
+    return _not_read(snapshot, stores) or unread_databases(snapshot)
+
+
+def _not_read(snapshot: Snapshot, places: Container[str]) -> str | None:
+    """Why one of these places was not read now."""
+    found = (p for p in snapshot.warnings if p.code == NO_ANSWER or (p.where in places and p.code != LARGE_LIST))
     return next((f"{safe(problem.where)} {problem.text}" for problem in found), None)
 
 
