@@ -303,13 +303,16 @@ _GAP: Piece = (" " * GAP, Tone.PLAIN)
 def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line, *, filtered: bool = False) -> Line:
     """The line of column titles; the first column, and those without a title next to it, carry the table's own.
 
-    One that ends on what the operator typed as a filter keeps as much of that as fits.
+    The table's own says how many rows there are and by what they are filtered: rather than being cut, it takes the
+    place of further titles.
     """
     out: list[Piece] = []
-    untitled = next((n for n, (column, _) in enumerate(columns) if n and column.title), len(columns))
-    if untitled > 1:
-        first = (columns[0][0], sum(width + GAP for _, width in columns[:untitled]) - GAP)
-        columns = (first, *columns[untitled:])
+    taken = next((n for n, (column, _) in enumerate(columns) if n and column.title), len(columns))
+    sorted_by, wanted = sorting.column if sorting is not None else None, width_of(title)
+    while _over(columns[:taken]) < wanted and taken < len(columns) and columns[taken][0].id != sorted_by:
+        taken += 1
+    if taken > 1:
+        columns = ((columns[0][0], _over(columns[:taken])), *columns[taken:])
     for position, (column, width) in enumerate(columns):
         if position:
             out.append(_GAP)
@@ -319,6 +322,11 @@ def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line, 
             line = (*cut(line, width - 1), arrow)
         out.extend(fitted(cut(line, width) if filtered else line, width, right=column.right))
     return tuple(out)
+
+
+def _over(columns: Sequence[Placed[T]]) -> int:
+    """Cells from the first of these columns to the end of the last."""
+    return sum(width + GAP for _, width in columns) - GAP
 
 
 def column_at(columns: Sequence[Placed[T]], cell: int) -> Column[T] | None:

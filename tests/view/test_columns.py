@@ -120,6 +120,16 @@ def test_a_row_and_its_heading_are_as_wide_as_the_columns() -> None:
     assert text_of(render_row(ROWS[1], things, columns, ENV)) == "pear               4"
     assert text_of(render_row(BAND_A, things, columns, ENV)) == "== group a          "
     assert text_of(heading(columns, Sorting("size"), piece("THINGS"))) == "THINGS          SI…▲"
+
+
+def test_a_tables_own_title_takes_the_place_of_further_ones_rather_than_being_cut() -> None:
+    columns = [(column(name, width), width) for name, width in (("name", 8), ("size", 5), ("age", 6))]
+    title = piece("THINGS 1 of 9 /sea")
+    assert text_of(heading(columns, None, piece("THINGS"))) == "THINGS   SIZE  AGE   "
+    assert text_of(heading(columns, None, piece("THINGS 1 of 9"))) == "THINGS 1 of 9  AGE   "
+    assert text_of(heading(columns, None, title, filtered=True)).rstrip() == "THINGS 1 of 9 /sea"
+    assert text_of(heading(columns, Sorting("age"), title, filtered=True)) == "THINGS 1 of 9… AGE▲  "
+
     assert {width_of(render_row(row, things, columns, ENV)) for row in ROWS} == {20}
 
 
