@@ -120,6 +120,7 @@ def test_a_row_and_its_heading_are_as_wide_as_the_columns() -> None:
     assert text_of(render_row(ROWS[1], things, columns, ENV)) == "pear               4"
     assert text_of(render_row(BAND_A, things, columns, ENV)) == "== group a          "
     assert text_of(heading(columns, Sorting("size"), piece("THINGS"))) == "THINGS          SI…▲"
+    assert {width_of(render_row(row, things, columns, ENV)) for row in ROWS} == {20}
 
 
 def test_a_tables_own_title_takes_the_place_of_further_ones_rather_than_being_cut() -> None:
@@ -129,8 +130,6 @@ def test_a_tables_own_title_takes_the_place_of_further_ones_rather_than_being_cu
     assert text_of(heading(columns, None, piece("THINGS 1 of 9"))) == "THINGS 1 of 9  AGE   "
     assert text_of(heading(columns, None, title, filtered=True)).rstrip() == "THINGS 1 of 9 /sea"
     assert text_of(heading(columns, Sorting("age"), title, filtered=True)) == "THINGS 1 of 9… AGE▲  "
-
-    assert {width_of(render_row(row, things, columns, ENV)) for row in ROWS} == {20}
 
 
 def rows_of(names: Sequence[str]) -> list[TableRow[str]]:
