@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from clawtop.core.cooldown.stats import FailureCost, ProfileState, Schedules, bypasses_cooldown, next_failure_cost
+from clawtop.core.health.in_force import unknown_chains
 from clawtop.core.health.judgement import Health, judge
 from clawtop.core.incident import blocking
 from clawtop.core.incident.blocking import Node, blocking_tree
@@ -98,6 +99,11 @@ class Facts:
     def let_go(self) -> None:
         """Drop what was computed from this state: another one is shown, and this one is freed with its last user."""
         self._made.clear()
+
+    @cached_property
+    def unknown_chains(self) -> str | None:
+        """Why it is not known which models and orders the gateway works with; None if it is."""
+        return unknown_chains(self.snapshot, self.now)
 
     @cached_property
     def sessions(self) -> tuple[Session, ...]:

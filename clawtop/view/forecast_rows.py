@@ -143,8 +143,11 @@ def _agent_band(row: LinkRow, env: Env) -> Line:
         gone = _SILENT.get(silence_of(gateway, env.now))
     if gone is not None and (env.facts.snapshot.config.gateway_wanted or gateway.state is not GatewayState.ABSENT):
         return (name, (f" does not answer: {gone}", Tone.BAD))
-    if env.facts.snapshot.config.unread:
-        return (name, (" asks models that are unknown: openclaw.json cannot be read", Tone.WARN))
+    if env.facts.unknown_chains is not None:
+        why = (
+            "openclaw.json cannot be read" if env.facts.snapshot.config.unread else "the gateway refused openclaw.json"
+        )
+        return (name, (f" asks models that are unknown: {why}", Tone.WARN))
     pending = next((n.pending for n in env.facts.health.next if n.agent == chain.agent and n.pending is not None), None)
     if pending is not None:
         return (*_answers(chain, env, name), (f"; the gateway has not loaded a {pending.kind} yet", Tone.WARN))

@@ -221,7 +221,7 @@ class _Outage:
 
 def _next(facts: Facts, room: int | None) -> Line:
     """Which profile each provider's next run starts with."""
-    if facts.snapshot.config.unread:
+    if facts.unknown_chains is not None:
         return (("next: ", Tone.DIM), ("unknown", Tone.WARN))
     firsts = [view.next.profile.id for view in facts.providers if view.next is not None]
     gateways = {item.on_disk: item.profile for item in facts.health.next if item.pending is not None}

@@ -19,6 +19,7 @@ from clawtop.core.cooldown.stats import (
     stat_problems,
     windows,
 )
+from clawtop.core.health.in_force import unknown_chains
 from clawtop.core.model import AgentInfo, AuthConfig, AuthStore, Problem, Profile, Snapshot
 from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import resolve_order
@@ -167,7 +168,7 @@ class Judge:
         self.schedules = Schedules(snapshot)
         self.agent_count = agent_count
         self.now = now
-        self.blind = snapshot.config.unread
+        self.blind = unknown_chains(snapshot, now) is not None
         self._known: dict[tuple[str, str], tuple[Profile, ProfileStanding]] = {}
         self._names = self.schedules.names
         self._keys: dict[str, tuple[str, str | None]] = {}

@@ -101,7 +101,7 @@ def _provider_band(item: ProfileRow, env: Env) -> Line:
     tone = Tone.DIM if usable == len(item.profiles) else Tone.WARN if usable else Tone.BAD
     if waiting:
         parts.append(((f"{usable} of {len(item.profiles)} usable, {waiting} not loaded by the gateway yet", tone),))
-    elif item.next is not None or (usable and env.facts.snapshot.config.unread):
+    elif item.next is not None or (usable and env.facts.unknown_chains is not None):
         parts.append(((f"{usable} of {len(item.profiles)} usable", tone),))
     else:
         what = f"{usable} usable for other models" if usable else "none usable"

@@ -429,6 +429,7 @@ def test_a_configuration_that_the_gateway_refused_is_not_in_force(
     words = "the gateway refused openclaw.json and goes on with what it had: "
     why = REFUSAL.partition(": ")[2]
     assert causes(told).get("config-refused") == (words + why if refused else None)
+    assert all((row["unknown"] is not None) is refused for row in told["next"])
 
 
 # --- two gateways ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,9 @@ from dataclasses import replace
 from clawtop.core.health.cause import JUST_NOW_MS, RECENT_MS, Level
 from clawtop.core.health.judgement import COUNT_OUT_MS, judge
 from clawtop.core.model import (
+    GATEWAY_LOG,
+    Event,
+    EventKind,
     Gateway,
     GatewayState,
     Lock,
@@ -58,6 +61,19 @@ def test_nothing_is_told_of_a_configuration_that_cannot_be_read() -> None:
     assert causes["config-unread"].evidence == ("is half written",)
     assert causes["problems"].text.startswith("1 finding: /claw/x")
     assert all(one.unknown is None for one in judge(CALM, NOW).next)
+
+
+def test_what_is_next_is_unknown_while_the_gateway_has_refused_the_configuration() -> None:
+    refused = Event(NOW - SECOND, EventKind.GATEWAY, GATEWAY_LOG, "no", data={"step": "config-refused"})
+    live = Gateway(GatewayState.LIVE, started_at=NOW - 60 * SECOND)
+    told = replace(CALM, gateway=live, events=(refused,))
+    assert [(one.profile, bool(one.unknown)) for one in judge(told, NOW).next] == [(None, True)]
+    taken = replace(refused, at=NOW, data={"step": "config-taken"})
+    assert [bool(one.unknown) for one in judge(replace(told, events=(refused, taken)), NOW).next] == [False]
+    mended = replace(told, config=replace(CALM.config, changed_at=NOW))
+    at = judge(mended, NOW).changes_at
+    assert at is not None
+    assert [bool(judge(mended, moment).next[0].unknown) for moment in (at - 1, at)] == [True, False]
 
 
 def test_whether_a_gateway_should_run_is_unknown_without_a_configuration() -> None:

@@ -16,6 +16,7 @@ from clawtop.core.health.account_causes import (
 )
 from clawtop.core.health.cause import JUST_NOW_MS, Cause, Finder, HealthScene, Level
 from clawtop.core.health.gateway_causes import gateway_causes
+from clawtop.core.health.in_force import CONFIG_NOT_TAKEN, CONFIG_UNREAD, refused_config
 from clawtop.core.health.turn_causes import (
     dropped_turns,
     failing_turns,
@@ -125,9 +126,6 @@ TOLD_APART = ADVICE | {EMPTY_KEY, NOT_IMPORTED}
 """The same, plus findings that are separate causes."""
 
 
-CONFIG_UNREAD = "openclaw.json cannot be read, and no good copy of it is known"
-
-
 def _unread_config(scene: HealthScene) -> Iterator[Cause]:
     config = scene.snapshot.config
     if config.unread:
@@ -140,38 +138,21 @@ def _unread_config(scene: HealthScene) -> Iterator[Cause]:
         )
 
 
-_TAKES_MS = 10_000
-"""A gateway looks at a changed openclaw.json within this time (it waits 300 ms, longer on a busy machine)."""
-
 _REFUSED = "config reload skipped (invalid config): "
 
 
 def _refused_config(scene: HealthScene) -> Iterator[Cause]:
-    """A gateway that refused openclaw.json goes on with what it had; a mended file that equals it is taken silently."""
-    snapshot = scene.snapshot
-    if snapshot.gateway.state is not GatewayState.LIVE or snapshot.config.unread:
-        return
-    about = (event for event in reversed(snapshot.events) if event.data.get("step") in _ABOUT_CONFIG)
-    last = next(about, None)
-    if last is None or last.data["step"] != CONFIG_REFUSED or last.at < (snapshot.gateway.started_at or 0):
-        return
-    changed = snapshot.config.changed_at
-    if changed is not None and changed > last.at and scene.now - changed > _TAKES_MS:
-        return
-    words = shown(last.text, 160)
-    why = words.partition(_REFUSED)[2] or words
-    yield Cause(
-        "config-refused",
-        f"the gateway refused openclaw.json and goes on with what it had: {why}",
-        Level.ATTENTION,
-        (snapshot.config.path,),
-        "mend the file: openclaw doctor says where it is wrong",
-        since=last.at,
-    )
-
-
-CONFIG_REFUSED = "config-refused"
-_ABOUT_CONFIG = frozenset({CONFIG_REFUSED, "config-taken", "start"})
+    refused = refused_config(scene.snapshot, scene.now)
+    if refused is not None:
+        words = shown(refused.text, 160)
+        yield Cause(
+            "config-refused",
+            f"{CONFIG_NOT_TAKEN}: {words.partition(_REFUSED)[2] or words}",
+            Level.ATTENTION,
+            (scene.snapshot.config.path,),
+            "mend the file: openclaw doctor says where it is wrong",
+            since=refused.at,
+        )
 
 
 def _problems(scene: HealthScene) -> Iterator[Cause]:

@@ -23,7 +23,8 @@ from clawtop.core.health.cause import (
     Next,
     TurnCounts,
 )
-from clawtop.core.health.causes import CONFIG_UNREAD, FINDERS
+from clawtop.core.health.causes import FINDERS
+from clawtop.core.health.in_force import taken_at, unknown_chains
 from clawtop.core.health.silence import STARTING_MS, turns_at
 from clawtop.core.health.turns import RecentTurn, recent_turns
 from clawtop.core.health.waiting import hung, waiting
@@ -90,9 +91,10 @@ def _counts(turns: Iterable[RecentTurn]) -> TurnCounts:
 def _nexts(scene: HealthScene) -> Iterator[Next]:
     snapshot, view, now = scene.snapshot, scene.view, scene.now
     disk = {agent.id: agent for agent in snapshot.agents}
+    unknown = unknown_chains(snapshot, now)
     for agent in view.snapshot.agents:
-        if snapshot.config.unread:
-            yield Next(agent.id, None, None, None, None, unknown=CONFIG_UNREAD)
+        if unknown is not None:
+            yield Next(agent.id, None, None, None, None, unknown=unknown)
             continue
         profile, provider, model = _first(_links(view.snapshot, agent, now, scene.chains[agent.id]))
         own = disk[agent.id]
@@ -130,6 +132,8 @@ def _changes_at(scene: HealthScene) -> int | None:
     moments += [one.since + span for one in scene.waiting.unanswered for span in (UNANSWERED_MS, warn_ms)]
     moments += [blockage.until for blockage in scene.blocked.values() if blockage.until is not None]
     moments += turns_at(scene.snapshot.gateway)
+    taken = taken_at(scene.snapshot, scene.now)
+    moments += [] if taken is None else [taken]
     if scene.snapshot.gateway.memory_kill is not None:
         moments.append(scene.snapshot.gateway.memory_kill.at + RECENT_MS)
     if scene.waiting.unanswered and scene.snapshot.gateway.started_at is not None:
