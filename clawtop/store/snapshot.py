@@ -361,6 +361,7 @@ class SnapshotReader:
             heartbeat_isolated=agent.heartbeat_isolated,
             name=agent.name,
             store=store,
+            configured=agent.configured,
         )
 
     def _command_line(self, layout: Layout, gateway: Gateway) -> Callable[[], CommandLine]:

@@ -105,6 +105,25 @@ def test_a_group_message_whose_turn_failed_was_to_be_answered(tmp_path: Path) ->
     assert "unanswered" in causes(made.told())
 
 
+@pytest.mark.parametrize("refused", [False, True], ids=["deleted", "deleted in a file that is not in force"])
+def test_a_message_to_an_agent_that_was_deleted_is_told_apart(tmp_path: Path, refused: bool) -> None:
+    """Its directory is left, and no gateway answers it; the bots that are left are not silent."""
+    made = Made(tmp_path)
+    made.session("agent:ops:main", user(9 * MINUTE), agent="ops", startedAt=NOW - HOUR, endedAt=NOW - HOUR + SECOND)
+    made.session(MAIN, user(4 * MINUTE), bot(3 * MINUTE))
+    written = json.loads(made.openclaw_json.read_text())
+    written["agents"]["list"] = [{"id": "main", "default": True}]
+    write_json(made.openclaw_json, written)
+    if refused:
+        made.logged((15 * SECOND, "gateway/reload", REFUSAL))
+        os.utime(made.openclaw_json, ((NOW - 16 * SECOND) / 1000,) * 2)
+    told = made.told()
+    assert told["health"]["level"] == (2 if refused else 1)
+    lost = "1 message without an answer: openclaw.json does not name agent ops"
+    assert causes(told).get("to-nobody") == (None if refused else lost)
+    assert ("unanswered" in causes(told)) is refused
+
+
 def test_a_message_that_no_run_took_is_a_failed_turn(tmp_path: Path) -> None:
     """As 2026.6.11 logs it after a message to others in the same group: the next one to the bot is lost."""
     made = Made(tmp_path)

@@ -103,6 +103,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "gateway-degraded": "DEGRADED",
     "credentials": "ATTENTION",
     "profiles-resting": "SERVING",
+    "to-nobody": "ATTENTION",
     "untold": "ATTENTION",
     "problems": "ATTENTION",
 }

@@ -15,6 +15,7 @@ from clawtop.core.health.cause import (
     HealthScene,
     Level,
 )
+from clawtop.core.health.in_force import unknown_chains
 from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.health.turns import RecentTurn
 from clawtop.core.health.waiting import Doubt, Unanswered
@@ -106,10 +107,8 @@ def dropped_turns(scene: HealthScene) -> Iterator[Cause]:
 
 def unanswered_messages(scene: HealthScene) -> Iterator[Cause]:
     warn_ms = scene.snapshot.config.attention.warn_ms
-    gone = scene.snapshot.gateway.state.is_gone
-    overdue = [one for one in scene.waiting.unanswered if gone or scene.now - one.since > UNANSWERED_MS]
-    left = waits_for_start(scene)
-    overdue = [one for one in overdue if one not in left]
+    left_over = _left_over(scene)
+    overdue = [one for one in _overdue(scene) if one.agent not in left_over]
     if overdue:
         oldest = overdue[0]
         bad = any(_is_silence(one, scene, warn_ms) for one in overdue)
@@ -123,6 +122,40 @@ def unanswered_messages(scene: HealthScene) -> Iterator[Cause]:
             agents=tuple(dict.fromkeys(one.agent for one in overdue)),
             sessions=tuple(one.session for one in overdue),
         )
+
+
+def messages_to_nobody(scene: HealthScene) -> Iterator[Cause]:
+    """Messages to agents that were deleted or renamed: no gateway answers them, whatever it can do."""
+    left_over = _left_over(scene)
+    lost = [one for one in _overdue(scene) if one.agent in left_over]
+    if lost:
+        names = tuple(dict.fromkeys(one.agent for one in lost))
+        noun = "agent" if len(names) == 1 else "agents"
+        whose = f"openclaw.json does not name {noun} {some_names(names)}"
+        yield Cause(
+            "to-nobody",
+            f"{counted(len(lost), 'message')} without an answer: {whose}",
+            Level.ATTENTION,
+            tuple(_waits(one, scene.now) for one in lost[:SHOWN]),
+            f"name the {noun} there again, if this was not meant",
+            since=lost[0].since,
+            agents=names,
+            sessions=tuple(one.session for one in lost),
+        )
+
+
+def _overdue(scene: HealthScene) -> list[Unanswered]:
+    gone = scene.snapshot.gateway.state.is_gone
+    left = waits_for_start(scene)
+    found = [one for one in scene.waiting.unanswered if gone or scene.now - one.since > UNANSWERED_MS]
+    return [one for one in found if one not in left]
+
+
+def _left_over(scene: HealthScene) -> frozenset[str]:
+    """Agents of which only the files are left. A configuration that is not in force removes none."""
+    if unknown_chains(scene.snapshot, scene.now) is not None:
+        return frozenset()
+    return frozenset(agent.id for agent in scene.snapshot.agents if not agent.configured)
 
 
 def untold_messages(scene: HealthScene) -> Iterator[Cause]:

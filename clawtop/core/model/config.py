@@ -73,7 +73,10 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class AgentInfo:
-    """An agent: its directories and the models it uses, in order."""
+    """An agent: its directories and the models it uses, in order.
+
+    `configured`: openclaw.json names it, or names none; a gateway runs no other.
+    """
 
     id: str
     agent_dir: str
@@ -83,6 +86,7 @@ class AgentInfo:
     heartbeat_isolated: bool | None = None
     store: AuthStore | None = None
     name: str | None = None
+    configured: bool = True
 
 
 @dataclass(frozen=True, slots=True)
