@@ -14,6 +14,7 @@ from clawtop.core.model import (
     GatewayState,
     Lock,
     LockKind,
+    ModelRef,
     Problem,
     Serving,
     Session,
@@ -70,6 +71,9 @@ def test_what_is_next_is_unknown_while_the_gateway_has_refused_the_configuration
     assert [(one.profile, bool(one.unknown)) for one in judge(told, NOW).next] == [(None, True)]
     taken = replace(refused, at=NOW, data={"step": "config-taken"})
     assert [bool(one.unknown) for one in judge(replace(told, events=(refused, taken)), NOW).next] == [False]
+    agents = tuple(replace(one, models=(ModelRef("nosuch", "model"),)) for one in told.agents)
+    assert "models-out" not in {cause.code for cause in judge(replace(told, agents=agents), NOW).causes}
+    assert "models-out" in {cause.code for cause in judge(replace(told, agents=agents, events=()), NOW).causes}
     mended = replace(told, config=replace(CALM.config, changed_at=NOW))
     at = judge(mended, NOW).changes_at
     assert at is not None

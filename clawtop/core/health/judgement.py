@@ -8,6 +8,7 @@ Unknown is never rounded to good. States are judged as the live gateway knows th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from clawtop.core.health.blocked import blocked_sessions
 from clawtop.core.health.cause import (
@@ -24,12 +25,12 @@ from clawtop.core.health.cause import (
     TurnCounts,
 )
 from clawtop.core.health.causes import FINDERS
-from clawtop.core.health.in_force import taken_at, unknown_chains
+from clawtop.core.health.in_force import refused_config, taken_at, unknown_chains
 from clawtop.core.health.silence import STARTING_MS, turns_at
 from clawtop.core.health.turns import RecentTurn, recent_turns
 from clawtop.core.health.waiting import hung, waiting
 from clawtop.core.model import AgentInfo, Profile, Snapshot, TurnOutcome
-from clawtop.core.operations.loaded import as_gateway_knows
+from clawtop.core.operations.loaded import GatewaysView, as_gateway_knows
 from clawtop.core.rotation.forecast import ChainRecovery, Recovery, chain_recovery, provider_recovery
 from clawtop.core.session.listed import telling, working
 
@@ -43,7 +44,7 @@ __all__ = ["Cause", "Health", "Level", "Next", "TurnCounts", "judge"]
 
 def judge(snapshot: Snapshot, now: int) -> Health:
     """Judge a state as of `now` (ms since the epoch)."""
-    view = as_gateway_knows(snapshot, now)
+    view = _without_refused(as_gateway_knows(snapshot, now), snapshot, now)
     day = recent_turns(snapshot, now, COUNTED_MS)
     scene = HealthScene(
         snapshot,
@@ -72,6 +73,14 @@ def judge(snapshot: Snapshot, now: int) -> Health:
         chains=scene.chains,
         changes_at=_changes_at(scene),
     )
+
+
+def _without_refused(view: GatewaysView, snapshot: Snapshot, now: int) -> GatewaysView:
+    """Which models a gateway asks that refused its configuration is unknown: all its accounts may be asked then."""
+    if refused_config(snapshot, now) is None:
+        return view
+    agents = tuple(replace(agent, models=()) for agent in view.snapshot.agents)
+    return replace(view, snapshot=replace(view.snapshot, agents=agents))
 
 
 def _counts(turns: Iterable[RecentTurn]) -> TurnCounts:
