@@ -69,7 +69,8 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
                     and loaded (what the gateway has read of it), late (what a later state shows)
     health/         Whether turns succeed: judgement, from causes in the gateway, the accounts and the turns
                     (gateway_causes, account_causes, turn_causes; cause, advice, wording), silence (why a live gateway
-                    does not answer), turns, waiting (unanswered messages, hung runs), blocked
+                    does not answer), in_force (does it work with this configuration?), turns, waiting (unanswered
+                    messages, hung runs), blocked
     incident/       Who waits for whom: blocking, from links (with lock_link, profile_links) and node. What happened:
                     timeline, happenings, notices. Lanes: lane_stats, lane_sources, metrics (the gateway's)
     fleet/          Several hosts: summary (one host in short), hosts (all of them), clock_settings (how a host's clock

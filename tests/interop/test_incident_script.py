@@ -248,7 +248,7 @@ def sample(snapshot: Snapshot, on_disk: frozenset[str], touched: int) -> Sample:
         snapshot.taken_at,
         int(health.level),
         health.badge,
-        {item.agent: (item.profile, item.pending is None) for item in health.next},
+        {item.agent: (item.profile, item.pending is None and item.unknown is None) for item in health.next},
         {name_of(row): (row.active, row.active_how) for row in snapshot.sessions},
         on_disk,
         frozenset(by_rpc),
