@@ -140,8 +140,8 @@ fleet/  Several hosts over ssh. far streams a host's state, near follows it, fle
     steering           verbs that run long there: driving, draining
 
 view/  What is shown, as lines: pure functions of a snapshot and the time. No terminal library.
-    line, columns      toned text and tables; long_rows (each made when it is looked at), ordering, humanize (numbers
-                       and times), words (states)
+    line, fitting      toned text, and how it is cut, padded and wrapped; columns and long_rows (each made when it is
+                       looked at): tables; ordering, humanize (numbers and times), words (states)
     facts              what the rows of a snapshot share; provider_facts
     rows               the overview: profile_columns, session_columns, lock_columns, warning_columns; detail, fact_lines
     headline, footer   the lines around every screen; tabs, replay_words, tour

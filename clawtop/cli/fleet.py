@@ -202,8 +202,9 @@ def _asked(specs: tuple[HostSpec, ...], wait_s: float) -> tuple[Host, ...]:
 def _shown(hosts: tuple[Host, ...], args: argparse.Namespace) -> int:
     from clawtop.clock import SystemClock
     from clawtop.core.fleet.hosts import exit_code
+    from clawtop.view.fitting import cut
     from clawtop.view.fleet_rows import plain_lines, report
-    from clawtop.view.line import cut, text_of
+    from clawtop.view.line import text_of
 
     now = SystemClock().now_ms()
     if getattr(args, "json", False):

@@ -22,7 +22,8 @@ from clawtop.ui.palettes import BY_NAME, choose, surfaces, tone_paints
 from clawtop.ui.pen import PLAIN, UNKNOWN, Looks, Pen, looks_on
 from clawtop.ui.terminal import JobControl
 from clawtop.ui.terminal_file import TerminalOutput, screen_file
-from clawtop.view.line import Line, Tone, ascii_only, fitted
+from clawtop.view.fitting import fitted
+from clawtop.view.line import Line, Tone, ascii_only
 from clawtop.view.overview import Stretch, Surface
 
 TAKEN = "\x1b[?1049h\x1b[?25l"

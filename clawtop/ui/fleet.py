@@ -33,7 +33,8 @@ from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.view import fleet_rows
-from clawtop.view.line import EMPTY, Line, LinesOf, Tone, cut_at_words, piece
+from clawtop.view.fitting import cut_at_words
+from clawtop.view.line import EMPTY, Line, LinesOf, Tone, piece
 
 TICK_SECONDS = 1.0
 FROZEN_SECONDS = 6.0

@@ -10,7 +10,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from clawtop.cells import cells
 from clawtop.values import dataclass
 from clawtop.view.facts import Facts
-from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, text_of, width_of
+from clawtop.view.fitting import cut, fitted
+from clawtop.view.line import EMPTY, Line, Piece, Tone, text_of, width_of
 from clawtop.view.long_rows import LongRows, TableRow
 
 A = TypeVar("A")

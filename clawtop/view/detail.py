@@ -14,9 +14,10 @@ from clawtop.view.columns import Env
 from clawtop.view.explain_profile_lines import cost_facts, lapsed_words, window_words
 from clawtop.view.fact_lines import Fact, holder_facts, known, laid_out, problem_facts, section, time_line
 from clawtop.view.facts import lock_age
+from clawtop.view.fitting import wrapped
 from clawtop.view.humanize import ago, bar, countdown, duration, is_ahead, problem_text, span, time_near
 from clawtop.view.incident_detail import INCIDENT_MAKERS, happened_to
-from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
+from clawtop.view.line import EMPTY, Line, Tone, piece
 from clawtop.view.profile_columns import window_share
 from clawtop.view.provider_facts import ProfileFacts
 from clawtop.view.provider_times import provider_time_words

@@ -8,8 +8,9 @@ from datetime import tzinfo
 from clawtop.core.session.drain import OUTCOMES, DrainOutcome, DrainPreview, DrainStage, DrainStep, DrainWishes
 from clawtop.text import safe, shown
 from clawtop.values import dataclass
+from clawtop.view.fitting import wrapped
 from clawtop.view.humanize import clock_time, span
-from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
+from clawtop.view.line import EMPTY, Line, Piece, Tone, piece
 
 STAGES = (DrainStage.SURVEY, DrainStage.CLOSE, DrainStage.WAIT, DrainStage.STOP, DrainStage.UNLOCK, DrainStage.PROVE)
 _GAP: Piece = ("  ", Tone.PLAIN)

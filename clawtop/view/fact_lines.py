@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from clawtop.core.model import Problem, PromptHolder
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
+from clawtop.view.fitting import wrapped
 from clawtop.view.humanize import ago, countdown, duration, problem_text, time_near
-from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
+from clawtop.view.line import EMPTY, Line, Piece, Tone, piece
 
 LABEL_WIDTH = 10
 Fact = tuple[str, Line]

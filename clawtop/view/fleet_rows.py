@@ -14,8 +14,9 @@ from clawtop.core.model import Snapshot, counted
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Table, heading, placed, render_row
 from clawtop.view.facts import Facts
+from clawtop.view.fitting import cut, fitted, wrapped
 from clawtop.view.humanize import age, clock_time, countdown, duration, zone_name
-from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, piece, width_of, wrapped
+from clawtop.view.line import EMPTY, Line, Piece, Tone, join, piece, width_of
 from clawtop.view.long_rows import TableRow
 
 STATES: dict[int, tuple[str, str, Tone]] = {

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from clawtop.cells import cells
 from clawtop.commands import COMMANDS, Command, Context, Section, key_label, why_not
-from clawtop.view.line import Line, Piece, Tone, cut, cut_at_words, fitted, piece, width_of, wrapped
+from clawtop.view.fitting import cut, cut_at_words, fitted, wrapped
+from clawtop.view.line import Line, Piece, Tone, piece, width_of
 from clawtop.view.words import LEGEND
 
 _CHANGING = frozenset({Section.OPERATE, Section.DRIVE})

@@ -19,8 +19,9 @@ from clawtop.text import safe, shown
 from clawtop.values import dataclass
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
+from clawtop.view.fitting import cut, cut_at_words, fitted
 from clawtop.view.humanize import clock_time, countdown, duration, time_near, zone_name
-from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, cut_at_words, fitted, join, width_of
+from clawtop.view.line import EMPTY, Line, Piece, Tone, join, width_of
 from clawtop.view.words import gateway_words
 
 _DOT: Piece = (" · ", Tone.FAINT)

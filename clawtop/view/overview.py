@@ -14,9 +14,10 @@ from clawtop.values import dataclass
 from clawtop.view.columns import CURSOR, MARGIN, MARGIN_WIDTH, Env, Sorting, Table, chosen, heading, placed, render_row
 from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts
+from clawtop.view.fitting import fitted, wrapped
 from clawtop.view.footer import footer_line
 from clawtop.view.headline import first_line, headline, reading_lines
-from clawtop.view.line import EMPTY, Line, Tone, fitted, scroll_mark, wrapped
+from clawtop.view.line import EMPTY, Line, Tone, scroll_mark
 from clawtop.view.ordering import shared_heights
 from clawtop.view.plain import table_title
 from clawtop.view.rows import lock_table, profile_table, session_table

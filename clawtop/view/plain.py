@@ -13,9 +13,10 @@ from clawtop.core.session.key import short_key
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env, Table, full, heading, placed, render_row
 from clawtop.view.facts import NO_LABELS, Facts
+from clawtop.view.fitting import cut
 from clawtop.view.headline import first_line, headline
 from clawtop.view.humanize import duration
-from clawtop.view.line import Line, Tone, ascii_only, cut, text_of
+from clawtop.view.line import Line, Tone, ascii_only, text_of
 from clawtop.view.provider_times import provider_time_words
 from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
 from clawtop.view.words import log_words

@@ -13,8 +13,9 @@ from clawtop.core.locks.staleness import proof_words
 from clawtop.core.operations.plan import Plan, PlanKind
 from clawtop.core.operations.receipt import NOTHING_TO_DO, Receipt, Sight
 from clawtop.text import safe, shown
+from clawtop.view.fitting import wrapped
 from clawtop.view.humanize import in_zone, span, time_near, zone_name
-from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
+from clawtop.view.line import EMPTY, Line, Tone, piece
 
 _TIMES = frozenset({"cooldownUntil", "disabledUntil", "blockedUntil", "lastFailureAt", "lastUsed", "lastProbeAt"})
 LABEL = 9

@@ -13,7 +13,8 @@ from clawtop.core.operations.undo import undo
 from clawtop.core.operations.unlock import unlock
 from clawtop.errors import RefusedError
 from clawtop.text import safe
-from clawtop.view.line import Line, Tone, piece, wrapped
+from clawtop.view.fitting import wrapped
+from clawtop.view.line import Line, Tone, piece
 
 Planner = Callable[[Snapshot, Target], Plan]
 

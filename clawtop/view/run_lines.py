@@ -9,8 +9,9 @@ from functools import lru_cache
 from clawtop.core.model import Event, EventKind, PromptHolder, Session
 from clawtop.redaction import masked, whole_words
 from clawtop.text import safe, shown
+from clawtop.view.fitting import wrapped
 from clawtop.view.humanize import clock_time, countdown, span
-from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
+from clawtop.view.line import EMPTY, Line, Piece, Tone, piece
 from clawtop.view.run_log import HOLDER, STEPS, RequestLine, RunLog
 
 EVENTS_SHOWN = 6

@@ -8,8 +8,9 @@ from clawtop.core.model import GATEWAY_LOG, EventKind, Snapshot
 from clawtop.core.settings import VIEWS
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
+from clawtop.view.fitting import cut, cut_at_words, fitted
 from clawtop.view.humanize import clock_time, sparkline
-from clawtop.view.line import Line, Piece, Tone, cut, cut_at_words, fitted, width_of
+from clawtop.view.line import Line, Piece, Tone, width_of
 
 MINUTES = 20
 _MINUTE_MS = 60_000

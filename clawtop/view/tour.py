@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from clawtop.commands import command, key_label
 from clawtop.values import dataclass
-from clawtop.view.line import Line, Tone, cut, fitted, wrapped
+from clawtop.view.fitting import cut, fitted, wrapped
+from clawtop.view.line import Line, Tone
 
 
 @dataclass(frozen=True, slots=True)

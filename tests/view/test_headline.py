@@ -11,8 +11,9 @@ from clawtop.commands import Arming
 from clawtop.core.model import AuthStore, Problem, Snapshot
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
+from clawtop.view.fitting import cut_at_words
 from clawtop.view.headline import first_line, headline
-from clawtop.view.line import Tone, cut_at_words, text_of, width_of
+from clawtop.view.line import Tone, text_of, width_of
 from tests.support.worlds import CALM, EMPTY, INCIDENT, LOCKS, MAIN_PROFILES, MINUTE, NOW, OUT, agent, cooling, profile
 
 

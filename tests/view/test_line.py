@@ -8,21 +8,8 @@ from hypothesis import strategies as st
 
 from clawtop.cells import cells
 from clawtop.text import safe
-from clawtop.view.line import (
-    GLYPHS_AS_ASCII,
-    Line,
-    Tone,
-    ascii_only,
-    changed_span,
-    cut,
-    cut_middle,
-    fitted,
-    join,
-    piece,
-    text_of,
-    width_of,
-    wrapped,
-)
+from clawtop.view.fitting import cut, cut_middle, fitted, wrapped
+from clawtop.view.line import GLYPHS_AS_ASCII, Line, Tone, ascii_only, changed_span, join, piece, text_of, width_of
 
 WORDS = st.text(st.sampled_from("abc 日本·─…é"), max_size=24)
 LINES = st.lists(st.tuples(WORDS, st.sampled_from(Tone)), max_size=5).map(tuple)

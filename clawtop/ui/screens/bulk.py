@@ -18,7 +18,8 @@ from clawtop.ui.ports import Executor, StoreHolder
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
 from clawtop.view.error_lines import error_lines
-from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
+from clawtop.view.fitting import wrapped
+from clawtop.view.line import EMPTY, Line, Tone, piece
 from clawtop.view.plan_lines import bulk_lines
 from clawtop.view.row_plans import plan_for
 

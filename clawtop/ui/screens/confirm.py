@@ -18,8 +18,9 @@ from clawtop.ui.ports import Executor, StoreHolder
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
 from clawtop.view.error_lines import error_lines
+from clawtop.view.fitting import wrapped
 from clawtop.view.humanize import span
-from clawtop.view.line import EMPTY, Line, Tone, piece, text_of, wrapped
+from clawtop.view.line import EMPTY, Line, Tone, piece, text_of
 from clawtop.view.plan_lines import preview_lines, receipt_lines
 from clawtop.view.row_plans import plan_for
 

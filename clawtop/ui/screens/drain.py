@@ -16,7 +16,8 @@ from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
 from clawtop.view.drain_lines import preview_lines, progress_lines
 from clawtop.view.error_lines import error_lines
-from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
+from clawtop.view.fitting import wrapped
+from clawtop.view.line import EMPTY, Line, Tone, piece
 
 if TYPE_CHECKING:
     from clawtop.core.session.drain import DrainPreview, DrainRequest

@@ -19,7 +19,8 @@ from clawtop.ui.shell import shell
 from clawtop.ui.widgets.choice_line import ChoiceLine
 from clawtop.ui.widgets.message_editor import MessageEditor
 from clawtop.view.error_lines import error_lines
-from clawtop.view.line import Line, Tone, piece, wrapped
+from clawtop.view.fitting import wrapped
+from clawtop.view.line import Line, Tone, piece
 from clawtop.view.recovery_lines import is_stuck, reason_words
 from clawtop.view.words import session_words
 

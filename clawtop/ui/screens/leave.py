@@ -12,7 +12,8 @@ from clawtop.text import safe
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
 from clawtop.view.error_lines import error_lines
-from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
+from clawtop.view.fitting import wrapped
+from clawtop.view.line import EMPTY, Line, Tone, piece
 
 if TYPE_CHECKING:
     from clawtop.ui.jobs import Jobs

@@ -14,7 +14,8 @@ from clawtop.text import safe, shown
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
 from clawtop.view.error_lines import error_lines
-from clawtop.view.line import Line, Tone, piece, wrapped
+from clawtop.view.fitting import wrapped
+from clawtop.view.line import Line, Tone, piece
 from clawtop.view.recovery_lines import is_stuck, recovery_lines, recovery_preview
 
 if TYPE_CHECKING:

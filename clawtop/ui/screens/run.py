@@ -8,7 +8,8 @@ from textual.binding import Binding, BindingType
 
 from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.ui.shell import shell
-from clawtop.view.line import Line, Tone, cut, width_of
+from clawtop.view.fitting import cut
+from clawtop.view.line import Line, Tone, width_of
 from clawtop.view.run_lines import run_lines, run_title
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from textual.strip import Strip
 from clawtop.ui.shell import shell
 from clawtop.ui.widgets.drawn import Drawn
 from clawtop.ui.widgets.strips import strip
-from clawtop.view.line import Line, Tone, fitted, scroll_mark
+from clawtop.view.fitting import fitted
+from clawtop.view.line import Line, Tone, scroll_mark
 
 WHEEL_LINES = 3
 

@@ -33,7 +33,8 @@ from clawtop.view.columns import (
     placed,
     render_cells,
 )
-from clawtop.view.line import Line, Piece, Tone, piece, wrapped
+from clawtop.view.fitting import wrapped
+from clawtop.view.line import Line, Piece, Tone, piece
 from clawtop.view.long_rows import TableRow, place_of
 from clawtop.view.ordering import keep_order
 from clawtop.view.plain import table_title

@@ -7,7 +7,8 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from clawtop.ui.theme import ToneStyles
-from clawtop.view.line import Line, Tone, ascii_only, changed_span, fitted, width_of
+from clawtop.view.fitting import fitted
+from clawtop.view.line import Line, Tone, ascii_only, changed_span, width_of
 
 
 def strip(line: Line, width: int, surface: ToneStyles, *, ascii_glyphs: bool) -> Strip:
