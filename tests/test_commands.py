@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -102,6 +103,9 @@ def test_nothing_that_changes_anything_runs_in_a_replay() -> None:
                 own_runs=frozenset({"x"}),
                 replaying=True,
             )
+            if item.dangerous:
+                for row in (None, Target(TargetKind.HOST, "x")):  # not one that the command acts on
+                    assert why_not(item, replace(context, target=row)) == "a recording is being replayed", item.id
             if item.dangerous or item.group is Section.DRIVE or item.id == "record":
                 assert why_not(item, context) == "a recording is being replayed", item.id
 

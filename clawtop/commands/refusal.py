@@ -18,6 +18,8 @@ def why_not(item: Command, context: Context) -> str | None:
     """Why `item` cannot run now, as a sentence fragment for a person; None when it can."""
     if item.views and context.view not in item.views:
         return f"it belongs to {_places(item.views)}"
+    if item.dangerous and (refusal := not_replaying(context) or arm(context)):
+        return refusal  # on every row
     in_bulk = bool(context.marked & item.targets) and item.id in IN_BULK
     if not in_bulk and item.targets and (context.target is None or context.target.kind not in item.targets):
         kinds = sorted(f"an {kind}" if kind[0] in "aeiou" else f"a {kind}" for kind in item.targets)
@@ -26,13 +28,12 @@ def why_not(item: Command, context: Context) -> str | None:
         return "no row is under the cursor" if context.target is None else "move to another row first"
     if item.dangerous:
         checked = item.check(context) if item.check and not in_bulk else None
-        refusal = not_replaying(context) or checked
-        if refusal:
-            return refusal
+        if checked:
+            return checked
         if context.busy:
             return context.busy
         if context.arming is not Arming.ARMED:
-            return arm(context) or f"{Arming.READ_ONLY}: press {key_label(command('arm').keys[0])} to arm"
+            return f"{Arming.READ_ONLY}: press {key_label(command('arm').keys[0])} to arm"
         return None
     return item.check(context) if item.check else None
 

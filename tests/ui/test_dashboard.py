@@ -327,7 +327,7 @@ async def test_filter_while_typing_keep_and_clear() -> None:
         assert " max-reef  " not in screen_text(app)
         await pilot.press("enter")
         await pilot.pause()
-        assert "PROFILES 1 of 10 /t" in screen_text(app), "two agents share it"
+        assert "PROFILES 1 of 10 /team-key" in screen_text(app), "two agents share it"
         await pilot.press("escape")
         await pilot.pause()
         assert " max-reef  " in screen_text(app)

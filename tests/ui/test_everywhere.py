@@ -195,7 +195,7 @@ async def test_a_filter_says_how_many_of_how_many() -> None:
         await pilot.press("slash", *"telegram", "enter")
         await pilot.pause()
         text = screen_text(app)
-        assert "SESSIONS 2 of 14 /te" in text
+        assert "SESSIONS 2 of 14 /telegram " in text
         assert "LOCKS 1 of 5" in text
 
 

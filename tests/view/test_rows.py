@@ -11,7 +11,18 @@ import pytest
 
 from clawtop.commands import Context, Target, TargetKind, command, why_not
 from clawtop.core.incident.timeline import Filter
-from clawtop.core.model import NOT_IMPORTED, Event, EventKind, ModelRef, Problem, Profile, Session, Snapshot, UsageStats
+from clawtop.core.model import (
+    NOT_IMPORTED,
+    Event,
+    EventKind,
+    ModelRef,
+    Problem,
+    Profile,
+    Session,
+    Snapshot,
+    UsageStats,
+    VerdictKind,
+)
 from clawtop.core.operations.edit import FieldChange
 from clawtop.view.columns import Env, Table, placed, render_cells, render_row
 from clawtop.view.detail import detail_lines
@@ -316,7 +327,12 @@ def test_the_warnings_screen_says_first_what_the_headline_says() -> None:
         told = [cause.code for cause in env.facts.health.causes if cause.code not in {"problems", "profiles-resting"}]
         assert [row.code for row in rows[: len(told)]] == told
         assert rows[len(told) :] == [row.item for row in warning_table(env).rows]
-    assert "stale-lock" in [row.item.code for row in trouble_table(env_of(INCIDENT)).rows]
+    table = trouble_table(env_of(INCIDENT))
+    (stale,) = (row for row in table.rows if row.item.code == "stale-lock")
+    session = next(lock.file for lock in INCIDENT.locks if lock.verdict.kind is VerdictKind.STALE)
+    assert session.session_id is not None
+    assert stale.target is not None
+    assert stale.target.session_key in {s.key for s in INCIDENT.sessions if s.session_id == session.session_id}
 
 
 def test_a_warning_that_names_a_session_leads_to_it() -> None:

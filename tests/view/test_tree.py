@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.core.health.judgement import judge
 from clawtop.core.incident.blocking import Severity, blocking_tree, changes_at
 from clawtop.core.incident.profile_links import ProfileLinks
 from clawtop.core.model import (
@@ -314,6 +315,31 @@ def test_a_turn_that_lasts_too_long_is_told(started: int, events: tuple[Event, .
 )
 def test_a_turn_that_does_its_work_is_no_news(events: tuple[Event, ...]) -> None:
     assert blocking_tree(world(replace(RUNNING, started_at=NOW - MINUTE)), NOW, events) == ()
+
+
+@pytest.mark.parametrize("kind", [LockKind.AUTH, LockKind.SESSION])
+@pytest.mark.parametrize(("age", "stuck"), [(0, False), (2 * SECOND, False), (2 * SECOND + 1, True), (MINUTE, True)])
+def test_tree_and_headline_give_a_lock_without_an_owner_the_same_time_to_be_written(
+    kind: LockKind, age: int, stuck: bool
+) -> None:
+    """Its file is there before its record is."""
+    path = f"{OTHER.file}.lock" if kind is LockKind.SESSION else "/a/agents/main/agent/auth-profiles.json.lock"
+    unknown = Verdict(VerdictKind.UNKNOWN, ("unparsable",))
+    young = lock(
+        path,
+        kind,
+        age,
+        unknown,
+        OpenClawVerdict(False, (), False),
+        agent_id="main",
+        session_id=OTHER.session_id if kind is LockKind.SESSION else None,
+        problem="empty",
+    )
+    state = replace(world(replace(OTHER, status="done", active=False)), locks=(young,))
+    assert any(tree.severity is Severity.STUCK for tree in blocking_tree(state, NOW)) is stuck
+    assert ({"store-jammed", "blocked"} & {cause.code for cause in judge(state, NOW).causes} != set()) is stuck
+    if not stuck:
+        assert changes_at(state, NOW) == judge(state, NOW).changes_at == NOW - age + 2 * SECOND + 1
 
 
 def test_when_time_alone_changes_the_tree() -> None:

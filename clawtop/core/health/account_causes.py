@@ -11,6 +11,7 @@ from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.cause import Cause, HealthScene, Level
 from clawtop.core.health.wording import SHOWN, some_names
 from clawtop.core.locks.removal import BY_HAND
+from clawtop.core.locks.staleness import WRITING_MS
 from clawtop.core.model import (
     EMPTY_KEY,
     NOT_IMPORTED,
@@ -30,9 +31,6 @@ from clawtop.core.rules import Schedule
 from clawtop.text import safe, shown
 
 _IMPORT = "openclaw doctor --fix"
-WRITING_MS = 2_000
-"""A younger store lock without an owner may still be being written."""
-
 AUTH_HOLD_MS = 30_000
 """A store is written within milliseconds: a lock that is held for longer keeps others out, whoever lives."""
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from clawtop.core.health.waiting import Hung, hung
+from clawtop.core.locks.staleness import may_be_being_written
 from clawtop.core.model import Lock, LockKind, Session, Snapshot, VerdictKind
 from clawtop.core.rotation.forecast import chain_recovery, schedule_of, stranded_sessions
 from clawtop.core.session.listed import concerned_places, pinned_by_people
@@ -38,7 +39,7 @@ def blocked_sessions(snapshot: Snapshot, now: int) -> Mapping[tuple[str, str], B
     locks = {
         lock.file.path.removesuffix(".lock"): lock
         for lock in snapshot.locks
-        if lock.file.kind is LockKind.SESSION and _may_block(lock)
+        if lock.file.kind is LockKind.SESSION and _may_block(lock, now)
     }
     waited = {holder.session_file: holder for holder in snapshot.holders if holder.waiters}
     hangs = {(one.agent, one.session): one for one in hung(snapshot, now)}
@@ -71,7 +72,9 @@ def _slow(run: Hung) -> str:
     return LONG if run.only_long else HUNG
 
 
-def _may_block(lock: Lock) -> bool:
+def _may_block(lock: Lock, now: int) -> bool:
+    if may_be_being_written(lock, now):
+        return False
     return lock.verdict.kind is not VerdictKind.HELD or lock.leaked is not None
 
 

@@ -38,7 +38,7 @@ from clawtop.core.model import (
     counted,
 )
 from clawtop.core.session.key import short_key
-from clawtop.core.session.listed import troubled
+from clawtop.core.session.listed import locked_key, troubled
 from clawtop.text import safe, shown
 
 
@@ -104,6 +104,7 @@ def _locks(scene: HealthScene) -> Iterator[Cause]:
             tuple(lock.file.path for lock in stale[:SHOWN]),
             "remove the dead owner's lock",
             "unlock",
+            sessions=tuple(key for lock in stale if (key := locked_key(lock, scene.snapshot.sessions)) is not None),
         )
 
 

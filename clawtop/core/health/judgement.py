@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from clawtop.core.health.account_causes import AUTH_HOLD_MS
 from clawtop.core.health.blocked import blocked_sessions
 from clawtop.core.health.cause import (
     COUNTED_MS,
@@ -29,7 +30,8 @@ from clawtop.core.health.in_force import refused_config, taken_at, unknown_chain
 from clawtop.core.health.silence import STARTING_MS, turns_at
 from clawtop.core.health.turns import RecentTurn, recent_turns
 from clawtop.core.health.waiting import hung, waiting
-from clawtop.core.model import AgentInfo, Profile, Snapshot, TurnOutcome
+from clawtop.core.locks.staleness import WRITING_MS
+from clawtop.core.model import AgentInfo, LockKind, Profile, Snapshot, TurnOutcome
 from clawtop.core.operations.loaded import GatewaysView, as_gateway_knows
 from clawtop.core.rotation.forecast import ChainRecovery, Recovery, chain_recovery, provider_recovery
 from clawtop.core.session.listed import telling, working
@@ -148,6 +150,8 @@ def _changes_at(scene: HealthScene) -> int | None:
     if scene.waiting.unanswered and scene.snapshot.gateway.started_at is not None:
         moments.append(scene.snapshot.gateway.started_at + warn_ms)
         moments += [one.since + warn_ms + STARTING_MS for one in scene.waiting.unanswered]
+    moments += [lock.since + WRITING_MS for lock in scene.snapshot.locks if lock.pid is None]
+    moments += [lock.since + AUTH_HOLD_MS for lock in scene.snapshot.locks if lock.file.kind is LockKind.AUTH]
     for session in working(scene.snapshot.sessions):
         signs = [w.at for w in session.witnesses if w.running and w.at is not None]
         moments += [sign + warn_ms for sign in signs]

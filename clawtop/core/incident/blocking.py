@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from clawtop.core.health.account_causes import AUTH_HOLD_MS
 from clawtop.core.incident.links import LONG_WAIT_MS, RETRY_ANSWERS_MS, SnapshotIndex
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
+from clawtop.core.locks.staleness import WRITING_MS
 from clawtop.core.model import Event, LockKind, Snapshot, session_named
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
@@ -42,6 +43,7 @@ def changes_at(snapshot: Snapshot, now: int) -> int | None:
     """The next time at which the tree changes without any event: a wait, a hold or a turn then counts as long."""
     waits = (waiter.since + LONG_WAIT_MS for holder in snapshot.holders for waiter in holder.waiters)
     holds = (lock.since + AUTH_HOLD_MS + 1 for lock in snapshot.locks if lock.file.kind is LockKind.AUTH)
+    writes = (lock.since + WRITING_MS + 1 for lock in snapshot.locks if lock.pid is None)
     limits = snapshot.config.attention
     turns = (
         began + limit
@@ -55,7 +57,7 @@ def changes_at(snapshot: Snapshot, now: int) -> int | None:
         if (retry := retry_of(session)) is not None
         for after in (0, RETRY_ANSWERS_MS + 1)
     )
-    return min((moment for moment in (*waits, *holds, *turns, *retries) if moment > now), default=None)
+    return min((moment for moment in (*waits, *holds, *writes, *turns, *retries) if moment > now), default=None)
 
 
 def _grouped(trees: list[Node]) -> Iterator[Node]:

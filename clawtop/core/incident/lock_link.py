@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clawtop.core.health.account_causes import AUTH_HOLD_MS
 from clawtop.core.incident.node import Node, NodeKind, Severity
-from clawtop.core.locks.staleness import proof_words
+from clawtop.core.locks.staleness import may_be_being_written, proof_words
 from clawtop.core.model import Lock, LockKind, Sentence, VerdictKind, session_named
 from clawtop.text import safe
 
@@ -24,6 +24,8 @@ def lock_node(lock: Lock, now: int, of: str | None = None) -> Node:
         severity, kind, state = Severity.STUCK, f"leftover {kind}", f": {safe(lock.leaked, 100)}"
     elif verdict.kind is VerdictKind.STALE:
         severity, state = Severity.STUCK, f": {proof}"
+    elif may_be_being_written(lock, now):
+        state = " that names no owner yet"
     elif verdict.kind is VerdictKind.UNKNOWN and lock.file.payload is None:
         content = lock.file.content_problem
         severity = Severity.STUCK

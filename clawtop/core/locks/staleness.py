@@ -14,6 +14,7 @@ from clawtop.core.generations import Storage
 from clawtop.core.javascript import parse_date, whole
 from clawtop.core.locks.session_rules import inspect_for_session, would_reclaim
 from clawtop.core.model import (
+    Lock,
     LockFile,
     LockKind,
     LockLimits,
@@ -38,6 +39,9 @@ FIRST_OPENCLAW_MS = 1_735_689_600_000
 nothing.
 """
 
+WRITING_MS = 2_000
+"""A younger lock that names no owner may still be being written: its file is there before its record is."""
+
 AUTH_STALE_MS = 30_000
 OAUTH_REFRESH_STALE_MS = 180_000
 GATEWAY_STALE_MS = 30_000
@@ -55,6 +59,11 @@ def owner_start_ticks(file: LockFile) -> int | None:
     """The start time of its owner in clock ticks; the gateway's lock spells it startTime."""
     key = "startTime" if file.kind is LockKind.GATEWAY else "starttime"
     return whole((file.payload or {}).get(key))
+
+
+def may_be_being_written(lock: Lock, now: int) -> bool:
+    """Whether a lock that names no owner is so young that its record may follow."""
+    return lock.pid is None and lock.verdict.kind is VerdictKind.UNKNOWN and abs(now - lock.since) <= WRITING_MS
 
 
 def created_at(file: LockFile) -> int | None:
