@@ -95,12 +95,6 @@ def test_cooldowns_of_other_models_do_not_count() -> None:
     assert provider_recovery(state, main, "anthropic", NOW).at == NOW + 5
 
 
-def test_a_pending_mark_delays_the_recovery() -> None:
-    main = agent("main", profile("a"))
-    found = provider_recovery(snapshot(main), main, "anthropic", NOW, pending={"a": NOW + 30_000})
-    assert (found.at, found.usable) == (NOW + 30_000, ())
-
-
 def test_a_chain_is_back_with_its_first_link() -> None:
     main = agent("main", profile("a", cooling(900)), profile("z", cooling(300), "backup"))
     found = chain_recovery(snapshot(main), main, NOW)
@@ -207,9 +201,9 @@ def test_the_next_profile_is_named() -> None:
     told = explain_profile(snapshot(agent("main", profile("a"), profile("b"))), "a", NOW)
     assert told is not None
     assert told.is_next
-    pending = explain_profile(snapshot(agent("main", profile("a"))), "a", NOW, pending={"a": NOW + 1})
-    assert pending is not None
-    assert not pending.is_next
+    cools = explain_profile(snapshot(agent("main", profile("a", cooling(1)))), "a", NOW)
+    assert cools is not None
+    assert not cools.is_next
 
 
 def test_a_profile_that_is_not_tried_is_explained() -> None:

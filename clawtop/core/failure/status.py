@@ -185,9 +185,9 @@ def _bad_request(status: int | float, message: str, words: Classification) -> Cl
     return because(Reason.FORMAT, f"status-{int(status)}", f"{int(status)}")
 
 
-def code_reason(code: str | None, codes: Mapping[str, FailureReason] = CODES) -> FailureReason | None:
+def code_reason(code: str | None) -> FailureReason | None:
     """The reason for an error code, in any case."""
-    return codes.get(code.strip().upper()) if code else None
+    return CODES.get(code.strip().upper()) if code else None
 
 
 def read_signal(signal: Signal) -> Classification:

@@ -165,7 +165,10 @@ def session_of_lane(lane: str | None) -> str | None:
     return lane.removeprefix(_SESSION_LANE) if lane is not None and lane.startswith(_SESSION_LANE) else None
 
 
-def contention(events: Iterable[Event], worst: int = 10) -> Contention:
+MOST_NAMED_SESSIONS = 10
+
+
+def contention(events: Iterable[Event]) -> Contention:
     """Count collisions (waits over the limit, contended acquires) and takeovers."""
     collisions: Counter[str] = Counter()
     takeovers: Counter[str] = Counter()
@@ -188,4 +191,4 @@ def contention(events: Iterable[Event], worst: int = 10) -> Contention:
         for session, hits in by_session.items()
     ]
     ranked.sort(key=lambda item: (-item.takeovers, -item.collisions, -item.last_at, item.session))
-    return Contention(dict(collisions), dict(takeovers), tuple(ranked[:worst]))
+    return Contention(dict(collisions), dict(takeovers), tuple(ranked[:MOST_NAMED_SESSIONS]))

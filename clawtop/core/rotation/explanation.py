@@ -18,7 +18,6 @@ from clawtop.core.cooldown.stats import (
     windows,
 )
 from clawtop.core.model import AgentInfo, Problem, Profile, Session, Snapshot
-from clawtop.core.rotation.eligibility import NOTHING_PENDING
 from clawtop.core.rotation.forecast import Recovery, order_of, pinned_sessions, provider_recovery, schedule_of
 from clawtop.core.rotation.order import Ranked, Rejected
 from clawtop.values import dataclass
@@ -70,20 +69,18 @@ def explain_profile(
     now: int,
     *,
     agent: str | None = None,
-    pending: Mapping[str, int] = NOTHING_PENDING,
 ) -> ProfileExplanation | None:
     """Explain a profile; None where no agent (or not this one) has a profile of that id.
 
     Args:
         agent: whose view of it; None takes the first agent that has it.
-        pending: marks that have not reached the disk: id -> end of the window.
     """
     found = _find(snapshot, profile_id, agent)
     if found is None:
         return None
     seen_by, profile = found
     schedule = schedule_of(snapshot, profile.provider)
-    order = order_of(snapshot, seen_by, profile.provider, now, pending=pending)
+    order = order_of(snapshot, seen_by, profile.provider, now)
     place = next((ranked for ranked in order.ranks if ranked.id == profile_id), None)
     models = configured_models(snapshot.agents).get(profile.provider, ())
     state, until = state_for_models(profile, now, schedule, models)
@@ -109,7 +106,7 @@ def explain_profile(
         bypasses=bypasses,
         costs=costs,
         counters_reset_at=counters_reset_at(profile.stats, schedule),
-        recovery=provider_recovery(snapshot, seen_by, profile.provider, now, model=model, pending=pending),
+        recovery=provider_recovery(snapshot, seen_by, profile.provider, now, model=model),
         pinned=pinned_sessions(snapshot, profile),
     )
 

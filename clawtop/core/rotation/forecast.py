@@ -11,7 +11,7 @@ from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import schedule_for
 from clawtop.core.cooldown.windows import back_at
 from clawtop.core.model import AgentInfo, ModelRef, Profile, Session, Snapshot
-from clawtop.core.rotation.eligibility import NOTHING_PENDING, order_query
+from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import Order, resolve_order
 from clawtop.core.rules import Schedule
 from clawtop.core.session.listed import pinned, pinned_to
@@ -97,7 +97,6 @@ def order_of(
     now: int,
     *,
     for_model: str | None = None,
-    pending: Mapping[str, int] = NOTHING_PENDING,
 ) -> Order:
     """The order in which an agent's next run would try a provider's profiles; empty for an agent without a store."""
     profiles = agent.store.profiles if agent.store is not None else ()
@@ -111,7 +110,6 @@ def order_of(
             now,
             schedule_of(snapshot, provider),
             for_model=for_model,
-            pending=pending,
         )
     )
 
@@ -123,7 +121,6 @@ def provider_recovery(
     now: int,
     *,
     model: str | None = None,
-    pending: Mapping[str, int] = NOTHING_PENDING,
 ) -> Recovery:
     """When any profile of the provider can serve the agent.
 
@@ -131,9 +128,9 @@ def provider_recovery(
         model: cooldowns of other models do not count; None: every cooldown does.
     """
     schedule = schedule_of(snapshot, provider)
-    order = order_of(snapshot, agent, provider, now, for_model=model, pending=pending)
+    order = order_of(snapshot, agent, provider, now, for_model=model)
     by_id = {profile.id: profile for profile in agent.store.profiles} if agent.store is not None else {}
-    ends = {id_: _back_at(by_id[id_], now, schedule, model, pending) for id_ in order.ids}
+    ends = {id_: _back_at(by_id[id_], now, schedule, model) for id_ in order.ids}
     usable = tuple(id_ for id_, until in ends.items() if until is None)
     waves = _waves({id_: until for id_, until in ends.items() if until is not None})
     key = None if order.ids else _own_key(snapshot, provider)
@@ -146,14 +143,9 @@ def _own_key(snapshot: Snapshot, provider: str) -> str | None:
     return sources.get(provider) or sources.get(snapshot.semantics.cooling.names.key(provider))
 
 
-def chain_recovery(
-    snapshot: Snapshot, agent: AgentInfo, now: int, *, pending: Mapping[str, int] = NOTHING_PENDING
-) -> ChainRecovery:
+def chain_recovery(snapshot: Snapshot, agent: AgentInfo, now: int) -> ChainRecovery:
     """When an agent can answer at all, over its models in order."""
-    links = tuple(
-        provider_recovery(snapshot, agent, model.provider, now, model=model.model, pending=pending)
-        for model in agent.models
-    )
+    links = tuple(provider_recovery(snapshot, agent, model.provider, now, model=model.model) for model in agent.models)
     timed = [(link.at, place) for place, link in enumerate(links) if link.at is not None]
     at, place = min(timed, default=(None, -1))
     return ChainRecovery(agent.id, links, at, agent.models[place] if at is not None else None)
@@ -202,12 +194,10 @@ def _sees(agent: AgentInfo, profile: Profile) -> bool:
     return any(own.id == profile.id and own.owner_agent == profile.owner_agent for own in profiles)
 
 
-def _back_at(
-    profile: Profile, now: int, schedule: Schedule, model: str | None, pending: Mapping[str, int]
-) -> int | None:
+def _back_at(profile: Profile, now: int, schedule: Schedule, model: str | None) -> int | None:
     """When a listed profile can be used again; None where it can be used now."""
-    ends = (back_at(profile.stats, profile.provider, now, schedule, model), pending.get(profile.id))
-    return max((end for end in ends if end is not None and end > now), default=None)
+    end = back_at(profile.stats, profile.provider, now, schedule, model)
+    return end if end is not None and end > now else None
 
 
 def _waves(ends: Mapping[str, int]) -> tuple[Wave, ...]:

@@ -28,7 +28,6 @@ class Hello:
     """
 
     version: str | None
-    boot_id: str | None
     methods: frozenset[str]
     scopes: frozenset[str] | None
     state_dir: str | None
@@ -70,7 +69,6 @@ def hello_of(payload: Any) -> Hello:
     granted = part(payload, "auth").get("scopes")
     return Hello(
         version=text(server.get("version")),
-        boot_id=text(server.get("bootId")),
         methods=_names(methods) or frozenset(),
         scopes=_names(granted),
         state_dir=text(snapshot.get("stateDir"), 4096),

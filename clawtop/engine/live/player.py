@@ -15,7 +15,7 @@ from itertools import pairwise
 from clawtop.clock import Clock
 from clawtop.core.incident.happenings import happenings
 from clawtop.core.incident.timeline import Timeline, is_background
-from clawtop.core.model import Event, EventKind, Snapshot
+from clawtop.core.model import Event, Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.store.own.recording import Recording
 
@@ -105,16 +105,10 @@ class Player:
         self._speed = SPEEDS[min(max(SPEEDS.index(self._speed) + steps, 0), len(SPEEDS) - 1)]
         self._settle(now, playing=self._playing)
 
-    def next_event(self, kinds: frozenset[EventKind] | None = None) -> Event | None:
-        """Go to the next event (of `kinds`, else any that a timeline shows) and pause; None without one."""
-        found = next(
-            (
-                event
-                for event in self._events[bisect_right(self._event_times, self.now_ms()) :]
-                if (event.kind in kinds if kinds else not is_background(event))
-            ),
-            None,
-        )
+    def next_event(self) -> Event | None:
+        """Go to the next event that a timeline shows, and pause; None without one."""
+        after = self._events[bisect_right(self._event_times, self.now_ms()) :]
+        found = next((event for event in after if not is_background(event)), None)
         if found is not None:
             self._settle(found.at, playing=False)
         return found
