@@ -451,6 +451,29 @@ def test_a_configuration_that_the_gateway_refused_is_not_in_force(
     assert all((row["unknown"] is not None) is refused for row in told["next"])
 
 
+# --- a gateway that ends ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "level"),
+    [
+        pytest.param(((9, "received SIGTERM; shutting down"),), 2, id="told to end"),
+        pytest.param(((9, "received SIGUSR1; restarting"),), 1, id="about to restart"),
+        pytest.param(((200, "received SIGUSR1; restarting"),), 2, id="about to restart for long"),
+        pytest.param(((9, "received SIGUSR1; restarting"), (5, "gateway ready")), 0, id="restarted in its process"),
+        pytest.param(((3 * 3_600, "received SIGTERM; shutting down"),), 0, id="before this gateway started"),
+    ],
+)
+def test_a_gateway_that_finishes_its_runs_before_it_ends_takes_no_messages(
+    tmp_path: Path, lines: tuple[tuple[int, str], ...], level: int
+) -> None:
+    made = Made(tmp_path)
+    made.logged(*((ago * SECOND, "gateway", text) for ago, text in lines))
+    told = made.told()
+    assert told["health"]["level"] == level
+    assert ("gateway-stopping" in causes(told)) is (level > 0)
+
+
 # --- two gateways ---------------------------------------------------------------------------------------------------
 
 

@@ -77,6 +77,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "gateway-stopped": "STOPPED",
     "gateway-paused": "PAUSED",
     "gateway-frozen": "FROZEN",
+    "gateway-stopping": "STOPPING",
     "no-profiles": "EMPTY",
     "models-out": "OUT",
     "turns-failing": "FAILING",

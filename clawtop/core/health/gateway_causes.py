@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clawtop.core.health.cause import RECENT_MS, Cause, HealthScene, Level
-from clawtop.core.health.silence import STARTING_MS, Silence, silence_of
+from clawtop.core.health.silence import STARTING_MS, Silence, silence_of, stop_told
 from clawtop.core.health.turn_causes import waits_for_start
 from clawtop.core.health.waiting import Unanswered
 from clawtop.core.model import GATEWAY_LOG, Gateway, GatewayState, MemoryKill, ProcessCondition, Serving, counted, span
@@ -48,9 +48,27 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
         why = gateway.distrust or gateway.how or "nothing tells"
         yield Cause(code, f"the gateway's state is unknown: {shown(why, 120)}", Level.ATTENTION, evidence)
     if gateway.state is GatewayState.LIVE:
+        yield from _stopping(scene)
         yield from _serving(scene)
         yield from _memory(scene)
     yield from _memory_kill(scene)
+
+
+def _stopping(scene: HealthScene) -> Iterator[Cause]:
+    """A gateway that was told to end takes no new messages while its runs finish: on 2026.9.6 for five minutes."""
+    told = stop_told(scene.snapshot)
+    if told is None:
+        return
+    again = told.text.endswith("; restarting")
+    what = "about to restart" if again else "stopping"
+    yield Cause(
+        "gateway-stopping",
+        f"the gateway is {what} and takes no new messages until its runs are over",
+        Level.ATTENTION if again and scene.now - told.at <= STARTING_MS else Level.SILENT,
+        (shown(told.text, 80),),
+        "wait for it" if again else "wait until it has ended, then start it: openclaw gateway",
+        since=told.at,
+    )
 
 
 def _gone_since(scene: HealthScene) -> int | None:

@@ -27,7 +27,7 @@ from clawtop.core.health.cause import (
 )
 from clawtop.core.health.causes import FINDERS
 from clawtop.core.health.in_force import refused_config, taken_at, unknown_chains
-from clawtop.core.health.silence import STARTING_MS, turns_at
+from clawtop.core.health.silence import STARTING_MS, stop_told, turns_at
 from clawtop.core.health.turns import RecentTurn, recent_turns
 from clawtop.core.health.waiting import hung, waiting
 from clawtop.core.locks.staleness import WRITING_MS
@@ -143,6 +143,8 @@ def _changes_at(scene: HealthScene) -> int | None:
     moments += [one.since + span for one in scene.waiting.unanswered for span in (UNANSWERED_MS, warn_ms)]
     moments += [blockage.until for blockage in scene.blocked.values() if blockage.until is not None]
     moments += turns_at(scene.snapshot.gateway)
+    stopping = stop_told(scene.snapshot)
+    moments += [] if stopping is None else [stopping.at + STARTING_MS]
     taken = taken_at(scene.snapshot, scene.now)
     moments += [] if taken is None else [taken]
     if scene.snapshot.gateway.memory_kill is not None:

@@ -1,4 +1,4 @@
-"""Why a live gateway gives no answer: starting, busy, frozen or paused.
+"""Why a live gateway gives no answer: starting, stopping, busy, frozen or paused.
 
 Its port shows that it does not answer; its process shows why: it is stopped by a signal, is using CPU, or wants CPU
 and does not get it because the machine is overloaded.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from clawtop.core.model import Gateway, GatewayState, ProcessCondition, Serving
+from clawtop.core.model import Event, Gateway, GatewayState, ProcessCondition, Serving, Snapshot
 
 STARTING_MS = 90_000
 """A gateway takes up to half a minute to answer after its start; longer on a slow machine."""
@@ -60,6 +60,18 @@ def silence_of(gateway: Gateway, now: int) -> Silence | None:
     if young and not gateway.has_answered:
         return Silence.STARTING
     return Silence.BUSY if _is_patient(gateway, now, young=young) else Silence.FROZEN
+
+
+def stop_told(snapshot: Snapshot) -> Event | None:
+    """Where a live gateway logged that it was told to end or to restart; None if it was not, or has started since."""
+    if snapshot.gateway.state is not GatewayState.LIVE:
+        return None
+    last = next((event for event in reversed(snapshot.events) if event.data.get("step") in _LIFE), None)
+    since = snapshot.gateway.started_at or 0
+    return last if last is not None and last.data["step"] == "stopping" and last.at >= since else None
+
+
+_LIFE = frozenset({"start", "ready", "stopping"})
 
 
 def turns_at(gateway: Gateway) -> tuple[int, ...]:

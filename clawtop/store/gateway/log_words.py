@@ -24,7 +24,8 @@ class LineMeaning:
         kind: of the event.
         words: the line for people, without its duration, which is shown beside it; None: as in the log.
         step: for lines about a lane: enqueue | dequeue | done | error | state; start: of a gateway, with empty lanes;
-            message: one that no run took; config-refused, config-taken: what became of a changed openclaw.json.
+            ready, stopping: of a gateway; message: one that no run took; config-refused, config-taken: what became of
+            a changed openclaw.json.
     """
 
     kind: EventKind
@@ -140,11 +141,11 @@ _TOLD: tuple[tuple[str, LineMeaning], ...] = (
     ("removed stale session lock:", LineMeaning(EventKind.LOCK, _removed)),
     ("[session-write-lock] releasing lock", LineMeaning(EventKind.LOCK)),
     ("session file repaired:", LineMeaning(EventKind.SESSION)),
-    ("gateway ready", LineMeaning(EventKind.GATEWAY)),
+    ("gateway ready", LineMeaning(EventKind.GATEWAY, step="ready")),
     ("http server listening", LineMeaning(EventKind.GATEWAY, step="start")),
     ("listening on ws://", LineMeaning(EventKind.GATEWAY, step="start")),
     ("gateway shutting down", LineMeaning(EventKind.GATEWAY)),
-    ("received SIG", LineMeaning(EventKind.GATEWAY)),
+    ("received SIG", LineMeaning(EventKind.GATEWAY, step="stopping")),
     ("[reload] config reload skipped (invalid config)", _CONFIG_REFUSED),
     ("config reload skipped (invalid config)", _CONFIG_REFUSED),
     ("[reload] config change detected", _CONFIG_TAKEN),
