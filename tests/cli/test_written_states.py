@@ -451,6 +451,28 @@ def test_a_configuration_that_the_gateway_refused_is_not_in_force(
     assert all((row["unknown"] is not None) is refused for row in told["next"])
 
 
+# --- how a turn ended -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "failed"),
+    [
+        pytest.param(bot(8 * SECOND, ""), True, id="the model gave no words"),
+        pytest.param(bot(8 * SECOND, "", "aborted"), False, id="a person stopped it"),
+    ],
+)
+def test_a_run_that_is_stored_as_killed_failed_if_its_model_gave_an_empty_answer(
+    tmp_path: Path, said: tuple[int, dict[str, Any]], failed: bool
+) -> None:
+    """2026.9.6 stores it so where its user is told that no response could be generated."""
+    made = Made(tmp_path)
+    ends: dict[str, Any] = {"status": "killed", "abortedLastRun": True, "endedAt": NOW - 7 * SECOND}
+    made.session(DIRECT, user(12 * SECOND), said, startedAt=NOW - 11 * SECOND, **ends)
+    told = made.told()
+    assert told["health"]["level"] == (1 if failed else 0)
+    assert ("turn-failed" in causes(told)) is failed
+
+
 # --- a gateway that ends ---------------------------------------------------------------------------------------------
 
 

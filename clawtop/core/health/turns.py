@@ -22,6 +22,7 @@ from clawtop.core.model import (
     session_place,
 )
 from clawtop.core.session.activity import lost_turn
+from clawtop.core.session.exchanges import EMPTY_ANSWER
 from clawtop.core.session.key import agent_of
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.core.session.listed import ended_since, telling, with_key
@@ -35,9 +36,9 @@ FAILURES = frozenset({TurnOutcome.FAILED, TurnOutcome.TIMED_OUT, TurnOutcome.HUN
 SUCCESSES = frozenset({TurnOutcome.ANSWERED, TurnOutcome.SILENT})
 
 _RANK = {
-    TurnOutcome.DROPPED: 7,
-    TurnOutcome.HUNG: 6,
-    TurnOutcome.TIMED_OUT: 5,
+    TurnOutcome.DROPPED: 8,
+    TurnOutcome.HUNG: 7,
+    TurnOutcome.TIMED_OUT: 6,
     TurnOutcome.STOPPED: 4,
     TurnOutcome.SILENT: 3,
     TurnOutcome.ANSWERED: 2,
@@ -47,6 +48,15 @@ _RANK = {
     TurnOutcome.UNTOLD: 0,
 }
 """Of two outcomes reported for one turn, the more specific one."""
+
+_EMPTY_RANK = 5
+"""2026.9.6 stores a run that gave no visible answer as killed, as if a person had stopped it."""
+
+
+def _rank(turn: EndedTurn) -> int:
+    is_empty = turn.outcome is TurnOutcome.FAILED and turn.reason == EMPTY_ANSWER
+    return _EMPTY_RANK if is_empty else _RANK[turn.outcome]
+
 
 _STATUS_OUTCOMES = {
     "done": TurnOutcome.ANSWERED,
@@ -164,7 +174,7 @@ def _once(told: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
 
 def _continued(known: EndedTurn, later: EndedTurn) -> EndedTurn:
     """The same run, reported again: the last report counts, unless an earlier one is more specific."""
-    keeps = _RANK[known.outcome] > _RANK[later.outcome] and later.at - known.at <= TOGETHER_MS
+    keeps = _rank(known) > _rank(later) and later.at - known.at <= TOGETHER_MS
     since = known.since if known.since is not None else later.since
     last = replace(known, at=later.at) if keeps else later
     reason = _reason(last.reason, known.reason)
@@ -178,7 +188,7 @@ def _is_same(known: EndedTurn, other: EndedTurn) -> bool:
 
 
 def _joined(known: EndedTurn, other: EndedTurn) -> EndedTurn:
-    better = other.outcome if _RANK[other.outcome] > _RANK[known.outcome] else known.outcome
+    better = other.outcome if _rank(other) > _rank(known) else known.outcome
     return replace(known, outcome=better, reason=_reason(known.reason, other.reason))
 
 

@@ -46,6 +46,8 @@ _CONTINUES = (
 
 _ENVELOPE = re.compile(r"^\[[A-Z][a-z]{2} [^\]\n]{0,40}\] ")
 _ENDED = frozenset({"stop", "length", "end_turn", "max_tokens", "completed"})
+EMPTY_ANSWER = "an empty answer"
+
 _STOPPED = frozenset({"aborted", "cancelled"})
 
 
@@ -120,7 +122,7 @@ def _outcome(message: Mapping[str, Any], by: str) -> tuple[TurnOutcome | None, s
         return None, None  # a tool is running
     if _SILENT.fullmatch(text) or (by == "heartbeat" and _NO_NEWS.fullmatch(text)):
         return TurnOutcome.SILENT, None
-    return (TurnOutcome.ANSWERED, None) if text.strip() else (TurnOutcome.FAILED, "an empty answer")
+    return (TurnOutcome.ANSWERED, None) if text.strip() else (TurnOutcome.FAILED, EMPTY_ANSWER)
 
 
 def _error(said: str) -> str:
