@@ -159,6 +159,7 @@ class SnapshotReader:
         for agent in layout.agents:
             places += [layout.state_dir / "agents" / agent.id, agent.agent_dir, agent.sessions_dir]
         places += [layout.main_agent_dir, layout.oauth_lock_dir, *layout.lock_dirs]
+        places += self._databases.linked_directories()
         for part in self._extra_parts:
             places += part.watch_directories() if isinstance(part, WatchingPart) else ()
         return tuple(dict.fromkeys(places))
@@ -222,6 +223,7 @@ class SnapshotReader:
             gateway=gateway,
             config=config,
             sessions=sessions,
+            sessions_unread=_of_agents(stored.unread, layout, agents),
             counting=stored.counting,
             locks=locks,
             lanes=stored.lanes(sessions),

@@ -128,9 +128,16 @@ def session_table(env: Env) -> Table[Session]:
         env,
         band=lambda _item, _env: (),
         ids=session_ids,
-        empty=(("No sessions yet: nobody has talked to these agents.", Tone.DIM),),
+        empty=_why_no_sessions(env),
         title_note=((f"{len(facts.sessions)}", Tone.DIM), (f" · {running} ▶" if running else "", Tone.OK)),
     )
+
+
+def _why_no_sessions(env: Env) -> Line:
+    problem = next(iter(env.facts.snapshot.sessions_unread), None)
+    if problem is not None:
+        return ((f"Not read: {problem_text(problem, env.now, env.zone)}.", Tone.WARN),)
+    return (("No sessions yet: nobody has talked to these agents.", Tone.DIM),)
 
 
 def _session_row(session: Session) -> TableRow[Session]:

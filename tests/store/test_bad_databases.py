@@ -30,6 +30,7 @@ from clawtop.store.snapshot import SnapshotReader
 from clawtop.store.sqlite.database import COMPANIONS, Database, SqlRow, no_readers
 from clawtop.store.sqlite.schema import DatabaseRole
 from tests.cli.test_argument_paths import directory, endless, fifo
+from tests.support.clocks import ManualClock
 from tests.support.databases import Other, agent_database, other, run, state_database
 from tests.support.samples import Sample, unpacked
 
@@ -244,16 +245,38 @@ def test_a_database_that_is_swapped_is_opened_again(sample: Sample, tmp_path: Pa
     assert next(p for p in store.profiles if p.id == "fakeai:one").stats.disabled_reason == "billing"
 
 
+CELLS_OF_BYTES = (
+    "UPDATE session_nodes SET session_key=CAST(X'6167656e743a6d61696e3aff' AS TEXT)",
+    "UPDATE session_nodes SET entry_json=CAST(X'7b226c6162656c223a22ff227d' AS TEXT)",
+)
+
+
 def test_a_database_that_is_deleted_while_it_is_watched(sample: Sample) -> None:
     path = agent_database(sample.state_dir)
     reader = sample.reader()
     reader.read()
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
-    sessions = reader.read().sessions
-    assert [session.key for session in sessions] == ["agent:ops:main"], (
-        "no database: no sessions, as before its first use"
-    )
+    after = reader.read()
+    assert [session.key for session in after.sessions] == ["agent:ops:main"]
+    assert codes(after)[path.name] == {"missing"}, "sessions of main ran, so its database was there once"
+    assert [(problem.code, problem.agent) for problem in after.sessions_unread] == [("missing", "main")]
+
+
+def test_an_agent_that_never_ran_needs_no_database(sample: Sample) -> None:
+    path = agent_database(sample.state_dir)
+    run(state_database(sample.state_dir), "DELETE FROM worker_session_placements")
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    snapshot = sample.reader().read()
+    assert (codes(snapshot).get(path.name), snapshot.sessions_unread) == (None, ())
+
+
+@pytest.mark.parametrize("statement", CELLS_OF_BYTES, ids=["key", "entry"])
+def test_bytes_that_are_not_utf8_are_named_at_their_session(sample: Sample, statement: str) -> None:
+    run(agent_database(sample.state_dir), statement)
+    session = next(row for row in sample.reader().read().sessions if row.agent == "main")
+    assert "not-utf8" in {problem.code for problem in session.problems}
 
 
 def test_a_shared_database_that_is_lost_is_named_and_its_accounts_are_kept_as_they_were(sample: Sample) -> None:
@@ -318,6 +341,7 @@ def test_a_link_is_followed_to_the_log_beside_the_file(sample: Sample, tmp_path:
     with other(places[0] / path.name) as writer:
         if not begun:
             assert names() == {"on the disk"}
+            assert places[0] in reader.watch_directories()
         writer.run(RENAME, ("first",))
         assert (places[0] / f"{path.name}-wal").stat().st_size > 0
         assert names() == {"first"}
@@ -327,6 +351,7 @@ def test_a_link_is_followed_to_the_log_beside_the_file(sample: Sample, tmp_path:
         path.unlink()
         path.symlink_to(places[1] / path.name)
         assert names() == {"on the disk"}
+        assert [place in reader.watch_directories() for place in places] == [False, True]
     with other(places[1] / path.name) as writer:
         writer.run(RENAME, ("moved",))
         assert reader.has_changed()
@@ -491,6 +516,31 @@ def test_rows_that_come_change_and_go_are_shown_as_who_looks_anew_sees_them(
             while seen.counting:
                 seen = reader.read()
             assert {row.key: row for row in seen.sessions} == {row.key: row for row in anew.sessions}, step
+
+
+def test_a_row_that_goes_while_the_sums_rest_goes_with_the_next_ones(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many rows the sums rest for a while after they were taken; a look that comes later notices by itself."""
+    monkeypatch.setattr(agent_table, "SUMMED_ALWAYS", 10)
+    monkeypatch.setattr(agent_table, "SUMMED_A_SECOND", 4)
+    path, clock = agent_database(sample.state_dir), ManualClock()
+    add_sessions(path, 38, "{}")
+    reader = sample.reader(clock=clock)
+
+    def made() -> int:
+        return sum(session.key.startswith("agent:main:made-") for session in reader.read().sessions)
+
+    assert made() == 38
+    with other(path) as writer:
+        writer.run("DELETE FROM session_nodes WHERE session_key='agent:main:made-1'")
+        assert made() == 37, "the sums are due at the first change"
+        writer.run("DELETE FROM session_nodes WHERE session_key='agent:main:made-2'")
+        writer.run("UPDATE session_nodes SET archived_at=1 WHERE session_key='agent:main:made-3'")
+        assert (made(), reader.has_changed()) == (37, False), "they rest for 39 rows / 4 a second"
+        clock.pause(10)
+        assert reader.has_changed(), "without any further change"
+        assert (made(), reader.has_changed()) == (35, False)
 
 
 def test_one_changed_row_of_thousands_is_read_alone(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "config-unread": "BLIND",
     "config-refused": "CONFIG",
     "store-unreadable": "BLIND",
+    "sessions-unread": "BLIND",
     "store-jammed": "JAMMED",
     "not-loaded": "NOT LOADED",
     "turn-failed": "FAILING",

@@ -140,6 +140,18 @@ def _unread_config(scene: HealthScene) -> Iterator[Cause]:
         )
 
 
+def _unread_sessions(scene: HealthScene) -> Iterator[Cause]:
+    for problem in scene.snapshot.sessions_unread:
+        whose = f"the sessions of {safe(problem.agent, 40)}" if problem.agent is not None else "some sessions"
+        yield Cause(
+            "sessions-unread",
+            f"{whose} cannot be read: {shown(problem.text, 160)}",
+            Level.ATTENTION,
+            (problem.where,),
+            agents=(problem.agent,) if problem.agent is not None else (),
+        )
+
+
 _REFUSED = "config reload skipped (invalid config): "
 
 
@@ -185,6 +197,7 @@ FINDERS: Final[tuple[Finder, ...]] = (
     unimported_stores,
     _unread_config,
     _refused_config,
+    _unread_sessions,
     gateway_causes,
     models_out,
     not_loaded,

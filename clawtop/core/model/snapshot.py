@@ -31,6 +31,8 @@ class Snapshot:
     config: ConfigSummary = field(default_factory=ConfigSummary)
     agents: tuple[AgentInfo, ...] = ()
     sessions: tuple[Session, ...] = ()
+    sessions_unread: tuple[Problem, ...] = ()
+    """Why lists of sessions could not be read: their rows are as they were when last read, or missing."""
     counting: int = 0
     """Sessions whose details (pins, tokens) are still being read; counts over sessions are not final yet."""
     locks: tuple[Lock, ...] = ()

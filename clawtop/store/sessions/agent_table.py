@@ -202,7 +202,7 @@ def _read_details(table: AgentTable, database: Database, agent: str, most: int) 
     paths = ", ".join(f"'$.{name}'" for name in _DETAILS)
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
-        asked = [key for key in chunk if _can_be_asked_for(key)]
+        asked = [key for key in chunk if _is_unicode(key)]
         marks = ", ".join("?" * len(asked))
         rows = database.rows(
             f"SELECT session_key, CASE WHEN json_valid(entry_json) THEN json_extract(entry_json, {paths}) END"  # noqa: S608
@@ -222,10 +222,12 @@ def _read_details(table: AgentTable, database: Database, agent: str, most: int) 
     return len(keys)
 
 
-def _can_be_asked_for(key: str) -> bool:
-    """Whether a key is valid Unicode text; a row with an invalid one is shown from its columns alone."""
+def _is_unicode(content: str) -> bool:
+    """Whether a cell was valid UTF-8; a row whose key was not is shown from its columns alone."""
+    if content.isascii():
+        return True
     try:
-        key.encode("utf-8")
+        content.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True
@@ -264,6 +266,8 @@ def _is_text(row: SqlRow) -> bool:
     return isinstance(row[0], str)
 
 
+_NOT_UNICODE = "not UTF-8"
+"""Marks fields of an entry that held bytes which are no text; no field of an entry has this name."""
 _BROKEN: Mapping[str, Any] = {"": None}
 """The fields of an entry that is not JSON."""
 
@@ -275,7 +279,10 @@ def _fields(values: Any) -> Mapping[str, Any]:
         found = nested.loads(values)
     except ValueError:
         return _BROKEN
-    return dict(zip(_DETAILS, found, strict=False)) if isinstance(found, list) else _BROKEN
+    if not isinstance(found, list):
+        return _BROKEN
+    fields = dict(zip(_DETAILS, found, strict=False))
+    return fields if _is_unicode(values) else {**fields, _NOT_UNICODE: True}
 
 
 def _inputs(database: Database) -> dict[str, tuple[QueuedTurn, ...]]:
@@ -303,6 +310,8 @@ def _session(agent: str, file: str, row: SqlRow, details: Mapping[str, Any] | No
     get = values.get
     known = text(status)
     found = list(problems)
+    if not _is_unicode(key) or (details or {}).get(_NOT_UNICODE):
+        found.append(Problem("not-utf8", key, "its row holds bytes that are not UTF-8, shown as \\udcXX"))
     if details is _BROKEN:
         found.append(Problem("bad-session", key, "its entry is not JSON"))
     elif valid not in (1, None):

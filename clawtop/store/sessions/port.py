@@ -19,6 +19,10 @@ class SessionBackend(Protocol):
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         """Bring the rows up to date. What cannot be read keeps its last rows, with a warning that says why."""
 
+    @property
+    def unread(self) -> Sequence[Problem]:
+        """Why lists could not be read by the last `load`; these are among its warnings."""
+
     def growing_files(self) -> list[str]:
         """Files that grow while a run is active."""
 

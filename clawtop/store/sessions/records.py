@@ -37,6 +37,7 @@ MAX_ROWS = 5_000
 MAX_EVENTS = 500
 MAX_ENDED = 500
 KEPT_TURNS = 50
+_PLACEMENTS = "worker_session_placements"
 SOURCE = "audit"
 STARTED, FINISHED = "agent.run.started", "agent.run.finished"
 
@@ -87,6 +88,7 @@ class StateDatabase:
     def __init__(self, databases: Databases, reads: TimedReads) -> None:
         self._databases = databases
         self._reads = reads
+        self._database: Database | None = None
         self._version: Hashable = None
         self._sequence: int | None = None
         self._open: dict[str, tuple[int, Key]] = {}
@@ -97,6 +99,7 @@ class StateDatabase:
     def load(self, layout: Layout, warnings: list[Problem]) -> bool:
         """Bring `records` up to date; returns whether anything was re-read."""
         database = self._databases.of(layout.state_dir / STATE_DATABASE, DatabaseRole.GLOBAL)
+        self._database = database
         found: list[Problem] = []
         try:
             return self._reads.ask(f"records {database.path}", str(database.path), lambda: self._load(database, found))
@@ -128,6 +131,21 @@ class StateDatabase:
             return False
         self.records, self._version = records, version
         return True
+
+    def has_run(self, agent: str) -> bool:
+        """Whether OpenClaw ever ran a session of this agent; False where that cannot be read."""
+        database = self._database
+        if database is None or not database.is_there:
+            return False
+        statement = "SELECT 1 FROM worker_session_placements WHERE agent_id=? LIMIT 1"
+
+        def look() -> bool:
+            return "agent_id" in database.columns(_PLACEMENTS) and bool(database.rows(statement, (agent,)))
+
+        try:
+            return self._reads.ask(f"placements {database.path}", str(database.path), look)
+        except (NoAnswerError, UnreadableError):
+            return False
 
     def events(self) -> tuple[Event, ...]:
         """Starts and ends of runs that were read since the last call."""
@@ -194,7 +212,7 @@ def _words(key: str, status: str | None, error: str | None) -> str:
 
 def _claims(database: Database) -> dict[Key, Claim]:
     wanted = {"agent_id", "session_key", "turn_claim_owner", "turn_claim_run_id", "updated_at_ms"}
-    if not wanted <= database.columns("worker_session_placements"):
+    if not wanted <= database.columns(_PLACEMENTS):
         return {}
     rows = database.rows(
         "SELECT agent_id, session_key, turn_claim_owner, turn_claim_run_id, updated_at_ms"

@@ -105,6 +105,10 @@ class JsonSessions:
             return replace(known, problem=fresh.problem, stamp=fresh.stamp)
         return fresh
 
+    @property
+    def unread(self) -> Sequence[Problem]:
+        return [read.problem for read in self._lists.values() if read.problem is not None]
+
     def growing_files(self) -> list[str]:
         """Trajectories of sessions that are stored as running: they grow while their run is active."""
         rows = (row for read in self._lists.values() for row in read.rows)

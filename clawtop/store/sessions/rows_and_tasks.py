@@ -28,6 +28,10 @@ class FileSessionsWithTasks:
         self._files.load(agents, layout, warnings)
         self._state.load(layout, warnings)
 
+    @property
+    def unread(self) -> Sequence[Problem]:
+        return self._files.unread
+
     def growing_files(self) -> list[str]:
         return self._files.growing_files()
 

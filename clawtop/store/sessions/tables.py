@@ -40,6 +40,8 @@ them then costs more.
 
 _SHARE_AT_ONCE = 25
 
+_LOST = "is missing, although OpenClaw has run sessions of this agent"
+
 DETAILS_OF_ONE_LOOK = 20_000
 """The same for a single read: a second or two. The rest is counted."""
 
@@ -83,6 +85,7 @@ class TableSessions:
         self._line: Lineage[Session] = Lineage()
         self._judged: tuple[Session, ...] = ()
         self._listed: list[str] = []  # the databases whose rows it has
+        self.unread: list[Problem] = []
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         self._state.load(layout, warnings)
@@ -93,6 +96,7 @@ class TableSessions:
         known = sum(len(table.nodes) for table in self._tables.values())
         at_once = max(DETAILS_AT_ONCE, known // _SHARE_AT_ONCE)
         left = at_once if self._progressive else DETAILS_OF_ONE_LOOK
+        self.unread = []
         for path, agent in reversed(places.items()):
             table = self._tables[path]
             database = self._databases.of(agent.agent_dir / AGENT_DATABASE, DatabaseRole.AGENT)
@@ -100,8 +104,11 @@ class TableSessions:
                 first = FIRST_ROWS if self._progressive else None
                 load = partial(load_table, table, database, agent.id, left, first=first, now_s=now_s)
                 left -= self._reads.ask(f"sessions {path}", path, load)
+                if not database.is_there and self._state.has_run(agent.id):
+                    raise UnreadableError(Problem("missing", path, _LOST))
             except (NoAnswerError, UnreadableError) as error:
-                warnings.append(error.problem)
+                self.unread.append(error.problem)
+        warnings += self.unread
 
     @property
     def counting(self) -> int:

@@ -131,6 +131,7 @@ class Database:
         self._clock = clock
         self._real = ""
         """Where a link leads; SQLite opens the log and the shared memory beside that."""
+        self._is_link = False
         self._guard = self._guard_there()
         self._connection: sqlite3.Connection | None = None
         self._follows_log = False
@@ -153,6 +154,12 @@ class Database:
     def is_there(self) -> bool:
         """Whether anything is there."""
         return os.path.lexists(self._name)
+
+    @property
+    def linked_directory(self) -> Path | None:
+        """Where the log grows if the database is a link, as of the last look; None if it is no link."""
+        with self._guard:
+            return Path(self._real).parent if self._is_link else None
 
     def version(self) -> Hashable:
         """Changes with every commit by anybody, and when the file is replaced. Cheap: two stats and one pragma."""
@@ -228,7 +235,7 @@ class Database:
 
     def _guard_there(self) -> threading.RLock:
         """The guard of where the path leads now."""
-        self._real = os.path.realpath(self._name)
+        self._real, self._is_link = os.path.realpath(self._name), os.path.islink(self._name)  # noqa: PTH114 - as there
         _known[self._real].add(self)
         return _guard_of(self._real)
 
@@ -298,7 +305,7 @@ class Database:
             if _is_no_file(companion):
                 raise UnreadableError(Problem("not-a-file", companion, "is not a regular file"))
         if facts.st_size == 0 and not (files.wal is not None and files.wal.size):
-            raise UnreadableError(Problem("empty", self._name, "is empty: no database was ever written to it"))
+            raise UnreadableError(Problem("empty", self._name, "is empty: it has no content at all"))
 
     def _connected(self, files: DatabaseFiles) -> sqlite3.Connection:
         self._follows_log = self._counts_itself = False

@@ -44,6 +44,12 @@ class Databases:
             known = tuple(self._open.values())
         return tuple(database.version() for database in known)
 
+    def linked_directories(self) -> tuple[Path, ...]:
+        """Directories outside the known places where databases are that were asked for: those that are links."""
+        with self._guard:
+            known = tuple(self._open.values())
+        return tuple(place for database in known if (place := database.linked_directory) is not None)
+
     def close(self) -> None:
         """Close all of them."""
         with self._guard:
