@@ -17,6 +17,7 @@ def explain(args: argparse.Namespace) -> int:
     """Print what is known of the profile `args.what`. Raises RefusedError where there is none."""
     from clawtop.cli.common import load_incident
     from clawtop.core.nearest import did_you_mean
+    from clawtop.core.operations.target import refuse_unread
     from clawtop.core.rotation.explanation import explain_profile
     from clawtop.view.explain_profile_lines import profile_lines
 
@@ -24,6 +25,7 @@ def explain(args: argparse.Namespace) -> int:
     now = snapshot.as_of
     found = explain_profile(snapshot, args.what, now, agent=args.agent)
     if found is None:
+        refuse_unread(snapshot, f"profile {safe(args.what)}", "")
         known = sorted({p.id for agent in snapshot.agents if agent.store for p in agent.store.profiles})
         hint = f"known profiles: {', '.join(safe(id_) for id_ in known)}" if known else "no profiles found"
         near = did_you_mean(args.what, known)

@@ -160,6 +160,24 @@ def write_all(descriptor: int, content: bytes) -> None:
         view = view[written:]
 
 
+def in_the_way(path: str | Path) -> str | None:
+    """Why nothing can be at `path`, in words that follow its name: a link that leads nowhere, there or above it (to a
+    mount that is not there, say), or something above it that is no directory. None where it is simply absent.
+    """
+    name = here = os.fspath(path)
+    while here and not os.path.lexists(here):
+        parent = os.path.dirname(here)  # noqa: PTH120 - for every file that is absent
+        if parent == here:
+            return None
+        here = parent
+    if not here or os.path.isdir(here):  # noqa: PTH112
+        return None
+    what = "" if here == name else f"cannot be read: {safe(here, 300)} "
+    if _is_link(here) and not os.path.exists(here):  # noqa: PTH110
+        return f"{what}is a symbolic link to {_shown_target(here)}, which is not there"
+    return None if here == name else f"{what}is not a directory"
+
+
 # --- clawtop's own directories -----------------------------------------------------------------------------------
 
 

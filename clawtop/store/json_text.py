@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from clawtop.core.model import Problem
+from clawtop.core.model import BLOCKED, Problem
 from clawtop.nested import TooDeepError, loads, shallow
 from clawtop.store import door
 from clawtop.store.door import Follow
@@ -53,16 +53,25 @@ def read_bytes(path: str | Path, limit: int) -> tuple[bytes, Stamp]:
 
     Raises:
         FileNotFoundError: there is none.
-        UnreadableError: no permission, not a regular file, larger than `limit`, a link that is not followed.
+        UnreadableError: no permission, not a regular file, larger than `limit`, a link that is not followed or that
+            leads nowhere, something else in place of its directory.
     """
     where = os.fspath(path)
     try:
         content, facts = door.read(where, limit, follow=Follow.ITS_OWNER)
     except (FileNotFoundError, NotADirectoryError):
+        raise_if_blocked(where)
         raise FileNotFoundError(where) from None
     except (OSError, ValueError) as error:
         raise UnreadableError(open_problem(where, error)) from None
     return content, Stamp(facts.st_mtime_ns, facts.st_size, facts.st_ino)
+
+
+def raise_if_blocked(where: str) -> None:
+    """UnreadableError if nothing can be at `where`: nothing is known then of what should be there."""
+    words = door.in_the_way(where)
+    if words is not None:
+        raise UnreadableError(Problem(BLOCKED, where, words))
 
 
 def read_head(path: str | Path, limit: int) -> bytes:

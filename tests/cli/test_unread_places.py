@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from clawtop.cli import main
+from clawtop.core.model import AuthStore
+from clawtop.store.snapshot import SnapshotReader
 from tests.support.samples import copy, sample, unpacked
 
 Told = Callable[..., tuple[int, str]]
@@ -84,3 +86,70 @@ def test_agents_that_are_no_directory_are_named(thing: Callable[[Path], object],
     for words in [*asked, ("unlock", "agent:main:main")]:
         code, said = told(files, *words, "--yes")
         assert (code, f"{place} is not a directory" in said) == (1, True), said
+
+
+def _to_nowhere(place: Path) -> None:
+    place.symlink_to(place.with_name("a mount that is not there"))
+
+
+@pytest.mark.parametrize("thing", [Path.touch, _to_nowhere], ids=["file", "link to nowhere"])
+@pytest.mark.parametrize("name", ["agents/main", "agents/main/agent", "agents/main/agent/auth-profiles.json"])
+def test_accounts_whose_directory_is_not_there_are_not_said_to_be_none(
+    name: str, thing: Callable[[Path], object], files: Path, told: Told
+) -> None:
+    place = _replaced(files / name, thing)
+    assert "BLIND no auth profile can be read: " in told(files, "status")[1]
+    for words in [("clear", "fakeai:p1", "--yes"), ("rotate", "fakeai", "--yes"), ("explain", "profile", "fakeai:p1")]:
+        code, said = told(files, *words)
+        assert (code, f"{place} is " in said) == (1, True), said
+
+
+@pytest.mark.parametrize("thing", [Path.touch, _to_nowhere], ids=["file", "link to nowhere"])
+@pytest.mark.parametrize("name", ["agents/main", "agents/main/sessions"])
+def test_sessions_whose_directory_is_not_there_are_not_said_to_be_none(
+    name: str, thing: Callable[[Path], object], files: Path, told: Told
+) -> None:
+    place = _replaced(files / name, thing)
+    said = told(files, "status")[1]
+    assert "SESSIONS 0" in said
+    assert "nobody has talked" not in said
+    code, said = told(files, "drain", "agent:main:main", "--yes")
+    assert (code, f"{place} is " in said) == (1, True), said
+
+
+@pytest.mark.parametrize("name", ["agents/main", "agents/main/agent"])
+def test_a_database_whose_directory_is_not_there_is_not_said_to_hold_no_session(
+    name: str, database: Path, told: Told
+) -> None:
+    place = _replaced(database / name, _to_nowhere)
+    code, said = told(database, "drain", "agent:main:main", "--yes")
+    assert (code, f"{place} is a symbolic link" in said) == (1, True), said
+
+
+def test_a_mount_that_comes_back_is_read(tmp_path: Path) -> None:
+    state = copy(sample("2026.5.20", "rate-limited"), tmp_path / "state")
+    place, aside = state.state_dir / "agents/main", state.state_dir / "aside"
+    place.rename(aside)
+    _to_nowhere(place)
+    reader = state.reader()
+    assert _main(reader).problem is not None
+    place.unlink()
+    assert _main(reader).problem is None
+    aside.rename(place)
+    assert _main(reader).profiles
+
+
+def _main(reader: SnapshotReader) -> AuthStore:
+    stores = {agent.id: agent.store for agent in reader.read().agents}
+    found = stores["main"]
+    assert found is not None
+    return found
+
+
+def _replaced(place: Path, thing: Callable[[Path], object]) -> Path:
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink()
+    thing(place)
+    return place

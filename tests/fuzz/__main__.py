@@ -5,7 +5,8 @@ python -m tests.fuzz --minutes 60   for an hour
 python -m tests.fuzz --seed N       one seed again
 python -m tests.fuzz --attacks      60 s of pipes, devices, links, rings, depth and size at every place that clawtop
                                     reads or writes, under every verb (tests/fuzz/attacks.py); --all: all of them, and
-                                    each thing before the dashboard; --only WORD: those that have it in their names
+                                    each thing before the dashboard; --only WORD: those that have it in their names;
+                                    --seed N: the order of one run again; --number N: the first N, the same each time
 
 A seed is a state directory (in turn one of files and one of databases), some streams of each reader, and one of them
 at 20 kB and at 200 kB.
@@ -65,7 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--minutes", type=float, help="instead of --seconds")
-    parser.add_argument("--seed", type=int, help="one seed again")
+    parser.add_argument("--seed", type=int, help="one seed again, or one order of attacks")
     parser.add_argument("--attacks", action="store_true", help="hostile things at every place instead")
     parser.add_argument("--number", type=int, help="how many attacks, instead of a time")
     parser.add_argument("--all", action="store_true", help="all attacks: some hours")
@@ -109,20 +110,23 @@ def _attacks(args: argparse.Namespace) -> int:
     began, bad, count = time.monotonic(), list[str](), 0
     seconds = args.seconds if args.minutes is None else args.minutes * 60
     root = os.geteuid() == 0
-    some = [attack for attack in attacks(root=root) if args.only in str(attack)]
+    seed = args.seed if args.seed is not None else 0 if args.number is not None else secrets.randbelow(1 << 32)
+    some = [attack for attack in attacks(root=root, seed=seed) if args.only in str(attack)]
     with tempfile.TemporaryDirectory() as folder:
         arena = Arena(Path(folder))
         for attack in some[: args.number]:
             if not args.all and args.number is None and time.monotonic() - began > seconds:
                 break
             count += 1
-            bad += arena.wrong(attack)
+            for why in arena.wrong(attack):
+                print(f"wrong: {why}", flush=True)
+                bad.append(why)
     if args.all:
         for thing in (thing for thing in THINGS if root or thing.__name__ not in NEEDS_ROOT):
             with tempfile.TemporaryDirectory() as folder:
                 bad += wrong_on_screen(Path(folder), thing)
     left = "" if root else "; left out, for want of root: " + ", ".join(sorted(NEEDS_ROOT))
-    print(f"attacks: {count} of {len(some)} in {time.monotonic() - began:.0f} s; wrong: {len(bad)}{left}")
+    print(f"attacks: {count} of {len(some)} (seed {seed}) in {time.monotonic() - began:.0f} s; wrong: {len(bad)}{left}")
     print("\n".join(bad))
     return 1 if bad or not count else 0
 

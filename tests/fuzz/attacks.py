@@ -83,8 +83,9 @@ class Attack:
         return named or self.place in (LINKED if self.world == "files" else MAY_LINK_DATABASES)
 
 
-def attacks(*, root: bool) -> list[Attack]:
-    """All, in an order that has nothing to do with their names, so that a part of them is a part of every kind."""
+def attacks(*, root: bool, seed: int = 0) -> list[Attack]:
+    """All, in an order that has nothing to do with their names, so that a part of them is a part of every kind; each
+    seed has an order of its own."""
     everything = [
         Attack(world, place, thing, verb)
         for world, places in (("files", FILES), ("databases", DATABASES))
@@ -93,7 +94,7 @@ def attacks(*, root: bool) -> list[Attack]:
         if root or thing.__name__ not in NEEDS_ROOT
         for verb in VERBS
     ]
-    return sorted(everything, key=lambda attack: zlib.crc32(str(attack).encode()))
+    return sorted(everything, key=lambda attack: zlib.crc32(f"{attack}{seed or ''}".encode()))
 
 
 class Arena:

@@ -54,6 +54,7 @@ from clawtop.core.model.locks import (
 )
 from clawtop.core.model.problem import (
     AGENTS_UNREAD,
+    BLOCKED,
     EMPTY_KEY,
     NOT_IMPORTED,
     FailureReason,
@@ -89,6 +90,7 @@ from clawtop.core.model.witness import AccountRetry, Witness, WitnessKind
 
 __all__ = [
     "AGENTS_UNREAD",
+    "BLOCKED",
     "EMPTY_KEY",
     "ENGINE",
     "GATEWAY_LOG",

@@ -12,6 +12,9 @@ from clawtop.values import dataclass
 AGENTS_UNREAD = "agents-unread"
 """Problem of a state directory in whose place for agents something else stands."""
 
+BLOCKED = "blocked"
+"""Problem of a file that cannot be there: a link that leads nowhere, or no directory, is in its place or above it."""
+
 EMPTY_KEY, NOT_IMPORTED = "empty-key", "doctor-pending"
 """Problems of credentials that OpenClaw has not imported into its database: its gateway goes on without them (2026.6,
 2026.7), or does not start (2026.8 on).

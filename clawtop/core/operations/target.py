@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from clawtop.core.model import (
     AGENTS_UNREAD,
+    BLOCKED,
     EMPTY_KEY,
     NOT_IMPORTED,
     SHARED,
@@ -107,7 +108,7 @@ def _owned(
         word, name_of = meant
         known = {name_of(profile) for view in _views(snapshot, None, lambda _: True) for profile in view.profiles}
         near = "" if word in known else did_you_mean(word, known)
-        _refuse_unread(snapshot, what)
+        refuse_unread(snapshot, what, UNTOUCHED)
         raise RefusedError(f"there is no {what} here{near}", unchanged=UNTOUCHED)
     if len(owners) > 1:
         raise RefusedError(
@@ -125,21 +126,21 @@ def _owned(
     return Owned(owner, tuple(seen.values()), views, part_of(snapshot, owner))
 
 
-def _refuse_unread(snapshot: Snapshot, what: str) -> None:
+def refuse_unread(snapshot: Snapshot, what: str, unchanged: str) -> None:
     """If a store could not be read or was never imported, its content is unknown. RefusedError names it."""
     stores = (agent.store for agent in snapshot.agents)
     unread = next((store.problem for store in stores if store is not None and store.problem is not None), None)
     if unread is not None:
         why = f"{safe(unread.where)} {shown(unread.text)}"
-        raise RefusedError(f"there is no {what} in what could be read: {why}", unchanged=UNTOUCHED)
+        raise RefusedError(f"there is no {what} in what could be read: {why}", unchanged=unchanged)
     unseen = _unseen_agents(snapshot)
     if unseen is not None:
-        raise RefusedError(f"there is no {what} to be seen: {unseen}", unchanged=UNTOUCHED)
+        raise RefusedError(f"there is no {what} to be seen: {unseen}", unchanged=unchanged)
     waits = next((problem for problem in snapshot.warnings if problem.code in {EMPTY_KEY, NOT_IMPORTED}), None)
     if waits is not None:
         raise RefusedError(
             f"there is no {what} in use here: {safe(waits.where)} was never imported",
-            unchanged=UNTOUCHED,
+            unchanged=unchanged,
             hint="openclaw doctor --fix",
         )
 
@@ -198,8 +199,9 @@ def refuse_unwritable(snapshot: Snapshot) -> None:
 
 
 def _unseen_agents(snapshot: Snapshot) -> str | None:
-    """Why no agent of the state directory is seen, where something else stands in their place."""
-    return next((f"{safe(p.where)} {p.text}" for p in snapshot.warnings if p.code == AGENTS_UNREAD), None)
+    """Why agents of the state directory, or their files, are not seen, where something else stands in their place."""
+    codes = {AGENTS_UNREAD, BLOCKED}
+    return next((f"{safe(p.where)} {shown(p.text)}" for p in snapshot.warnings if p.code in codes), None)
 
 
 def why_not_writable(snapshot: Snapshot) -> str | None:

@@ -153,7 +153,8 @@ def _agent(layout: Layout, name: str | None) -> AgentPaths:
     if name is not None:
         found = layout.agent(name)
         if found is None:
-            raise UsageError(f"there is no agent {safe(name, 60)}", hint=f"agents: {known}")
+            where = safe(layout.state_dir, 300)
+            raise UsageError(f"there is no agent {safe(name, 60)} in {where}", hint=f"agents: {known}")
         return found
     default = next((agent for agent in layout.agents if agent.is_default), None)
     if default is None and len(layout.agents) == 1:

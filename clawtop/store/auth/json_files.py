@@ -15,6 +15,7 @@ from typing import Any
 from clawtop.clock import Clock
 from clawtop.core.generations import storage_of
 from clawtop.core.model import Generation, Problem
+from clawtop.store import door
 from clawtop.store.auth.entries import own_auth, repeated_keys
 from clawtop.store.auth.port import OwnAuth
 from clawtop.store.json_text import Stamp, UnreadableError, parse, read_bytes, stamp_of
@@ -28,9 +29,14 @@ seconds.
 _MAY_BE_TORN = frozenset({"empty", "not-json", "not-utf8"})
 
 
-def stamps_of(agent_dir: Path, generation: Generation | None) -> tuple[Stamp | None, ...]:
+def stamps_of(agent_dir: Path, generation: Generation | None) -> tuple[Stamp | str | None, ...]:
     """The stamps that show whether a reading is current: the same stamps mean the same content."""
-    return tuple(stamp_of(path) for path in _files(agent_dir, generation) if path is not None)
+    return tuple(_stamp(path) for path in _files(agent_dir, generation) if path is not None)
+
+
+def _stamp(path: Path) -> Stamp | str | None:
+    """The stamp of a file, or what is in the way of one."""
+    return stamp_of(path) or door.in_the_way(path)
 
 
 def _files(agent_dir: Path, generation: Generation | None) -> tuple[Path, Path | None]:

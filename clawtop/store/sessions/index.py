@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any, cast
 
-from clawtop.core.model import Problem, Session
+from clawtop.core.model import BLOCKED, Problem, Session
 from clawtop.core.session.disk_witness import KNOWN_STATUSES, SETTLED, ends_before_its_start, settled_witness, stored_as
 from clawtop.core.session.key import agent_of
 from clawtop.core.session.lanes import classify_session_key
+from clawtop.store import door
 from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, open_problem, parse, read_bytes
 from clawtop.store.place.layout import AgentPaths, Layout
@@ -65,7 +66,8 @@ def read_sessions(agent: AgentPaths, layout: Layout) -> SessionsRead:
             content, stamp = read_bytes(where, MAX_SESSIONS_BYTES)
             entries = _entries(content, where)
     except (FileNotFoundError, NotADirectoryError):
-        return SessionsRead()
+        words = door.in_the_way(where)
+        return SessionsRead(problem=None if words is None else Problem(BLOCKED, where, words))
     except OSError as error:
         return SessionsRead(problem=open_problem(where, error))
     except UnreadableError as error:

@@ -26,7 +26,7 @@ from urllib.parse import quote_from_bytes
 from weakref import WeakMethod, WeakSet
 
 from clawtop.clock import Clock
-from clawtop.core.model import Problem
+from clawtop.core.model import BLOCKED, Problem
 from clawtop.store import door
 from clawtop.store.json_text import MEGABYTE, UnreadableError
 from clawtop.store.sqlite.schema import DatabaseIdentity, DatabaseRole
@@ -152,8 +152,8 @@ class Database:
 
     @property
     def is_there(self) -> bool:
-        """Whether anything is there."""
-        return os.path.lexists(self._name)
+        """Whether anything is there, or something is in its way."""
+        return os.path.lexists(self._name) or door.in_the_way(self._name) is not None
 
     @property
     def linked_directory(self) -> Path | None:
@@ -453,5 +453,6 @@ def _absence(name: str) -> Problem:
     except PermissionError:
         return Problem("no-permission", name, "cannot be read by this user")
     except OSError:
-        return Problem("missing", name, "does not exist")
+        words = door.in_the_way(name)
+        return Problem("missing", name, "does not exist") if words is None else Problem(BLOCKED, name, words)
     return Problem("unreadable", name, "is a link that leads nowhere")
