@@ -126,7 +126,7 @@ def _whole_words(text: str, room: int) -> str:
     start = kept[: kept.rfind(" ") + 1]
     word = text[len(start) :].partition(" ")[0]
     left = room - cells(start)
-    alone = " " not in text and left > cells(ELLIPSIS)
+    alone = not any(map(str.isalnum, start)) and left > cells(ELLIPSIS)
     if alone or (cells(word) > _LONG_WORD and 2 * left > _LONG_WORD):
         return start + elided_middle(word, min(left, cells(word) - 1))
     return start.rstrip(" ") + ELLIPSIS
@@ -150,13 +150,17 @@ def cut_middle(line: Line, width: int, *, words: bool = False) -> Line:
 
 
 def _words_around(text: str, room: int) -> str:
-    """The first and the last words of a text that is too long for `room` cells."""
+    """The first and the last words of a text that is too long for `room` cells; only the first ones of a sentence that
+    would lose its subject.
+    """
     head = headed(text, (room - 1) // 3)
     start = head[: head.rfind(" ") + 1]
     if len(text[len(start) :].partition(" ")[0]) <= _LONG_WORD:
         head = start
     while _is_loose(head.rstrip(" ").rpartition(" ")[2]) and head.strip(" "):
         head = head.rstrip(" ").rpartition(" ")[0]
+    if not head and cells(text.rpartition(" ")[2]) <= _LONG_WORD:
+        return text_of(cut_at_words(((text, Tone.PLAIN),), room))
     tail = tailed(text, room - cells(head + ELLIPSIS))
     _, blank, end = tail.partition(" ")
     if blank and len(text[: len(text) - len(end)].split(" ")[-2]) <= _LONG_WORD:

@@ -398,7 +398,9 @@ async def test_each_question_is_answered_within_one_key(incident: str, size: tup
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             await pilot.press(*([key] if key else []))
-            await until(pilot, lambda: all(table.table is not None for table in app.view.tables))  # noqa: B023
+            screen = app.view
+            assert isinstance(screen, TablesScreen)
+            await until(pilot, lambda: all(table.table is not None for table in screen.tables))  # noqa: B023
             await pilot.pause()
             screens[key] = screen_text(app)
     keys_needed = {

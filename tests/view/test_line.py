@@ -114,3 +114,17 @@ def test_an_id_that_is_the_whole_sentence_keeps_both_ends(width: int) -> None:
     assert width_of(piece(short)) <= width
     assert short.startswith("cro")
     assert short.endswith("9e10")
+
+
+@pytest.mark.parametrize("room", range(14, 38))
+def test_a_sentence_keeps_its_subject(room: int) -> None:
+    """Also where its first word says nothing alone."""
+    said = fitted(piece("the gateway does not run: nothing is answered"), room, middle=True, words=True)
+    assert text_of(said).startswith("the gateway")
+
+
+@pytest.mark.parametrize("room", range(8, 17))
+def test_a_sign_alone_is_no_text(room: int) -> None:
+    shown = text_of(fitted(piece("⚠ gateway-stopped"), room))
+    assert shown.startswith("⚠ g")
+    assert shown.endswith("ped")

@@ -39,7 +39,8 @@ def clear_provider(snapshot: Snapshot, provider: str, *, agent: str | None = Non
     """Clear all profiles of a provider that one store owns, in one lock hold of each place."""
     owned = profiles_of(snapshot, provider, agent)
     ids = tuple(profile.id for profile in owned.profiles)
-    title = f"Clear all {len(ids)} profiles of {safe(provider)} in {store_name(owned.owner)}"
+    whole = f"all {len(ids)} profiles" if len(ids) > 1 else "the only profile"
+    title = f"Clear {whole} of {safe(provider)} in {store_name(owned.owner)}"
     return _clear(snapshot, owned, ClearWindows(ids), title=title, target=provider)
 
 
