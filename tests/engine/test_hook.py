@@ -69,6 +69,7 @@ def test_notices_come_one_at_a_time_and_the_oldest_give_way() -> None:
     assert begun.wait(30)
     for number in range(WAITING + 3):
         hook.tell(str(number))
+    assert [thread.name for thread in threading.enumerate()].count("notices") == 1
     gate.set()
     _ended(hook)
     assert told == ["first", *(str(number) for number in range(3, WAITING + 3))]

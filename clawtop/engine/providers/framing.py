@@ -89,7 +89,7 @@ class Frames:
         """What the end of the body completes: a last line without its newline, an event without its blank line."""
         self._take(self._utf8.feed(b"", last=True))
         yield from self._lines()
-        left = self._buffer.decode("utf-8", "replace")
+        left = self._buffer.decode("utf-8", "replace").removesuffix("\r")
         self._buffer.clear()
         if self._document:
             yield from self._documents(left)
