@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from functools import partial
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.carried import Ordering, derived
-from clawtop.core.model import NOT_IMPORTED, Lock, Problem, Session, VerdictKind, counted
+from clawtop.core.model import NOT_IMPORTED, Lock, Problem, Session, VerdictKind, counted, session_place
 from clawtop.core.session.disk_witness import RUNNING
 from clawtop.core.session.listed import of_file, with_key, working
 from clawtop.text import safe
@@ -160,6 +160,23 @@ def _standing(session: Session) -> tuple[int, int, str, str, str]:
 _BY_STANDING = Ordering[Session, Session](lambda session: (session,), _standing)
 
 
+BISECTED = 64
+"""A few rows are found by bisection in an order that is so many times longer: each takes a dozen comparisons."""
+
+
+def _without(ordered: Sequence[Session], some: Collection[Session]) -> list[Session]:
+    """The sessions, in the order of their standing, without some of them."""
+    if len(ordered) < BISECTED * len(some):
+        gone = {*map(session_place, some)}
+        return [session for session in ordered if session_place(session) not in gone]
+    others: list[Session] = []
+    start = 0
+    for place in sorted(bisect_left(ordered, _standing(session), key=_standing) for session in some):
+        others += ordered[start:place]
+        start = place + 1
+    return [*others, *ordered[start:]]
+
+
 def _ordered_sessions(facts: Facts) -> Sequence[Session]:
     """By their standing; blocked ones are among those with problems, held ones among those that run."""
     ordered = derived(facts.sessions, _BY_STANDING)
@@ -169,12 +186,7 @@ def _ordered_sessions(facts: Facts) -> Sequence[Session]:
     raised = {key: (rank, session) for key, (rank, session) in raised.items() if rank < _standing(session)[0]}
     if not raised:
         return ordered
-    others: list[Session] = []
-    start = 0
-    for place in sorted(bisect_left(ordered, _standing(session), key=_standing) for _, session in raised.values()):
-        others += ordered[start:place]
-        start = place + 1
-    others += ordered[start:]
+    others = _without(ordered, [session for _, session in raised.values()])
 
     def standing(session: Session) -> tuple[int, int, str, str, str]:
         own = _standing(session)

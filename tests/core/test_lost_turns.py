@@ -65,10 +65,12 @@ def exchange(asked: int, outcome: TurnOutcome = TurnOutcome.OPEN, ended: int | N
 )
 def test_a_turn_that_went_with_its_gateway(changes: dict[str, Any], failed: bool, unanswered: bool) -> None:
     world = replace(CALM, sessions=(session(**changes),), gateway=RESTARTED, events=())
-    told = [recent.turn for recent in recent_turns(world, NOW, 60_000) if recent.failed]
+    told = [recent.turn for recent in recent_turns(world, NOW, 60_000, 60_000).turns if recent.failed]
     assert [turn.at >= BEGAN for turn in told] == [True] * failed
     dead = replace(world, gateway=Gateway(GatewayState.DEAD, 6))
-    assert not [recent for recent in recent_turns(dead, NOW, 60_000) if recent.failed], "its death is told by itself"
+    assert not [recent for recent in recent_turns(dead, NOW, 60_000, 60_000).turns if recent.failed], (
+        "its death is told by itself"
+    )
     assert [one.session for one in waiting(world, NOW).unanswered] == [GHOST.where] * unanswered
     assert (judge(world, NOW).level > Level.WELL) is (failed or unanswered)
 
@@ -78,4 +80,28 @@ def test_a_turn_that_went_long_ago_says_nothing_of_now() -> None:
     lost = session(started_at=old, updated_at=old, witnesses=())
     world = replace(CALM, sessions=(lost,), gateway=RESTARTED, events=())
     assert waiting(world, NOW).unanswered == ()
-    assert recent_turns(world, NOW, 60_000) == ()
+    assert recent_turns(world, NOW, 60_000, 60_000) == ((), {})
+
+
+def test_turns_of_which_only_rows_tell_are_counted_once_in_the_time_they_ended_in() -> None:
+    ends = {
+        "now": ("done", NOW),
+        "lately": ("failed", NOW - 60_000),
+        "today": ("done", NOW - 60_001),
+        "yesterday": ("done", NOW - 3_600_000),
+        "to come": ("done", NOW + 1),
+        "open": ("running", None),
+    }
+    rows = [
+        replace(session(status=status, ended_at=ended, problems=(), witnesses=(), started_at=None), key=key, file=key)
+        for key, (status, ended) in ends.items()
+    ]
+    told = replace(rows[0], key="told", file="told", turns=(EndedTurn(NOW, TurnOutcome.ANSWERED, "run-1"),))
+    world = replace(CALM, sessions=(*rows, told), gateway=RESTARTED, events=())
+    found = recent_turns(world, NOW, 60_000, 3_600_000)
+    assert [(turn.session, turn.turn.at) for turn in found.turns] == [
+        ("lately", NOW - 60_000),
+        ("now", NOW),
+        ("told", NOW),
+    ]
+    assert found.outcomes == {TurnOutcome.ANSWERED: 3, TurnOutcome.FAILED: 1}

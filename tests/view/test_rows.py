@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clawtop.commands import Context, Target, TargetKind, command, why_not
+from clawtop.core.carried import Lineage
 from clawtop.core.incident.timeline import Filter
 from clawtop.core.model import (
     NOT_IMPORTED,
@@ -390,3 +391,22 @@ def test_a_lock_from_the_future_says_how_far_ahead_it_is_wherever_it_stands() ->
     (row,) = lock_table(env).rows
     assert cells(lock_table(env), row.key)["age"] == "+3h00m"
     assert "3h00m ahead of the clock" in "\n".join(map(text_of, detail_lines(row.target, env, 100)))
+
+
+@pytest.mark.parametrize("held", [1, 2, 40])
+def test_held_sessions_stand_among_those_that_run_however_many_they_are(held: int) -> None:
+    idle = replace(INCIDENT.sessions[0], problems=(), active=False, status="done", suspension=None, witnesses=())
+    line = Lineage[Session]()
+
+    def listed() -> tuple[Session, ...]:
+        rows = (replace(idle, key=f"s{n}", file=f"/s{n}", updated_at=NOW - n, ended_at=None) for n in range(130))
+        return line.rows(rows)
+
+    world = replace(CALM, sessions=listed())
+    before = [row.item.key for row in session_table(env_of(world)).rows]
+    holders = tuple(replace(INCIDENT.holders[0], session_file=f"/s{129 - n}", waiters=()) for n in range(held))
+    world = replace(world, sessions=listed(), holders=holders)  # equal rows, which are other objects
+    after = [row.item.key for row in session_table(env_of(world)).rows]
+    assert sorted(after) == sorted(before)
+    assert sorted(after[:held]) == sorted(before[-held:])
+    assert after[held:] == before[:-held]

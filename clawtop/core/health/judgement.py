@@ -7,7 +7,8 @@ Unknown is never rounded to good. States are judged as the live gateway knows th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from clawtop.core.health.account_causes import AUTH_HOLD_MS
@@ -28,7 +29,7 @@ from clawtop.core.health.cause import (
 from clawtop.core.health.causes import FINDERS
 from clawtop.core.health.in_force import refused_config, taken_at, unknown_chains
 from clawtop.core.health.silence import STARTING_MS, stop_told, turns_at
-from clawtop.core.health.turns import RecentTurn, recent_turns
+from clawtop.core.health.turns import recent_turns
 from clawtop.core.health.waiting import hung, waiting
 from clawtop.core.locks.staleness import WRITING_MS
 from clawtop.core.model import AgentInfo, LockKind, Profile, Snapshot, TurnOutcome
@@ -47,17 +48,17 @@ __all__ = ["Cause", "Health", "Level", "Next", "TurnCounts", "judge"]
 def judge(snapshot: Snapshot, now: int) -> Health:
     """Judge a state as of `now` (ms since the epoch)."""
     view = _without_refused(as_gateway_knows(snapshot, now), snapshot, now)
-    day = recent_turns(snapshot, now, COUNTED_MS)
+    turns, outcomes = recent_turns(snapshot, now, RECENT_MS, COUNTED_MS)
     scene = HealthScene(
         snapshot,
         now,
         view,
         {agent.id: chain_recovery(view.snapshot, agent, now) for agent in view.snapshot.agents},
-        tuple(turn for turn in day if now - turn.turn.at <= RECENT_MS),
+        turns,
         waiting(snapshot, now),
         tuple(hung(snapshot, now)),
         blocked_sessions(snapshot, now),
-        _counts(day),
+        _counts(outcomes),
     )
     found = [cause for find in FINDERS for cause in find(scene)]
     found.sort(key=lambda cause: (-cause.level, ORDER[cause.code]))
@@ -68,7 +69,7 @@ def judge(snapshot: Snapshot, now: int) -> Health:
         next=tuple(_nexts(scene)),
         blocked=scene.blocked,
         waiting=scene.waiting,
-        recent=_counts(scene.turns),
+        recent=_counts(Counter(recent.turn.outcome for recent in scene.turns)),
         counted=scene.counted,
         usable_again_at=min(out, default=None),
         view=view,
@@ -85,10 +86,8 @@ def _without_refused(view: GatewaysView, snapshot: Snapshot, now: int) -> Gatewa
     return replace(view, snapshot=replace(view.snapshot, agents=agents))
 
 
-def _counts(turns: Iterable[RecentTurn]) -> TurnCounts:
-    number = dict.fromkeys(TurnOutcome, 0)
-    for recent in turns:
-        number[recent.turn.outcome] += 1
+def _counts(number: Mapping[TurnOutcome, int]) -> TurnCounts:
+    number = {outcome: number.get(outcome, 0) for outcome in TurnOutcome}
     return TurnCounts(
         number[TurnOutcome.ANSWERED] + number[TurnOutcome.SILENT],
         number[TurnOutcome.FAILED],

@@ -6,9 +6,12 @@ takeover and a run that the gateway gave up; a transcript shows what followed a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
+from operator import attrgetter
+from typing import NamedTuple
 
 from clawtop.core.model import (
     ENGINE,
@@ -84,22 +87,42 @@ class RecentTurn:
         return self.turn.outcome in SUCCESSES
 
 
-def recent_turns(snapshot: Snapshot, now: int, within_ms: int) -> tuple[RecentTurn, ...]:
-    """Every turn that ended within the last `within_ms`, oldest first."""
-    since = now - within_ms
-    ours = _engines(snapshot, since)
-    restarted = snapshot.gateway.state is GatewayState.LIVE
+class RecentTurns(NamedTuple):
+    """The latest turns one by one, oldest first, and how often each outcome was seen in a longer time."""
+
+    turns: tuple[RecentTurn, ...]
+    outcomes: Mapping[TurnOutcome, int]
+
+
+_BY_TIME = attrgetter("turn.at", "agent", "session")
+
+
+def recent_turns(snapshot: Snapshot, now: int, within_ms: int, counted_ms: int) -> RecentTurns:
+    """The turns that ended within the last `within_ms`, and the outcomes of those of the last `counted_ms`, which is
+    longer: of most of these only the row tells, and nothing is made from it but a number.
+    """
+    counted_since, since = now - counted_ms, now - within_ms
+    ours = _engines(snapshot, counted_since)
     driven = (session for key in ours for session in with_key(snapshot.sessions, key))
-    concerned = chain(telling(snapshot.sessions), ended_since(snapshot.sessions, since), driven)
-    may_have_ended = {session_place(session): session for session in concerned}
+    several = {session_place(session): session for session in chain(telling(snapshot.sessions), driven)}
+    restarted = snapshot.gateway.state is GatewayState.LIVE
     found = [
         RecentTurn(session.agent, session.key, session.lane_class, turn)
-        for session in may_have_ended.values()
+        for session in several.values()
         for turn in _turns(session, ours.get(session.key, ()), restarted=restarted)
-        if since < turn.at <= now
+        if counted_since < turn.at <= now
     ]
-    found += _unlisted(snapshot, since, now)
-    return tuple(sorted(found, key=lambda recent: (recent.turn.at, recent.agent, recent.session)))
+    found += _unlisted(snapshot, counted_since, now)
+    outcomes = Counter(recent.turn.outcome for recent in found)
+    found = [recent for recent in found if recent.turn.at >= since]
+    for session in ended_since(snapshot.sessions, counted_since):
+        outcome, ended = _row_outcome(session), session.ended_at or 0
+        if outcome is None or ended > now or session_place(session) in several:
+            continue
+        outcomes[outcome] += 1
+        if ended >= since and (turn := _last_run(session)) is not None:
+            found.append(RecentTurn(session.agent, session.key, session.lane_class, turn))
+    return RecentTurns(tuple(sorted(found, key=_BY_TIME)), outcomes)
 
 
 def _unlisted(snapshot: Snapshot, since: int, now: int) -> Iterator[RecentTurn]:
@@ -112,7 +135,7 @@ def _unlisted(snapshot: Snapshot, since: int, now: int) -> Iterator[RecentTurn]:
 
 
 def _turns(session: Session, ours: Sequence[EndedTurn], *, restarted: bool) -> Iterable[EndedTurn]:
-    """The session's turns, each once. For most sessions the row is the only source.
+    """The session's turns, each once.
 
     `restarted`: a gateway is alive, so nothing else reports turns that died with an earlier gateway.
     """
@@ -140,11 +163,18 @@ def _told(session: Session, ours: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
 
 
 def _last_run(session: Session) -> EndedTurn | None:
-    outcome = _STATUS_OUTCOMES.get(session.status or "")
-    started, ended = session.started_at, session.ended_at
-    if outcome is None or ended is None or (started is not None and ended < started):
+    outcome = _row_outcome(session)
+    if outcome is None or session.ended_at is None:
         return None
-    return EndedTurn(ended, outcome, None, started, None, None, "status")
+    return EndedTurn(session.ended_at, outcome, None, session.started_at, None, None, "status")
+
+
+def _row_outcome(session: Session) -> TurnOutcome | None:
+    """How the last run ended, as the row says; None where it tells no end, or one before its start."""
+    started, ended = session.started_at, session.ended_at
+    if ended is None or (started is not None and ended < started):
+        return None
+    return _STATUS_OUTCOMES.get(session.status or "")
 
 
 def _once(told: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
