@@ -172,10 +172,11 @@ def in_the_way(path: str | Path) -> str | None:
         here = parent
     if not here or os.path.isdir(here):  # noqa: PTH112
         return None
-    what = "" if here == name else f"cannot be read: {safe(here, 300)} "
+    below = f"is below {safe(here, 300)}, "
     if _is_link(here) and not os.path.exists(here):  # noqa: PTH110
-        return f"{what}is a symbolic link to {_shown_target(here)}, which is not there"
-    return None if here == name else f"{what}is not a directory"
+        link = f"a symbolic link to {_shown_target(here)}, which is not there"
+        return f"is {link}" if here == name else below + link
+    return None if here == name else f"{below}which is not a directory"
 
 
 # --- clawtop's own directories -----------------------------------------------------------------------------------
