@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Gateway, GatewayState, ProcessEvidence
@@ -208,6 +209,21 @@ async def test_bad_answers_are_bounded_and_named(tmp_path: Path, answer: Any, ki
     assert words in error.words
 
 
+async def test_an_endless_answer_is_left_at_its_beginning(tmp_path: Path) -> None:
+    fake = FakeGateway()
+
+    def endless(_: Any) -> Any:
+        transport = fake.sockets[-1].transport
+        transport.pause_reading()  # it minds no farewell
+        transport.write(b"\x81\x7f" + (1 << 40).to_bytes(8, "big") + b"x" * 4096)
+        return HANG
+
+    fake.answers["sessions.list"] = endless
+    error = await trouble(tmp_path, fake, seconds=30.0)
+    assert error.trouble is Trouble.NONSENSE
+    assert "larger than 8 MiB" in error.words
+
+
 @pytest.mark.parametrize(
     ("message", "kind"),
     [
@@ -237,6 +253,20 @@ async def test_a_gateway_that_is_starting_is_tried_again(tmp_path: Path, monkeyp
 async def test_one_that_never_stops_starting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "STARTING_PAUSE_SECONDS", 60.0)
     error = await trouble(tmp_path, FakeGateway(starting=1_000))
+    assert error.trouble is Trouble.STARTING
+
+
+async def test_one_that_falls_silent_while_it_starts_is_still_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(FakeGateway):
+        async def serve(self, socket: ServerConnection) -> None:
+            if not self.starting:
+                await self.over.wait()
+            await super().serve(socket)
+
+    monkeypatch.setattr(client, "STARTING_PAUSE_SECONDS", 0.0)
+    error = await trouble(tmp_path, Silent(starting=1), seconds=0.5)
     assert error.trouble is Trouble.STARTING
 
 

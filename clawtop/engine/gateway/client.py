@@ -40,6 +40,15 @@ Belongs = Callable[[int, int, int], bool]
 """Whether a process has the other end of a connection: pid, its port, our port."""
 
 
+class _Socket(ClientConnection):
+    """A connection that ends with what it refuses: a peer that goes on sending is not heard to its end."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.protocol.parser_exc is not None:
+            self.transport.abort()
+
+
 class _LoopbackConnect(connect):
     """A connection that is never redirected."""
 
@@ -125,6 +134,7 @@ async def open_connection(
         GatewayCallError: no connection, not the lock's process, another directory, or fewer scopes than asked for.
     """
     until = clock.monotonic() + seconds
+    starting: GatewayCallError | None = None
     while True:
         try:
             socket, hello = await _enter(leave, scopes, clock, max(0.1, until - clock.monotonic()), belongs)
@@ -132,6 +142,9 @@ async def open_connection(
         except GatewayCallError as error:
             if error.trouble is Trouble.TOKEN:
                 door.refused(leave)
+            if error.trouble is Trouble.MUTE and starting is not None:
+                raise starting from None
+            starting = error
             if error.trouble is not Trouble.STARTING or clock.monotonic() + STARTING_PAUSE_SECONDS >= until:
                 raise
         await clock.sleep(STARTING_PAUSE_SECONDS)
@@ -144,6 +157,7 @@ async def _enter(
         async with clock.timeout(seconds):
             socket = await _LoopbackConnect(
                 f"ws://{HOST}:{leave.listener.port}/",
+                create_connection=_Socket,
                 proxy=None,
                 compression=None,
                 max_size=MAX_FRAME,
