@@ -569,7 +569,7 @@ HOOKS = re.compile(
 OVERRIDDEN = {
     "engine/prompt/session_lock.py": {"cleanup"},  # a step of OpenClaw's lock, inside its state; replayed against rows
     "cli/main.py": {"_check_value", "_print_message"},  # argparse
-    "engine/gateway/client.py": {"process_redirect"},  # websockets
+    "engine/gateway/client.py": {"process_redirect", "data_received"},  # websockets, asyncio's protocol
     "engine/providers/connections.py": {  # asyncio's protocol, httpcore's stream
         "connect_tcp",
         "connection_made",

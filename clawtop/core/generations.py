@@ -284,7 +284,8 @@ _MARKED_6 = _MARKED_5._replace(
     spared_locally=frozenset({"overloaded"}),
     spared_if_passing=frozenset({"rate_limit"}),
 )
-_MARKED_8 = _MARKED_6._replace(never=_MARKED_6.never | {"overloaded", "tls_certificate", "context_overflow"})
+_MARKED_7 = _MARKED_6._replace(never=_MARKED_6.never | {"context_overflow"})
+_MARKED_8 = _MARKED_7._replace(never=_MARKED_7.never | {"overloaded", "tls_certificate"})
 
 _AUTH_KEYS = frozenset({"profiles", "order", "cooldowns"})
 _WRITE_LOCK_KEYS = frozenset({"acquireTimeoutMs", "staleMs", "maxHoldMs"})
@@ -318,13 +319,13 @@ _KEYS_8 = ConfigKeys(
 )
 
 _ATTENTION_6 = AttentionRules(silence_aborts=True, models_may_think=True, orphans_are_stuck=True, reclaims_silent=True)
-_ATTENTION_8 = _ATTENTION_6._replace(
+_ATTENTION_7 = _ATTENTION_6._replace(lane_task_ms=5 * MINUTE_MS)
+_ATTENTION_8 = _ATTENTION_7._replace(
     configurable=False,
     sees_requests=True,
     sees_tool_ends=True,
     least_tool_ms=15 * MINUTE_MS,
     lone_calls_abort=True,
-    lane_task_ms=5 * MINUTE_MS,
     clears_idle=True,
 )
 
@@ -413,7 +414,15 @@ _6_11 = _5_X._replace(
     remote=Remote(cancels_cron=True, model_clears_pin=True),
     policy=RunPolicy(leaves_timeouts_to_harness=True),
 )
-_7_1 = _6_11._replace(name="7.1", first=(2026, 7, 1), last=(2026, 7, 1), cooling=_COOLING_6._replace(name="7.1"))
+_7_1 = _6_11._replace(
+    name="7.1",
+    first=(2026, 7, 1),
+    last=(2026, 7, 1),
+    cooling=_COOLING_6._replace(name="7.1"),
+    marking=_MARKED_7,
+    attention=_ATTENTION_7,
+    policy=RunPolicy(leaves_timeouts_to_harness=True, budget_ends=True, escalates_lost_models=True),
+)
 _8_X = _7_1._replace(
     name="8.x",
     first=(2026, 8, 2),
@@ -428,6 +437,9 @@ _8_X = _7_1._replace(
         frozenset({"rate_limit"}), most_rate_limited=3, first_ms=10_000, longest_ms=60_000, doubling=False
     ),
     remote=_REMOTE_8,
+    policy=_7_1.policy._replace(
+        certificates_skip_accounts=True, keeps_first_reason=True, final_codes=frozenset({"cli_max_turns"})
+    ),
     copilot_exchanges=False,
 )
 _9_X = _8_X._replace(

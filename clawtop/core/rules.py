@@ -261,7 +261,7 @@ class RunPolicy(NamedTuple):
     Attributes:
         leaves_timeouts_to_harness: timeouts of a harness that owns its transport rotate nothing (2026.6.11); and a
             failure that is known outranks a timeout as the reason for the next model.
-        budget_ends: a run past its own time limit, or ended by a signal, neither rotates nor falls back (2026.9).
+        budget_ends: a run past its own time limit, or ended by a signal, neither rotates nor falls back (2026.7).
         certificates_skip_accounts: a bad certificate goes to the next model at once.
         escalates_lost_models: a missing model counts at the end of the retries, too.
         keeps_first_reason: a retry remembers the failure before a mere timeout.
