@@ -136,6 +136,7 @@ engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store
 export/  Metrics for Prometheus: metrics is the table; families, gauges, counts, exposition; dashboard, rules.yml.
 
 fleet/  Several hosts over ssh. far streams a host's state, near follows it, fleet has all hosts; protocol, transport.
+    places             how many hosts are greeted at the same time
     remote, executor   operations on a host, pinned to their plan
     steering           verbs that run long there: driving, draining
 

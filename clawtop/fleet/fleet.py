@@ -13,6 +13,7 @@ from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.errors import UsageError
 from clawtop.fleet.executor import RemoteExecutor
 from clawtop.fleet.near import NearHost, RemoteSource, SkewedClock
+from clawtop.fleet.places import AT_ONCE, GreetingPlaces
 from clawtop.fleet.remote import RemoteOperations
 from clawtop.fleet.steering import Steers
 from clawtop.fleet.transport import Connect, HostSpec
@@ -22,9 +23,6 @@ from clawtop.values import dataclass
 if TYPE_CHECKING:
     from clawtop.fleet.draining import RemoteDrains, RemoteRecoveries
     from clawtop.fleet.driving import RemoteEngine
-
-AT_ONCE = 16
-"""How many hosts are greeted at the same time: enough for 200 in seconds, few enough for a jump host."""
 
 MIN_INTERVAL_S = 0.25
 
@@ -78,10 +76,10 @@ class Fleet:
 
     async def run(self, deliver: Callable[[tuple[Host, ...]], None]) -> None:
         """Supervise and deliver until cancelled."""
-        gate = asyncio.Semaphore(self._at_once)
+        places = GreetingPlaces(self._clock, self._at_once)
         async with asyncio.TaskGroup() as tasks:
             for near in self.near.values():
-                tasks.create_task(near.run(gate), name=f"host {near.spec.name}")
+                tasks.create_task(near.run(places), name=f"host {near.spec.name}")
             while True:
                 self._changed.clear()
                 deliver(self.hosts)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.model import Event, Snapshot
 from clawtop.core.source import Deliver, Failed
 from clawtop.errors import StateUnreadableError
+from clawtop.fleet.places import GreetingPlaces
 from clawtop.fleet.protocol import (
     DEAD_S,
     HEARTBEAT_S,
@@ -39,8 +40,8 @@ from clawtop.values import dataclass
 GREETING_S = 20.0
 """How long a host may take from the start of the command to its handshake: a jump host, a slow login."""
 
-TURN_S = 2.0
-"""How long a host that does not answer keeps its place among those being greeted."""
+LONGEST_GREETING_S = 4 * GREETING_S
+"""A host that did not answer in time gets twice as long at the next try, up to this."""
 
 STALE_S = 3 * HEARTBEAT_S
 
@@ -101,6 +102,7 @@ class NearHost:
         self._doubted = asyncio.Event()
         self._settings = ClockSettings()
         self._greeting = True
+        self._greeting_s = GREETING_S
         self._reading: _Reading | None = None
         self._opened: tuple[Deliver, Failed] | None = None
         self._summaries = SummaryReader()
@@ -146,12 +148,12 @@ class NearHost:
 
     # --- supervision ---------------------------------------------------------------------------------------------
 
-    async def run(self, gate: asyncio.Semaphore) -> None:
-        """Keep the stream up until cancelled. `gate` bounds how many hosts are greeted at once."""
+    async def run(self, places: GreetingPlaces) -> None:
+        """Keep the stream up until cancelled. `places` bounds how many hosts are greeted at once."""
         pause = FIRST_RETRY_S
         while True:
             began = self._clock.monotonic()
-            trouble = await self._once(gate)
+            trouble = await self._once(places)
             lasted = self._clock.monotonic() - began
             pause = FIRST_RETRY_S if lasted >= STEADY_S else min(LONGEST_RETRY_S, pause * 2)
             wait = pause * (0.5 + self._chance())
@@ -177,23 +179,24 @@ class NearHost:
             for task in tasks:
                 task.cancel()
 
-    async def _once(self, gate: asyncio.Semaphore) -> Diagnosis:
+    async def _once(self, places: GreetingPlaces) -> Diagnosis:
         """One connection from its start to its end; why it ended."""
         name, greeted, printed = self.spec.name, False, ""
         trouble: Diagnosis | None = None
         pipe: Pipe | None = None
         try:
-            async with self._turn(gate):
+            async with places.turn():
                 if self.host.link is not HostLink.UNREACHABLE:
                     self._move(link=HostLink.CONNECTING)
                 pipe = await self._connect(self.spec, ("stream",))
-                async with self._clock.timeout(GREETING_S):
+                async with self._clock.timeout(self._greeting_s):
                     trouble = await self._greet(pipe)
             if trouble is None:
-                greeted, self._pipe = True, pipe
+                greeted, self._pipe, self._greeting_s = True, pipe, GREETING_S
                 trouble = await self._follow(pipe)
         except TimeoutError:
-            trouble = Diagnosis("it does not answer in time")
+            trouble = Diagnosis(f"it does not answer in {self._greeting_s:.0f} s")
+            self._greeting_s = min(LONGEST_GREETING_S, 2 * self._greeting_s)
         except OSError as error:
             program = self.spec.transport[0] if self.spec.transport else "ssh"
             return Diagnosis(f"{shown(program, 60)} cannot be started here: {shown(error.strerror or error, 120)}")
@@ -207,25 +210,6 @@ class NearHost:
                 code, said = await asyncio.shield(pipe.close())
         ended = why_ended(name, code, said, greeted=greeted, printed=printed)
         return ended if trouble is None else trouble
-
-    @asynccontextmanager
-    async def _turn(self, gate: asyncio.Semaphore) -> AsyncIterator[None]:
-        """A place among the hosts being greeted; a slow host gives it up, so that hanging hosts delay no others."""
-        await gate.acquire()
-        given = False
-
-        def give() -> None:
-            nonlocal given
-            if not given:
-                given = True
-                gate.release()
-
-        timer = self._clock.call_later(TURN_S, give)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            give()
 
     async def _greet(self, pipe: Pipe) -> Diagnosis | None:
         """Wait for the handshake, skipping what login scripts print; None if it arrived, else what came instead.

@@ -93,6 +93,11 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
             app.call_later(app.tell, text)
         pass_on(text, shown, ports)
 
+    def looked() -> Sequence[Host]:
+        """The hosts as the screen may show them: what it shows is what the next state is compared with."""
+        look()
+        return fleet.hosts
+
     def deliver(_hosts: tuple[Host, ...]) -> None:
         look()
         for app in shown:
@@ -105,7 +110,7 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
     )
     try:
         while True:
-            app = FleetApp(clock, options, theme=theme, hosts=lambda: fleet.hosts, retry=fleet.retry_now, chosen=chosen)
+            app = FleetApp(clock, options, theme=theme, hosts=looked, retry=fleet.retry_now, chosen=chosen)
             shown.append(app)
             chosen = await app.run_async(mouse=options.mouse)
             shown.clear()

@@ -16,8 +16,9 @@ import pytest
 from clawtop.clock import SystemClock
 from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.errors import OperationFailedError
-from clawtop.fleet.fleet import AT_ONCE, Fleet
-from clawtop.fleet.near import GREETING_S, TURN_S
+from clawtop.fleet.fleet import Fleet
+from clawtop.fleet.near import GREETING_S
+from clawtop.fleet.places import AT_ONCE, TURN_S
 from clawtop.fleet.remote import RemoteOperations
 from clawtop.fleet.transport import CommandTransport, HostSpec, Pipe, host_spec
 from clawtop.view.fleet_rows import plain_lines, report

@@ -17,6 +17,7 @@ from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.fleet.fleet import Fleet
 from clawtop.fleet.near import GREETING_S, STALE_S, NearHost, RemoteSource, SkewedClock
+from clawtop.fleet.places import GreetingPlaces
 from clawtop.fleet.protocol import DEAD_S, HEARTBEAT_S, MAX_LINE, ProtocolError, encode
 from clawtop.fleet.transport import HostSpec, far_command, host_spec
 from clawtop.store.own.deltas import Changes
@@ -93,7 +94,7 @@ class World:
 @asynccontextmanager
 async def _world() -> AsyncIterator[World]:
     world = World()
-    task = asyncio.create_task(world.near.run(asyncio.Semaphore(1)))
+    task = asyncio.create_task(world.near.run(GreetingPlaces(world.clock, 1)))
     await settle()
     try:
         yield world
@@ -139,7 +140,24 @@ async def test_a_host_that_never_greets_is_given_up_in_time() -> None:
     async with _world() as world:
         await world.clock.advance(GREETING_S + 0.1)
         assert world.host.link is HostLink.UNREACHABLE
-        assert "in time" in world.host.why
+        assert "in 20 s" in world.host.why
+        assert world.pipe.closed
+
+
+async def test_a_host_that_did_not_greet_in_time_gets_twice_as_long_until_it_has_greeted() -> None:
+    async with _world() as world:
+        await world.clock.advance(GREETING_S + 0.1)
+        await world.clock.advance(2.0)
+        assert len(world.pipes) == 2
+        await world.clock.advance(2 * GREETING_S - 1.0)
+        assert not world.pipe.closed, "a far machine that is busy needs longer, and is not started again for nothing"
+        await world.greeted()
+        assert world.host.link is HostLink.LIVE
+        world.pipe.hang_up()
+        await settle()
+        await world.clock.advance(2.0)
+        await world.clock.advance(GREETING_S + 0.1)
+        assert len(world.pipes) == 3
         assert world.pipe.closed
 
 
@@ -328,7 +346,7 @@ async def test_a_snapshot_that_makes_no_sense_ends_the_connection() -> None:
 async def test_a_command_that_is_missing_here_is_said() -> None:
     world = World()
     world.refusal = OSError(2, "No such file or directory")
-    task = asyncio.create_task(world.near.run(asyncio.Semaphore(1)))
+    task = asyncio.create_task(world.near.run(GreetingPlaces(world.clock, 1)))
     await settle()
     assert "ssh cannot be started here: No such file" in world.host.why
     task.cancel()

@@ -44,6 +44,7 @@ from clawtop.engine.providers.framing import Frames, FrameTooLargeError
 from clawtop.engine.providers.http import APIS, FRAMINGS, decoder_of
 from clawtop.errors import ClawtopError
 from clawtop.fleet.near import NearHost
+from clawtop.fleet.places import GreetingPlaces
 from clawtop.fleet.protocol import MAX_LINE, ProtocolError
 from clawtop.fleet.transport import HostSpec
 from clawtop.store.json_text import UnreadableError, parse
@@ -233,9 +234,10 @@ def far_host(content: bytes, _random: Random) -> Sequence[str]:
         return FarPipe(content.split(b"\n"))
 
     async def follow() -> Sequence[str]:
-        near = NearHost(HostSpec("far"), connect, ManualClock(), salt="ab", on_change=lambda: None)
+        clock = ManualClock()
+        near = NearHost(HostSpec("far"), connect, clock, salt="ab", on_change=lambda: None)
         near.open(lambda _snapshot: None, lambda _error: None)
-        found = await near._once(asyncio.Semaphore(1))
+        found = await near._once(GreetingPlaces(clock))
         assert near.host.link in set(HostLink)
         return [found.why, found.hint, near.host.why, near.host.clawtop or ""]
 

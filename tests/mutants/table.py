@@ -385,8 +385,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a host that hangs keeps its place among those that are being connected",
-        "        timer = self._clock.call_later(TURN_S, give)\n",
-        "        timer = self._clock.call_later(GREETING_S, give)\n",
+        "        timer = self._clock.call_later(self.turn_s, look)\n",
+        "        timer = self._clock.call_later(LONGEST_TURN_S, look)\n",
         ("tests/fleet/test_bad_hosts.py::test_two_hundred_hosts_and_a_quarter_of_them_hangs",),
         breaks=("fleet",),
     ),

@@ -24,7 +24,7 @@ from clawtop.fleet.remote import FarPlan, FarReceipt
 from clawtop.ui import fleet_run
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.fleet import HINTS, FleetApp
-from clawtop.ui.ports import Options
+from clawtop.ui.ports import IncidentPorts, Options
 from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.view.fleet_rows import first_line, hints
 from clawtop.view.line import text_of
@@ -242,6 +242,26 @@ async def test_arming_one_host_arms_neither_another_nor_the_same_one_later(monke
     clock = ManualClock(NOW)
     assert await fleet_run._run(Openable(clock), clock, Options()) == 0
     assert found == [Arming.READ_ONLY] * 3
+
+
+async def test_what_the_screen_showed_is_what_the_next_state_is_compared_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, told = ManualClock(NOW), list[str]()
+    fleet = Openable(clock)
+
+    async def watch(app: FleetApp, **_options: object) -> str | None:
+        fleet.hosts = (_well("reef"),)
+        assert app._hosts() == fleet.hosts, "drawn by its own tick, before the fleet delivered it"
+        fleet.hosts = (replace(_well("reef"), summary=HostSummary(at=NOW, level=2, why="nothing is usable")),)
+        app._hosts()
+        return None
+
+    monkeypatch.setattr(FleetApp, "run_async", watch)
+    await fleet_run._run(fleet, clock, Options(incident=IncidentPorts(on_notice=told.append)))
+    assert told == ["reef: nothing is usable"]
+
+
+def _well(name: str) -> Host:
+    return Host(name, HostLink.LIVE, since=NOW, summary=HostSummary(at=NOW, level=0, why="", usable=1, known=1))
 
 
 async def test_the_help_says_what_each_key_does_here_and_closes_to_the_same_row() -> None:
