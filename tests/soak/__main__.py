@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 
@@ -43,6 +44,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of what comes between (with --screens)")
     wishes = parser.parse_args()
     if wishes.screens:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a dashboard ends when its terminal's other end is closed
         began = time.monotonic()
         for opened in (open_dashboards_screens, open_fleets_screens):
             print(asyncio.run(opened(wishes.screens, wishes.seed)).line(), flush=True)
