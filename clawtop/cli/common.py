@@ -228,13 +228,14 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
     return reader.read()
 
 
-def unknown_session(layout: Layout, snapshot: Snapshot, key: str, unchanged: str) -> RefusedError:
+def unknown_session(snapshot: Snapshot, key: str, unchanged: str) -> RefusedError:
     """Why a key that no session of the snapshot has cannot be meant: there is none, or not all were read."""
     from clawtop.core.nearest import did_you_mean
+    from clawtop.core.operations.target import unread_sessions
     from clawtop.core.session.key import agent_of
-    from clawtop.engine.drain.scene import unread_sessions
+    from clawtop.engine.drain.scene import unread_databases
 
-    unread = unread_sessions(layout, snapshot, agent_of(key))
+    unread = unread_sessions(snapshot, agent_of(key)) or unread_databases(snapshot)
     if unread is not None:
         what = f"whether there is a session {safe(key, 120)} is not known: {unread}"
         return RefusedError(what, hint="clawtop doctor", unchanged=unchanged)

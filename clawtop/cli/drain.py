@@ -170,7 +170,7 @@ def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainT
     choice = choose_session(reader.layout, session, agent)
     known = choice.row is not None or choice.file.exists() or os.path.lexists(f"{choice.file}.lock")
     if not known and read_admission(holders_dir(reader.layout.state_dir), str(choice.file)) is None:
-        raise unknown_session(reader.layout, reader.read(), session, "nothing was done")
+        raise unknown_session(reader.read(), session, "nothing was done")
     return DrainTarget(choice.agent.id, choice.key, choice.file)
 
 
@@ -186,7 +186,7 @@ def _row_target(reader: SnapshotReader, session: str, agent: str | None) -> Drai
     key = session_key(reader, snapshot, session, agent)
     row = next((row for row in snapshot.sessions if row.key == key), None)
     if row is None or row.file is None:
-        raise unknown_session(reader.layout, snapshot, key, "nothing was done")
+        raise unknown_session(snapshot, key, "nothing was done")
     return DrainTarget(row.agent, row.key, Path(row.file))
 
 

@@ -15,7 +15,6 @@ from clawtop.text import safe
 if TYPE_CHECKING:
     from clawtop.core.model import Session, Snapshot
     from clawtop.engine.gateway.door import Door
-    from clawtop.store.place.layout import Layout
     from clawtop.store.snapshot import SnapshotReader
 
 SCHEMA = 1
@@ -50,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("a session cannot be unpinned in the past", hint="leave out --at")
     reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     snapshot = reader.read()
-    session = _row(reader.layout, snapshot, session_key(reader, snapshot, args.session, args.agent))
+    session = _row(snapshot, session_key(reader, snapshot, args.session, args.agent))
     if session.profile is None:
         _say(args, session, "not-pinned", ("nothing is pinned to it",))
         return 0
@@ -104,7 +103,7 @@ async def _send(
     except GatewayCallError as error:
         raise OperationFailedError(error.words, hint="clawtop status shows whether the pin is still there") from error
     until = clock.monotonic() + SETTLE_SECONDS
-    while _row(reader.layout, reader.read(), session.key).profile == session.profile:
+    while _row(reader.read(), session.key).profile == session.profile:
         if clock.monotonic() > until:
             raise OperationFailedError(
                 f"the gateway accepted the command, but {safe(session.profile, 80)} is still pinned",
@@ -113,12 +112,12 @@ async def _send(
         await clock.sleep(LOOK_SECONDS)
 
 
-def _row(layout: Layout, snapshot: Snapshot, key: str) -> Session:
+def _row(snapshot: Snapshot, key: str) -> Session:
     found = next((row for row in snapshot.sessions if row.key == key), None)
     if found is None:
         from clawtop.cli.common import unknown_session
 
-        raise unknown_session(layout, snapshot, key, "nothing was sent")
+        raise unknown_session(snapshot, key, "nothing was sent")
     return found
 
 

@@ -158,3 +158,12 @@ def _replaced(place: Path, thing: Callable[[Path], object]) -> Path:
 def _names(place: Path, said: str) -> bool:
     """Whether it says what is wrong with the place."""
     return any(f"{place}{words}" in said for words in (" is ", ", which is not a directory", ", a symbolic link to "))
+
+
+def test_a_lock_of_a_session_list_that_cannot_be_read_is_not_said_to_be_none(files: Path, told: Told) -> None:
+    path = files / "agents/main/sessions/sessions.json"
+    path.write_text('{"a')
+    code, said = told(files, "unlock", "agent:main:nobody", "--yes")
+    assert code == 1
+    assert f"whether agent:main:nobody has a lock is not known: {path} is not JSON" in said
+    assert "there is no lock of agent:ops:nobody" in told(files, "unlock", "agent:ops:nobody", "--yes")[1]

@@ -17,9 +17,11 @@ from clawtop.core.model import (
     Lock,
     Profile,
     Snapshot,
+    of_agents,
 )
 from clawtop.core.nearest import did_you_mean
 from clawtop.core.operations.edit import AuthState
+from clawtop.core.session.key import agent_of
 from clawtop.errors import RefusedError
 from clawtop.text import safe, shown
 from clawtop.values import dataclass
@@ -204,6 +206,12 @@ def _unseen_agents(snapshot: Snapshot) -> str | None:
     return next((f"{safe(p.where)} {shown(p.text)}" for p in snapshot.warnings if p.code in codes), None)
 
 
+def unread_sessions(snapshot: Snapshot, agent: str | None) -> str | None:
+    """Why the sessions of an agent (None: of any) are not all known, with the name of the place."""
+    unread = snapshot.sessions_unread if agent is None else of_agents(snapshot.sessions_unread, {agent})
+    return _unseen_agents(snapshot) or next((f"{safe(p.where)} {shown(p.text)}" for p in unread), None)
+
+
 def why_not_writable(snapshot: Snapshot) -> str | None:
     """Why no auth store of this state directory may be written; None where one may."""
     if not snapshot.storage.auth_writable:
@@ -247,8 +255,8 @@ def find_lock(snapshot: Snapshot, target: str, agent: str | None, shown_as: Mapp
         known = any(target in {session.key, session.session_id} for session in snapshot.sessions)
         near = did_you_mean(target, [name for each in names.values() for name in each])
         why = f"{safe(target)} has no lock" if known else f"there is no lock of {safe(target)}{near}"
-        if (unseen := _unseen_agents(snapshot)) is not None:
-            why = f"whether {safe(target)} has a lock is not known: {unseen}"
+        if not known and (unread := unread_sessions(snapshot, agent_of(target))) is not None:
+            why = f"whether {safe(target)} has a lock is not known: {unread}"
         raise RefusedError(why, unchanged=UNTOUCHED, hint="clawtop status lists the locks")
     if len(found) > 1:
         raise RefusedError(

@@ -10,7 +10,6 @@ from pathlib import Path
 from clawtop.clock import Clock
 from clawtop.core.generations import semantics_of, storage_of
 from clawtop.core.model import (
-    AGENTS_UNREAD,
     Gateway,
     GatewayState,
     GatewayWords,
@@ -46,7 +45,7 @@ from clawtop.store.locks.standpoint import evidence
 from clawtop.store.own.admissions import prompt_holder, read_admission
 from clawtop.store.own.holder_record import canonical
 from clawtop.store.own.presence import holders_dir
-from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.place.layout import AgentPaths
 from clawtop.store.sessions.fingerprint import fingerprint
 from clawtop.store.sessions.index import LARGE_LIST
 from clawtop.store.snapshot import SnapshotReader
@@ -223,15 +222,6 @@ def unread_databases(snapshot: Snapshot) -> str | None:
     of_one = tuple(f"{DATABASE_SUFFIX}{end}" for end in ("", "-wal", "-shm", "-journal"))
     found = (problem for problem in snapshot.warnings if problem.where.endswith(of_one))
     return next((f"{safe(problem.where)} {problem.text}" for problem in found), None)
-
-
-def unread_sessions(layout: Layout, snapshot: Snapshot, agent: str | None) -> str | None:
-    """What keeps the sessions of an agent (None: of all) from being listed whole, with the name of one place."""
-    unseen = next((p for p in snapshot.warnings if p.code == AGENTS_UNREAD), None)
-    if unseen is not None:
-        return f"{safe(unseen.where)} {unseen.text}"
-    stores = {str(paths.sessions_store) for paths in layout.agents if agent in {None, paths.id}}
-    return _not_read(snapshot, stores) or unread_databases(snapshot)
 
 
 def _not_read(snapshot: Snapshot, places: Container[str]) -> str | None:
