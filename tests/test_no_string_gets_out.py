@@ -1,10 +1,12 @@
 """Every string of a state in everything that is written: text, JSON, metrics, the fleet's stream, the journal, the
-spool, a recording, a bundle, a crash report. No control byte, no planted secret.
+spool, a recording, a bundle, a crash report, a command line. No control byte, no planted secret.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -20,9 +22,15 @@ from clawtop.core.fleet.summary import summarise
 from clawtop.core.health.judgement import judge
 from clawtop.core.incident.notices import CAPTION, captions, notice_state, notices
 from clawtop.core.model import Event, EventKind, Snapshot
+from clawtop.core.operations.clear import clear_profile, clear_provider
+from clawtop.core.operations.order import rotate
+from clawtop.core.operations.verb import verb_words
 from clawtop.crash import report_text
+from clawtop.errors import OperationFailedError
 from clawtop.export.exposition import Exporter
 from clawtop.fleet.protocol import SummaryWriter, encode
+from clawtop.fleet.remote import FarPlan, RemoteOperations
+from clawtop.fleet.transport import HostSpec, Pipe, far_command
 from clawtop.redaction import remember_secrets
 from clawtop.store.own.bundle import bundle_text, versions
 from clawtop.store.own.journal import Journal
@@ -32,7 +40,7 @@ from clawtop.text import shown
 from clawtop.view.incident_text import incident_text
 from clawtop.view.plain import plain_lines
 from clawtop.view.report import report
-from tests.support.clocks import ManualClock
+from tests.support.clocks import ManualClock, settle
 from tests.support.hostile import (
     CONTROLS,
     MARKUP,
@@ -132,6 +140,34 @@ def test_no_form_of_a_secret_is_written_by_the_engine(form: str, tmp_path: Path)
         for line in content.splitlines():
             if line.startswith("{"):
                 assert not any(gives_away(text) for text in strings(json.loads(line)))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", list(secret_forms()))
+async def test_no_form_of_a_secret_is_on_a_command_line(form: str) -> None:
+    prose = f"it said {secret_forms()[form]} and more"
+    state, started = planted(TOLD, prose), list[Sequence[str]]()
+
+    async def connect(spec: HostSpec, words: Sequence[str]) -> Pipe:
+        started.append(far_command(spec, words, None))
+        raise OSError(prose)
+
+    operations = RemoteOperations(HostSpec("reef"), connect, ManualClock(NOW), who="ops@here")
+    plans = (
+        clear_provider(state, "anthropic", agent="main"),
+        clear_profile(state, "anthropic:max-tide", agent="main"),
+        rotate(state, "anthropic", agent="main"),
+    )
+    for plan in plans:
+        with pytest.raises(OperationFailedError) as failed:
+            await operations.plan(verb_words(plan))
+        assert not gives_away(str(failed.value))
+    done = asyncio.create_task(operations.execute(FarPlan(("clear", "anthropic:max-tide"), {}), reason=prose))
+    await settle()
+    done.cancel()
+    assert [words[-1].split()[1] for words in started[:4]] == ["clear", "clear", "rotate", "clear"]
+    assert "--reason" in started[3][-1]
+    assert not any(gives_away(word) for words in started for word in words)
 
 
 @pytest.mark.parametrize("form", list(secret_forms()))

@@ -11,6 +11,7 @@ from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError, RefusedError
 from clawtop.fleet.protocol import ProtocolError, decode
 from clawtop.fleet.transport import Connect, HostSpec
+from clawtop.redaction import masked
 from clawtop.text import shown
 from clawtop.values import dataclass
 
@@ -79,7 +80,7 @@ class RemoteOperations:
             and the host's journal shows that nothing was done, or cannot be read any more.
         """
         operation_id = f"fleet-{secrets.token_hex(8)}"
-        why = f"{reason} (from {self._who})".strip()
+        why = masked(f"{reason} (from {self._who})".strip())  # every user of both machines can read a command line
         pins = ("--plan", plan.fingerprint, "--operation-id", operation_id, "--reason", why)
         try:
             answer = await self.ask((*plan.words, "--yes", "--json", *pins))
