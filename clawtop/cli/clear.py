@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.profile is None) == (args.provider is None):
         raise UsageError("clear takes either PROFILE or --provider P")
     if args.model is not None and args.profile is None:
-        raise UsageError("--model goes with PROFILE")
+        raise UsageError("--model needs PROFILE")
 
     def plan(snapshot: Snapshot, _reader: SnapshotReader) -> Plan:
         from clawtop.core.operations.clear import clear_profile, clear_provider

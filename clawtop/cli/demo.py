@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.headless is not None:
         return _headless(args)
     if args.json:
-        raise UsageError("--json is for --headless")
+        raise UsageError("--json needs --headless")
     from clawtop.cli import dashboard
     from clawtop.cli.common import has_terminal
 

@@ -109,7 +109,7 @@ def _hook(args: argparse.Namespace) -> tuple[Problem, ...]:
         missing = NoticeHook(command).missing()
     except UsageError as error:
         return (Problem("on-notice-unusable", "on_notice", error.title),)
-    return (Problem("on-notice-unusable", "on_notice", f"{missing} is no program on PATH"),) if missing else ()
+    return (Problem("on-notice-unusable", "on_notice", f"{missing} is not on PATH"),) if missing else ()
 
 
 def _line(problem: Problem, now: int) -> str:

@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stop-processes",
         action="store_true",
-        help="stop a run's own processes below the gateway: SIGTERM, then SIGKILL",
+        help="stop a run's own processes under the gateway: SIGTERM, then SIGKILL",
     )
     steered.add_argument(parser)
     after = parser.add_mutually_exclusive_group()

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--message", metavar="TEXT", help="the message; - (the default) reads stdin")
     parser.add_argument("--system", metavar="FILE", help="a system prompt in place of the session's own")
     parser.add_argument("--lane", metavar="L", help="the lane of the turn: main, heartbeat, channel, cron, ...")
-    parser.add_argument("--model", metavar="P/M", help="the model to ask first (default: the session's, the agent's)")
+    parser.add_argument("--model", metavar="P/M", help="the model to try first (default: the session's, the agent's)")
     parser.add_argument(
         "--on-contention",
         choices=("wait", "raise", "fork"),
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--on-timeout",
         choices=("terminal", "fallback", "rotate"),
         default="terminal",
-        help="what a provider's timeout does: end the run (default), ask the next model, or the next profile",
+        help="what a provider's timeout does: end the run (default), try the next model, or the next profile",
     )
     parser.add_argument(
         "--timeout",

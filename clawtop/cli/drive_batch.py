@@ -260,7 +260,7 @@ def _appending(path: str) -> Any:
 def _answered(path: str | None) -> frozenset[str]:
     """The ids that a results file has an answer for."""
     if path is None:
-        raise UsageError("--resume needs --out FILE, whose results it goes on from")
+        raise UsageError("--resume needs --out FILE, which has the results so far")
     from clawtop.store import door
 
     try:

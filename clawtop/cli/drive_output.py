@@ -218,7 +218,7 @@ class TextOutput(TurnOutput):
         now = SystemClock().now_ms()
         if not self._countdown.is_due(until, now):
             return
-        line = f"clawtop: waits for {safe(profile, 60)}, usable again in {countdown(until, now)} (Ctrl-C gives up)"
+        line = f"clawtop: waiting for {safe(profile, 60)}, usable again in {countdown(until, now)} (Ctrl-C gives up)"
         if not self._in_place:
             print(line, file=sys.stderr, flush=True)
             return

@@ -91,7 +91,7 @@ def _openclaw(args: argparse.Namespace) -> tuple[str | None, Chosen]:
 
     if args.openclaw is not None and not is_version(args.openclaw):
         known = ", ".join(known_versions())
-        raise UsageError(f"no version of OpenClaw: {safe(args.openclaw, 80)}", hint=f"known are {known}")
+        raise UsageError(f"not an OpenClaw version: {safe(args.openclaw, 80)}", hint=f"known are {known}")
     version, generation = args.openclaw, None
     try:
         layout = locate(args.state_dir, env=os.environ, home=Path.home())

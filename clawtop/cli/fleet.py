@@ -85,7 +85,7 @@ def host_specs(args: argparse.Namespace) -> tuple[HostSpec, ...]:
         specs = _specs_in_settings(args.settings["fleet.hosts"], transport)
     if not specs:
         raise UsageError(
-            "no host is named",
+            "no hosts given",
             hint="clawtop fleet status --host HOST, or hosts = [...] under [fleet] in the config",
         )
     return tuple(specs)

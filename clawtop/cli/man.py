@@ -59,7 +59,7 @@ def _settings() -> Iterator[str]:
     from clawtop.core.settings import SETTINGS
 
     yield from (".SH FILES", ".TP", ".B ~/.config/clawtop/config.toml", "Settings; clawtop config prints them all.")
-    yield from (".SH ENVIRONMENT", ".TP", ".B CLAWTOP_CONFIG", "Another file in the place of that one.")
+    yield from (".SH ENVIRONMENT", ".TP", ".B CLAWTOP_CONFIG", "A config file to use instead.")
     for setting in SETTINGS:
         if setting.variable is not None:
             yield from (".TP", f".B {setting.variable}", _roff(f"{setting.path}: {setting.help}"))

@@ -70,7 +70,9 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
     why = journal.why_unreadable()
     if why is not None:
         raise OperationFailedError(
-            f"the journal cannot be read: {why}", unchanged="nothing was changed", hint="nothing is done unrecorded"
+            f"the journal cannot be read: {why}",
+            unchanged="nothing was changed",
+            hint="nothing is done without a journal entry",
         )
     plan = make_plan(replace(snapshot, events=journal.tail(PAST_EVENTS)), reader)
     _check_pin(args, plan)

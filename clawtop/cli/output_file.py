@@ -16,7 +16,7 @@ def why_no_file(path: str | Path) -> str:
     try:
         if not place.parent.is_dir():
             return f"there is no directory {safe(place.parent, _SHOWN)}"
-        return f"{name} is no regular file" if place.exists() and not place.is_file() else ""
+        return f"{name} is not a regular file" if place.exists() and not place.is_file() else ""
     except OSError as error:
         return f"{name} cannot be used: {error.strerror or error}"
 

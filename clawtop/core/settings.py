@@ -51,7 +51,7 @@ class Setting:
 SETTINGS: tuple[Setting, ...] = (
     Setting("state_dir", None, "OpenClaw's state directory; unset: as OpenClaw finds it"),
     Setting("agent", None, "only this agent; unset: all"),
-    Setting("theme", None, "colour theme; unset: what the terminal can do", allowed=THEMES),
+    Setting("theme", None, "colour theme; unset: the best that the terminal supports", allowed=THEMES),
     Setting("view", None, "the view that opens first; unset: the tree when something is blocked", allowed=VIEWS),
     Setting("read_only", False, "operations cannot be armed"),
     Setting("mouse", True, "false leaves the mouse to the terminal"),
@@ -60,7 +60,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "on_notice",
         None,
-        "a command to run on a notice, by the dashboard, a fleet's too, status --watch and export --listen; the notice"
+        "a command to run on a notice (dashboard, fleet, status --watch, export --listen); the notice"
         " is its last argument and CLAWTOP_NOTICE",
     ),
     Setting("blocked_minutes", 5.0, "give notice when a session has been blocked this long", "limits"),

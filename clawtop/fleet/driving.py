@@ -91,7 +91,7 @@ class RemoteDrive:
         """Ask for the next profile; the host's answer arrives as an event."""
         if self.task.done():
             return "the run has ended"
-        return None if self._steered.say({"rotate": True}) else "the host is not reached yet"
+        return None if self._steered.say({"rotate": True}) else "the host cannot be reached yet"
 
     def cancel(self) -> None:
         """End it: everything that it holds there is released."""

@@ -69,7 +69,7 @@ class RemoteOperations:
             raise self._unreached(error, "nothing was changed") from error
         plan = answer.get("plan")
         if not isinstance(plan, dict):
-            raise OperationFailedError(f"{self._spec.name} answers without a plan", unchanged="nothing was changed")
+            raise OperationFailedError(f"{self._spec.name} answered without a plan", unchanged="nothing was changed")
         return FarPlan(tuple(words), plan)
 
     async def execute(self, plan: FarPlan, reason: str = "") -> FarReceipt:

@@ -299,7 +299,7 @@ def _check(where: str, facts: os.stat_result, owner: int | None, *, only_name: b
     if owner is not None and facts.st_uid not in {owner, 0}:
         raise NotAllowedError(errno.EPERM, f"belongs to another user (uid {facts.st_uid})", where)
     if only_name and facts.st_nlink > 1:
-        raise NotAllowedError(errno.EMLINK, "has a second name (a hard link)", where)
+        raise NotAllowedError(errno.EMLINK, "has more than one hard link", where)
 
 
 def _is_link(where: str) -> bool:

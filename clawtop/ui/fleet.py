@@ -196,7 +196,7 @@ class FleetScreen(TableControl):
     def action_retry(self) -> None:
         """Try again now to reach the hosts that are not reached."""
         self.fleet_app.retry()
-        self.fleet_app.say("retrying hosts that are not reached")
+        self.fleet_app.say("retrying unreachable hosts")
 
     def action_help(self) -> None:
         """Show every key of this screen."""

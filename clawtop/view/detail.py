@@ -176,7 +176,7 @@ def _own_process(session: Session, env: Env) -> Line:
         return EMPTY
     memory = f", {own.memory >> 20} MB" if own.memory is not None else ""
     age = f", {span(env.now - own.since)}" if own.since is not None else ""
-    return piece(f"{own.pid} below the gateway{memory}{age}")
+    return piece(f"{own.pid}, a child of the gateway{memory}{age}")
 
 
 def _session(target: Target, env: Env) -> list[Fact] | None:
@@ -338,7 +338,7 @@ def _lock_facts(lock: Lock, env: Env) -> list[Fact]:
         facts.append(("acquire", piece(f"others give up after {duration(limits.acquire_ms)}")))
     traffic = env.facts.snapshot.lock_traffic.get(lock.file.path)
     if traffic:
-        facts.append(("traffic", piece(f"came {counted(traffic, 'time')} within a minute")))
+        facts.append(("traffic", piece(f"taken {counted(traffic, 'time')} within a minute")))
     return known(facts)
 
 

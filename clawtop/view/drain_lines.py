@@ -100,7 +100,7 @@ def preview_lines(
     lines = [*wrapped(piece(f"drain {safe(session)}", Tone.STRONG), width, 2), EMPTY]
     known = preview.of(wishes)
     if known is None or not preview.complete:
-        waiting = "looking at what that would do" if known is None else "the gateway is being asked what it runs"
+        waiting = "checking what that would do" if known is None else "the gateway is being asked what it runs"
         lines += wrapped(piece(waiting, Tone.WARN), width, 3)
     for text in known or ():
         is_step = text[:1].isdigit() or text.startswith(" ")

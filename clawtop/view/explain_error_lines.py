@@ -16,9 +16,9 @@ _TEXT_CELLS = 400
 
 _ACTIONS = {
     "rotate_profile": "rotates to the next profile",
-    "fallback_model": "the next model is asked",
+    "fallback_model": "the next model is tried",
     "surface_error": "the error is shown",
-    "continue_normal": "nothing fails over; the answer stands as it is",
+    "continue_normal": "no failover; the answer is kept as it is",
     "return_error_payload": "the error is returned as the answer",
 }
 

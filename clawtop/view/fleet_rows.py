@@ -145,7 +145,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "filter": ("Filter", "Show only hosts whose cells contain a text; Escape clears it."),
     "sort": ("Sort", "Sort by the next column; after the last, the worst host first."),
     "sort-reverse": ("Reverse", "Reverse the sort order."),
-    "refresh": ("Try again", "Try hosts that are not reached at once."),
+    "refresh": ("Try again", "Retry unreachable hosts now."),
     "back": ("Back", "Clear the filter."),
     "quit": ("Quit", "Leave the fleet."),
 }
@@ -218,7 +218,7 @@ def headline(hosts: Iterable[Host]) -> Line:
     ]
     away = len(listed) - len(live)
     if away:
-        parts.append(((f"✗ {away} not reached", Tone.BAD),))
+        parts.append(((f"✗ {away} unreachable", Tone.BAD),))
     usable = sum(host.summary.usable for host in live if host.summary)
     known = sum(host.summary.known for host in live if host.summary)
     parts.append(((f"{usable} of {known} accounts usable", Tone.PLAIN),))
@@ -233,9 +233,9 @@ def shared_line(account: SharedAccount, now: int) -> Line:
     )
     where, rest = "usable everywhere", ""
     if cooling:
-        where = f"cools on {cooling}"
+        where = f"cooling on {cooling}"
         usable = _some(safe(name, 30) for name in account.usable_on)
-        rest = f"; still tried on {usable}" if usable else "; usable nowhere"
+        rest = f"; still tried on {usable}" if usable else "; usable on no host"
     rest += _not_before(account.provider_until, now)
     return (
         (f"{safe(account.profile, 40)}  ", Tone.STRONG),

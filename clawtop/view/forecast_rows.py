@@ -147,7 +147,7 @@ def _agent_band(row: LinkRow, env: Env) -> Line:
         why = (
             "openclaw.json cannot be read" if env.facts.snapshot.config.unread else "the gateway refused openclaw.json"
         )
-        return (name, (f" asks models that are unknown: {why}", Tone.WARN))
+        return (name, (f" has unknown models: {why}", Tone.WARN))
     pending = next((n.pending for n in env.facts.health.next if n.agent == chain.agent and n.pending is not None), None)
     if pending is not None:
         return (*_answers(chain, env, name), (f"; the gateway has not loaded a {pending.kind} yet", Tone.WARN))

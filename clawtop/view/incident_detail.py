@@ -52,7 +52,7 @@ def _told(holder: PromptHolder, env: Env) -> list[Fact]:
     if holder.run_id is None:
         return []
     events = [event for event in env.facts.snapshot.events if event.run_id == holder.run_id]
-    return _events(f"What happened in it: {len(events)}", events, env)
+    return _events(f"Its events: {len(events)}", events, env)
 
 
 def _events(title: str, events: list[Event], env: Env) -> list[Fact]:
@@ -68,7 +68,7 @@ def _events(title: str, events: list[Event], env: Env) -> list[Fact]:
 def happened_to(session_key: str, env: Env) -> list[Fact]:
     """The latest events of a session."""
     events = [event for event in env.facts.snapshot.events if event.session_key == session_key]
-    return _events(f"Its last events: {len(events)}", events, env)
+    return _events(f"Its events: {len(events)}", events, env)
 
 
 def _lane(target: Target, env: Env) -> list[Fact] | None:
@@ -84,9 +84,9 @@ def _lane(target: Target, env: Env) -> list[Fact] | None:
         facts += [*section(f"As reported by {safe(lane.source)}"), *_figures(lane)]
     running = [holder for holder in snapshot.holders if holder.lane == target.id]
     if running:
-        facts += section(f"Prompts held by it: {len(running)}")
+        facts += section(f"Runs that hold a prompt: {len(running)}")
         facts += [("", piece(f"{safe(h.session_key or h.session_file)}, {shown(h.phase)}")) for h in running[:8]]
-    return [*facts, *_events(f"What happened there: {len(events)}", events, env)]
+    return [*facts, *_events(f"Its events: {len(events)}", events, env)]
 
 
 def _figures(lane: LaneStats) -> list[Fact]:

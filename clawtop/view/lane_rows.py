@@ -112,7 +112,7 @@ def source_notes(snapshot: Snapshot) -> tuple[SourceNote, ...]:
     """A note for each source, in an operator's words; for the gateway, once it was queried."""
     counts = Counter(lane.source for lane in snapshot.lanes)
     return (
-        SourceNote(ENGINES, counts[ENGINES], "prompts held and awaited, not queues in one process"),
+        SourceNote(ENGINES, counts[ENGINES], "prompts held and waited for; not one process's queues"),
         SourceNote(GATEWAY_LOG, counts[GATEWAY_LOG], _log_text(snapshot, counts[GATEWAY_LOG])),
         SourceNote(METRICS, counts[METRICS], _metrics_text(snapshot)),
         *_words_notes(snapshot, counts),
@@ -125,8 +125,8 @@ def _words_notes(snapshot: Snapshot, counts: Mapping[str, int]) -> tuple[SourceN
         return ()
     if words.problem is not None:
         return (SourceNote(WORDS, 0, safe(words.problem, 200)),)
-    load = "load of its global lanes; told from 2026.8 on"
-    waits = "latest queue events; lanes idle since are missing"
+    load = "load of its global lanes; from 2026.8 on"
+    waits = "latest queue events; lanes idle since then are missing"
     return (SourceNote(WORDS, counts[WORDS], load), SourceNote(WORD_EVENTS, counts[WORD_EVENTS], waits))
 
 
@@ -135,7 +135,7 @@ def _log_text(snapshot: Snapshot, lanes: int) -> str:
     if odd is not None:
         return odd
     if lanes:
-        return "its last runs and waits; a block shows afterwards"
+        return "its last runs and waits; logged once a wait is over"
     return "needs logging.level debug, 2026.5 or later"
 
 
@@ -214,7 +214,7 @@ def worst_table(env: Env) -> Table[WorstSession]:
 def _no_session(counted_events: Contention) -> Line:
     """The text for an empty list: none collided, or it is not known which sessions did."""
     if counted_events.takeovers or counted_events.collisions:
-        return (("On which sessions is not known.", Tone.DIM),)
+        return (("The sessions are not known.", Tone.DIM),)
     return (("No lane has collided with another.", Tone.OK),)
 
 

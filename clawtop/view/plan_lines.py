@@ -105,7 +105,7 @@ def receipt_lines(receipt: Receipt, width: int) -> tuple[Line, ...]:
         for text in each.texts:
             lines += wrapped(piece(text, each.tone), width, 2)
     if receipt.undo:
-        lines.append(piece("z takes it back", Tone.DIM))
+        lines.append(piece("z undoes it", Tone.DIM))
     return tuple(lines)
 
 

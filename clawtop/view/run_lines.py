@@ -68,7 +68,7 @@ def run_lines(
         lines += [line for attempt in log.attempts for line in wrapped(_attempt(attempt, now), width, 5)]
     told = [event for event in log.events if event.kind not in _OBVIOUS][-EVENTS_SHOWN:]
     if told:
-        lines += [EMPTY, piece("What happened", Tone.HEAD)]
+        lines += [EMPTY, piece("Events", Tone.HEAD)]
         lines += [line for event in told for line in wrapped(_event(event, zone), width, 10)]
     lines += [EMPTY, *_message(log, width), *_reply(log, width)]
     if log.end is not None:

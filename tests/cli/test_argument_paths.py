@@ -125,7 +125,7 @@ def test_a_reply_replaces_nothing_but_a_file(thing: Callable[[Path], None], tmp_
     kind = stat.S_IFMT(place.lstat().st_mode)
     with pytest.raises(OperationFailedError) as refused:
         put_reply(place)
-    assert refused.value.title == f"the reply cannot be written: {place} is no regular file"
+    assert refused.value.title == f"the reply cannot be written: {place} is not a regular file"
     assert refused.value.hint == "the reply is in the session"
     assert refused.value.unchanged == "nothing was written"
     assert stat.S_IFMT(place.lstat().st_mode) == kind

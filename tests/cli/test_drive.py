@@ -558,7 +558,7 @@ def test_a_countdown_on_a_terminal_stays_in_its_line(
     output.item(Phase("waiting-lane", 0))
     err = capsys.readouterr().err
     first, second, blank, end = err.split("\r")[1:]
-    assert first.startswith("clawtop: waits for coral:clawdia, usable again in ")
-    assert second.rstrip().startswith("clawtop: waits for coral:clawdia")
+    assert first.startswith("clawtop: waiting for coral:clawdia, usable again in ")
+    assert second.rstrip().startswith("clawtop: waiting for coral:clawdia")
     assert (blank.strip(), end) == ("", "")
     assert "\n" not in err

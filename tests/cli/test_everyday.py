@@ -111,7 +111,7 @@ def test_every_setting_comes_back_as_it_was_saved(file: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("no-such-program-here --now", "no-such-program-here is no program on PATH"),
+        ("no-such-program-here --now", "no-such-program-here is not on PATH"),
         ("say 'it", "on_notice is not a command line"),
         ("sh -c true", None),
     ],

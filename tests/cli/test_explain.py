@@ -50,7 +50,7 @@ def test_a_rate_limit_is_told_with_rule_mark_and_all_four_sides(capsys: pytest.C
     assert "rate_limit, HTTP 429" in text
     assert "the profile is marked (rate_limit)" in text
     assert text.count("rotates to the next profile; when none is left") == 8
-    assert text.count("the next model is asked") == 4
+    assert text.count("the next model is tried") == 4
 
 
 @pytest.mark.parametrize(

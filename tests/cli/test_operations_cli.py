@@ -227,7 +227,7 @@ def test_a_lock_that_names_nobody_is_removed_if_it_is_older_than_the_boot_and_th
     assert "✗ stale older than the boot" in capsys.readouterr().out
     assert clawtop(directory, "unlock", str(lock), "--yes", "--json") == 0
     receipt = json.loads(capsys.readouterr().out)["receipt"]
-    assert "lock that names nobody" in receipt["title"]
+    assert "lock that names no owner" in receipt["title"]
     assert receipt["gateway"]["how"] == "proof: older than the boot"
     assert not lock.exists()
 

@@ -363,7 +363,7 @@ def test_a_transcript_that_cannot_be_read_is_not_calm(tmp_path: Path) -> None:
     transcript.mkdir()
     told = made.told()
     assert told["health"]["level"] == 1
-    assert "whether somebody waits for an answer is not known" in told["health"]["text"]
+    assert "whether a message is unanswered is not known" in told["health"]["text"]
     transcript.rmdir()
     made.session("agent:main:main", user(5 * MINUTE), bot(4 * MINUTE))
     assert made.told()["health"]["level"] == 0
@@ -445,7 +445,7 @@ def test_a_configuration_that_the_gateway_refused_is_not_in_force(
     written = (NOW - changed * SECOND) / 1000
     os.utime(made.openclaw_json, (written, written))
     told = made.told()
-    words = "the gateway refused openclaw.json and goes on with what it had: "
+    words = "the gateway refused openclaw.json and keeps its previous configuration: "
     why = REFUSAL.partition(": ")[2]
     assert causes(told).get("config-refused") == (words + why if refused else None)
     assert all((row["unknown"] is not None) is refused for row in told["next"])

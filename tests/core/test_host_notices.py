@@ -41,10 +41,10 @@ def told(*states: Host, now: int = NOW, before: dict[str, HostSeen] | None = Non
         ((WELL, host(1, "a warning")), [None, None]),
         ((SILENT, host(1, "a warning")), [None, "reef: no longer silent: a warning"]),
         ((SILENT, host(3, "nothing can be read")), [None, "reef: nothing can be read"]),
-        ((WELL, LOST, LOST, WELL), [None, "reef: not reached: Connection refused", None, "reef: reached again"]),
+        ((WELL, LOST, LOST, WELL), [None, "reef: unreachable: Connection refused", None, "reef: reached again"]),
         (
             (WELL, LOST, SILENT),
-            [None, "reef: not reached: Connection refused", "reef: reached again; the gateway is dead"],
+            [None, "reef: unreachable: Connection refused", "reef: reached again; the gateway is dead"],
         ),
         ((host(link=HostLink.CONNECTING, summary=None), SILENT), [None, None]),
         ((WELL, host(link=HostLink.STALE), SILENT), [None, None, "reef: the gateway is dead"]),

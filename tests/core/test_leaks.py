@@ -47,7 +47,7 @@ def test_one_that_openclaw_removes_at_the_next_turn_blocks_nothing() -> None:
     """2026.5.20 takes every lock that is past its stale limit, whoever lives."""
     old = replace(lock(STARTED - 3_600_000), openclaw=OpenClawVerdict(True, ("too-old",), True))
     found = with_leak(old, GATEWAY, LIMITS, storage_of(Generation.B))
-    assert (found.leaked or "").endswith("; OpenClaw removes it as soon as a turn wants it")
+    assert (found.leaked or "").endswith("; OpenClaw removes it as soon as a turn needs it")
     assert lock_blocks(found) is None
     assert lock_blocks(with_leak(lock(STARTED - 600_000), GATEWAY, LIMITS, storage_of(Generation.B))) == LEAKED_LOCK
 

@@ -135,7 +135,10 @@ async def test_a_journal_that_cannot_be_written_is_named_with_what_was_not_done(
     with pytest.raises(OperationFailedError) as caught:
         await drainer(state).drain()
     assert str(journal.path) in caught.value.title
-    assert (caught.value.unchanged, caught.value.hint) == ("the session was not touched", "nothing is done unrecorded")
+    assert (caught.value.unchanged, caught.value.hint) == (
+        "the session was not touched",
+        "nothing is done without a journal entry",
+    )
     assert transcript(state).read_bytes() == before
 
 

@@ -136,7 +136,7 @@ async def test_nobody_is_probed_before_the_time_that_every_provider_names(tmp_pa
         await lab.driver.resources.marks.drained()
         lab.provider.requests.clear()
         for driver in (lab.driver, other):
-            with pytest.raises(AllModelsFailedError, match=r"says that it answers again in 3[56]\d\d s"):
+            with pytest.raises(AllModelsFailedError, match=r"it says to retry in 3[56]\d\d s"):
                 await driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert asked(lab) == []
         notes = lab.driver.resources.accounts.read().notes

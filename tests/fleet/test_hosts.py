@@ -180,7 +180,7 @@ def test_a_line_names_a_few_of_many_hosts_and_counts_the_rest() -> None:
     cooling = [host(f"cold-{n:02}", accounts=(_account("cooling", NOW + 60_000),)) for n in range(12)]
     usable = [host(f"warm-{n:02}", accounts=(_account(),)) for n in range(9)]
     text = text_of(shared_line(shared_accounts([*cooling, *usable])[0], NOW))
-    assert "21 hosts: cools on cold-00 1m00s, " in text
+    assert "21 hosts: cooling on cold-00 1m00s, " in text
     assert "cold-07 1m00s and 4 more; still tried on warm-00, " in text
     assert text.endswith("warm-07 and 1 more")
 

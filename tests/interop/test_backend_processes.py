@@ -127,13 +127,13 @@ def test_a_hung_command_is_a_witness_and_is_stopped_as_a_whole(lab: BackendLab) 
 
     left = lab.clawtop("drain", KEY, "--yes", "--no-gateway", "--deadline", "3", "--still", "0.5", codes=(2,))
     assert left["outcome"] == "not-released"
-    assert any(f"its own process {top} below the gateway" in line for line in left["remedies"]), left
+    assert any(f"its own process {top} under the gateway" in line for line in left["remedies"]), left
     assert lives(top)
 
     stop = ("--stop-processes", "--stop-after", "0", "--deadline", "120", "--no-gateway")
     drained = lab.clawtop("drain", KEY, "--yes", *stop)
     assert drained["outcome"] == "drained", drained
-    done = f"process {top} and everything below it are gone (SIGKILL)"
+    done = f"process {top} and its children are gone (SIGKILL)"
     assert done in json.dumps(drained["steps"], ensure_ascii=False), drained
     assert not lives(top)
     assert not lives(child)

@@ -262,7 +262,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "an operation is executed although the journal could not record it",
         """raise OperationFailedError(
-                error.title, unchanged="nothing was changed", hint="nothing is done unrecorded"
+                error.title, unchanged="nothing was changed", hint="nothing is done without a journal entry"
             ) from error""",
         "return",
         ("tests/engine/test_operations.py::test_what_cannot_be_journaled_is_not_done",),

@@ -195,7 +195,7 @@ def test_the_whole_stack_of_a_hung_run_is_stopped(
     monkeypatch.setattr(stopping, "KILL_SECONDS", 30.0)
     pid = gateway.start("hang", body, lines=count)
     outcome = stop(gateway, pid, since(pid))
-    assert outcome == f"process {pid} and everything below it are gone ({by})"
+    assert outcome == f"process {pid} and its children are gone ({by})"
     assert not any(lives(one) for one in gateway.started)
     assert lives(gateway.pid)
 
@@ -214,7 +214,7 @@ def test_what_is_born_while_the_stack_is_killed_is_killed_too(monkeypatch: pytes
     monkeypatch.setattr(stopping, "KILL_SECONDS", 30.0)
     monkeypatch.setattr(stopping, "stack_below", lambda *_asked: Stack())
     outcome = asyncio.run(stop_stack(OwnProcess(7, 1), 1, SystemClock()))
-    assert outcome == "process 7 and everything below it are gone (SIGKILL)"
+    assert outcome == "process 7 and its children are gone (SIGKILL)"
 
 
 def test_nothing_but_the_process_that_was_seen_is_touched(gateway: FakeGateway) -> None:

@@ -425,12 +425,12 @@ LOCKED = "session file locked (timeout 60000ms): pid=7 /s/s-1.jsonl.lock"
         (
             "transient same-model retry 3/9 for p/m reason=rate_limit: delayMs=685",
             EventKind.ATTEMPT,
-            "again in 685 ms, 3 of 9",
+            "retries the same account in 685 ms, 3 of 9",
         ),
         (
             "rate-limit same-model retry 2/3 for p/m: delayMs=20000",
             EventKind.ATTEMPT,
-            "rate_limit: asks the same account again in 20 s, 2 of 3",
+            "rate_limit: retries the same account in 20 s, 2 of 3",
         ),
         ("gateway ready", EventKind.GATEWAY, "gateway ready"),
         (
@@ -526,7 +526,7 @@ def test_a_retry_of_the_same_account_is_told_of_the_session_of_its_trace() -> No
     assert told is not None
     assert told.session_key == "agent:main:main"
     assert (told.provider, told.model, told.reason) == ("fakeai", "fake-model", "rate_limit")
-    assert told.text == "rate_limit: asks the same account again in 5.9 s, 3 of 9"
+    assert told.text == "rate_limit: retries the same account in 5.9 s, 3 of 9"
     stranger = retry("t2")
     assert stranger is not None
     assert stranger.session_key is None
@@ -645,7 +645,7 @@ def test_a_model_that_answered_after_a_fallback_ends_the_run() -> None:
             "unknown: p/m skipped, next q/n",
         ),
         ({"decision": "candidate_succeeded"}, "p/m answered"),
-        ({"decision": "probe_cooldown_candidate", "reason": "rate_limit"}, "p/m asked although it cools"),
+        ({"decision": "probe_cooldown_candidate", "reason": "rate_limit"}, "p/m tried although it is cooling"),
     ],
 )
 def test_why_comes_first_so_that_a_narrow_column_shows_it(facts: dict[str, object], text: str) -> None:

@@ -143,7 +143,7 @@ def test_the_journal_is_asked_for_what_the_gateways_process_said(
     ("gateway", "level", "words"),
     [
         (DEAD, Level.SILENT, f"the gateway, process {PID}, aborted: its JavaScript heap was exhausted (exit code 134)"),
-        (LIVE, Level.ATTENTION, "aborted before it was started again: its JavaScript heap was exhausted"),
+        (LIVE, Level.ATTENTION, "aborted before it was restarted: its JavaScript heap was exhausted"),
     ],
 )
 def test_it_is_a_cause_of_its_own(gateway: Gateway, level: Level, words: str) -> None:
@@ -156,4 +156,4 @@ def test_it_is_a_cause_of_its_own(gateway: Gateway, level: Level, words: str) ->
     assert words in cause.text
     assert "kernel" not in cause.text
     assert cause.remedy is not None
-    assert cause.remedy.startswith("raise its heap's limit")
+    assert cause.remedy.startswith("raise its heap limit")

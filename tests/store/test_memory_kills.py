@@ -1,4 +1,4 @@
-"""Gateways that the kernel killed for want of memory: in its log, by the count of a control group, and really."""
+"""Gateways that the kernel killed for lack of memory: in its log, by the count of a control group, and really."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def test_a_gateway_that_is_stopped_for_its_child_was_not_killed_itself(
     assert (found.pid, found.name, found.is_gateway) == (99, "claude", False)
     text = cause_text(left, found)
     assert text == (
-        "the kernel killed process 99 (claude) for want of memory; systemd may have stopped the gateway for it "
+        "the kernel killed process 99 (claude) for lack of memory; systemd may have stopped the gateway for it "
         "(OOMPolicy)"
     )
 
@@ -394,7 +394,7 @@ def test_out_of_memory_is_a_cause(gateway: Gateway, kill: MemoryKill | None, ago
     found = next((cause for cause in health.causes if cause.code == "out-of-memory"), None)
     assert (found.level if found is not None else None) is expected
     if found is not None:
-        assert "for want of memory" in found.text
+        assert "for lack of memory" in found.text
         may_be_anothers = kill is not None and kill.is_gateway and gateway is LIVE
         assert ("may have been this one" in found.text) is may_be_anothers
         assert ("killed the gateway" in found.text) is (gateway is DEAD)

@@ -41,7 +41,7 @@ def lock(uid: int | None = OWNER, kind: VerdictKind = VerdictKind.HELD) -> Lock:
 
 ROWS = [
     ("all are the owner's", lock(), {}, None),
-    ("nobody can tell", lock(None), {PATH: None}, None),
+    ("no witness knows", lock(None), {PATH: None}, None),
     ("the lock", lock(), {PATH: OTHER}, "its lock"),
     ("its directory", lock(), {str(Path(PATH).parent): OTHER}, "the directory of its lock"),
     ("its process", lock(OTHER), {}, f"process {PID}"),

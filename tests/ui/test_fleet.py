@@ -94,7 +94,7 @@ async def test_the_pane_below_goes_on_with_tab() -> None:
             await pilot.pause()
             seen.append(" ".join(text_of(line) for line in app._screen._lower._lines))
             await pilot.press("tab")
-        assert "cools on loud 1m00s; still tried on calm" in seen[0]
+        assert "cooling on loud 1m00s; still tried on calm" in seen[0]
         assert "calm main  can answer now" in seen[1]
         assert "rotate to acme:two" in seen[2]
 

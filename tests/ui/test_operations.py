@@ -122,14 +122,14 @@ async def test_confirming_carries_exactly_the_shown_plan_out(keys: list[str]) ->
         await pilot.press("a", "c")
         await pilot.press(*keys)
         executions.go_on.set()
-        await until(pilot, lambda: "z takes it back" in screen_text(app))
+        await until(pilot, lambda: "z undoes it" in screen_text(app))
         assert [(plan.kind, plan.target, plan.agent) for plan in executions.plans] == [
             ("clear", "anthropic:max-reef", "main")
         ]
         assert isinstance(app.screen, OverviewScreen)
         assert "done: Clear anthropic:max-reef" in screen_lines(app)[-1]
         assert "no gateway: the next gateway" in screen_text(app)
-        assert "z takes it back" in screen_text(app)
+        assert "z undoes it" in screen_text(app)
         assert source.pokes == 1
 
 

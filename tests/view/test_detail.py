@@ -95,7 +95,7 @@ def test_a_contended_session_shows_holder_waiters_and_lock() -> None:
         "waiter 2   direct run run-8a02 for 48s",
         "age        6m12s - over its limit",
         "others give up after 1m00s",
-        "traffic    came 34 times within a minute",
+        "traffic    taken 34 times within a minute",
         "profile    anthropic:max-tide  ◐ cooling  pinned by auto",
     ):
         assert part in text

@@ -80,7 +80,7 @@ def test_a_run_says_who_holds_since_when_who_waits_and_what_may_go_wrong() -> No
     ):
         assert part in text
     assert "risk       heartbeat is not isolated" in text
-    assert "What happened in it: 2" in text
+    assert "Its events: 2" in text
     assert HOLDERS[0].session_file[-20:] in text.replace("\n", "")
 
 
@@ -105,7 +105,7 @@ def test_a_lane_says_what_each_source_tells_and_what_it_does_not() -> None:
 
 def test_a_lane_that_only_events_name_has_a_detail() -> None:
     text = detail(TargetKind.LANE, "heartbeat")
-    assert "What happened there: 2" in text
+    assert "Its events: 2" in text
     assert "session file changed" in text
 
 

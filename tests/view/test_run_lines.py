@@ -187,7 +187,7 @@ def test_the_preview_offers_what_can_be_chosen() -> None:
     assert text.startswith("drain agent:main:main\n\nnothing holds the session now\n1. close the session\n")
     aborting = replace(wishes, abort_in_gateway=True)
     text = words(preview_lines("agent:main:main", preview, aborting, can_abort=True, width=90))
-    assert text.startswith("drain agent:main:main\n\nlooking at what that would do\n")
+    assert text.startswith("drain agent:main:main\n\nchecking what that would do\n")
     assert "nothing holds" not in text
     early = replace(preview, complete=False)
     text = words(preview_lines("agent:main:main", early, wishes, can_abort=True, width=90))

@@ -64,13 +64,13 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "account-sent-as-400",
         _classes(frozenset({R.FORMAT}), _ACCOUNT),
-        "OpenClaw treats it as a malformed request: no other account, no mark. Its words are the account's trouble:"
+        "OpenClaw treats it as a malformed request: no other account, no mark. Its text points to the account:"
         " clawtop rotates and marks",
     ),
     Difference(
         "model-sent-as-400",
         _classes(frozenset({R.FORMAT}), frozenset({R.MODEL_NOT_FOUND})),
-        "OpenClaw treats it as a malformed request; the model is retired or unsupported: clawtop asks the next model",
+        "OpenClaw treats it as a malformed request; the model is retired or unsupported: clawtop tries the next model",
     ),
     Difference(
         "conversation-sent-as-400",
@@ -81,7 +81,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "place-sent-as-400",
         _classes(frozenset({R.FORMAT}), frozenset({R.NETWORK})),
-        "OpenClaw treats it as a malformed request; this place is not served: clawtop asks another endpoint",
+        "OpenClaw treats it as a malformed request; this place is not served: clawtop tries another endpoint",
     ),
     Difference(
         "sdk-status",
@@ -120,8 +120,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "failed-at-once",
         _classes(frozenset({R.TIMEOUT, R.SERVER_ERROR}) | _SILENT, _AT_ONCE),
-        "it failed at once, and only time that really ran out is a timeout: clawtop asks another account of another"
-        " endpoint, else the next model",
+        "it failed at once, so nothing timed out: clawtop tries an account on another endpoint, else the next model",
     ),
     Difference(
         "provider-time",

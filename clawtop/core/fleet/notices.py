@@ -68,7 +68,7 @@ def _seen(host: Host, was: HostSeen, now: int, blocked_ms: int) -> HostSeen:
 def _changes(host: Host, was: HostSeen, seen: HostSeen, now: int) -> Iterator[str]:
     if seen.lost:
         if not was.lost:
-            yield f"not reached: {shown(host.why or 'no answer', 120)}"
+            yield f"unreachable: {shown(host.why or 'no answer', 120)}"
         return
     if was.lost:
         yield "reached again"

@@ -62,10 +62,10 @@ def _no_profiles(scene: HealthScene) -> Iterator[Cause]:
     remedy = "openclaw models auth paste-token"
     last = max(scene.turns, key=lambda recent: recent.turn.at, default=None)
     if last is not None and last.turn.outcome in {TurnOutcome.ANSWERED, TurnOutcome.SILENT}:
-        text = "turns are answered without an auth profile: where their key stands is not seen"
+        text = "turns are answered without an auth profile: where their key comes from is not known"
         yield Cause("no-profiles", text, Level.ATTENTION, remedy=remedy)
     elif not keys.complete:
-        text = "no auth profiles, and no key is seen: the gateway's environment cannot be read"
+        text = "no auth profiles, and no key found: the gateway's environment cannot be read"
         yield Cause("no-profiles", text, Level.ATTENTION, remedy=remedy)
     elif 0 < len(bare) < len(agents):
         text = f"no auth profiles, and no key for any model of {some_names(bare)}"

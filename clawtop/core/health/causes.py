@@ -63,7 +63,7 @@ def _queues(scene: HealthScene) -> Iterator[Cause]:
         queued, limit = lane.queued or 0, lane.limit
         if limit is None or queued == 0 or (lane.active or 0) < limit or lane.lane.startswith("session:"):
             continue
-        text = f"lane {safe(lane.lane, 40)} is full: {lane.active} of {limit} run, {queued} wait"
+        text = f"lane {safe(lane.lane, 40)} is full: {lane.active} of {limit} running, {queued} queued"
         yield Cause("queue-grows", text, Level.ATTENTION, (safe(lane.source, 40),))
 
 
@@ -136,7 +136,7 @@ def _unread_config(scene: HealthScene) -> Iterator[Cause]:
             f"{CONFIG_UNREAD}: which models and orders are in force is unknown",
             Level.ATTENTION,
             tuple(shown(p.text, 160) for p in scene.snapshot.warnings if p.where == config.path)[:SHOWN],
-            "mend the file: openclaw doctor says where it is wrong",
+            "fix the file: openclaw doctor shows the error",
         )
 
 
@@ -164,7 +164,7 @@ def _refused_config(scene: HealthScene) -> Iterator[Cause]:
             f"{CONFIG_NOT_TAKEN}: {words.partition(_REFUSED)[2] or words}",
             Level.ATTENTION,
             (scene.snapshot.config.path,),
-            "mend the file: openclaw doctor says where it is wrong",
+            "fix the file: openclaw doctor shows the error",
             since=refused.at,
         )
 

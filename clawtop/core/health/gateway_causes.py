@@ -87,7 +87,7 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
             f"the gateway's process {gateway.pid} is paused: nothing is answered",
             Level.SILENT,
             ("a signal (SIGSTOP), a debugger or a freezer stopped it",),
-            f"let it go on: kill -CONT {gateway.pid}",
+            f"resume it: kill -CONT {gateway.pid}",
             since=gateway.silent_since,
         )
     elif silence is Silence.FROZEN:
@@ -164,7 +164,7 @@ def _memory(scene: HealthScene) -> Iterator[Cause]:
 
 
 def _memory_kill(scene: HealthScene) -> Iterator[Cause]:
-    """What ended for want of memory: the gateway itself, or, sooner, what it started."""
+    """What ended for lack of memory: the gateway itself, or, sooner, what it started."""
     gateway = scene.snapshot.gateway
     kill = gateway.memory_kill
     gone = gateway.state.is_gone
@@ -180,7 +180,7 @@ def _memory_kill(scene: HealthScene) -> Iterator[Cause]:
 
 
 _HEAP = "NODE_OPTIONS=--max-old-space-size"
-_RAISE_HEAP = f"raise its heap's limit ({_HEAP}), if the machine has the memory"
+_RAISE_HEAP = f"raise its heap limit ({_HEAP}), if the machine has the memory"
 
 
 def _ended_for_memory(kill: MemoryKill, gateway: GatewayState) -> str:
@@ -188,14 +188,14 @@ def _ended_for_memory(kill: MemoryKill, gateway: GatewayState) -> str:
     named = f" ({safe(kill.name, 40)})" if kill.name else ""
     who = f"process {kill.pid}{named}" if kill.pid is not None else "a process of the gateway's control group"
     if kill.by_itself:
-        former = "" if gone else " before it was started again"
+        former = "" if gone else " before it was restarted"
         return f"the gateway, {who}, aborted{former}: its JavaScript heap was exhausted (exit code 134)"
     if kill.is_gateway:
         what = f"{'the' if gateway is GatewayState.DEAD else 'a'} gateway, {who},"
         former = "" if gateway is GatewayState.DEAD else "; it may have been this one"
-        former += ", before it was started again" if former and not gone else ""
+        former += ", before it was restarted" if former and not gone else ""
     else:
         what = who
         former = ": the gateway itself, or one that it started" if kill.is_gateway is None else ""
         former += "; systemd may have stopped the gateway for it (OOMPolicy)" if gone else ""
-    return f"the kernel killed {what} for want of memory{former}"
+    return f"the kernel killed {what} for lack of memory{former}"

@@ -7,7 +7,7 @@ from typing import Final
 from clawtop.core.model import Event, GatewayState, Snapshot
 
 CONFIG_UNREAD: Final = "openclaw.json cannot be read, and no good copy of it is known"
-CONFIG_NOT_TAKEN: Final = "the gateway refused openclaw.json and goes on with what it had"
+CONFIG_NOT_TAKEN: Final = "the gateway refused openclaw.json and keeps its previous configuration"
 
 REFUSED_STEP: Final = "config-refused"
 _STEPS = frozenset({REFUSED_STEP, "config-taken", "start"})

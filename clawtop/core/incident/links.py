@@ -113,11 +113,7 @@ class SnapshotIndex:
                 )
                 for session in left
             ),
-            advice="start the gateway"
-            if stopped
-            else "let it go on"
-            if silence is Silence.PAUSED
-            else "restart gateway",
+            advice="start the gateway" if stopped else "resume it" if silence is Silence.PAUSED else "restart gateway",
         )
 
     def unloaded(self) -> Iterator[Node]:
@@ -312,7 +308,7 @@ class SnapshotIndex:
                 Node(
                     NodeKind.LANE,
                     lane.lane,
-                    f"lane {safe(lane.lane, 40)} is full: {lane.active} of {lane.limit} run, {lane.queued} queued",
+                    f"lane {safe(lane.lane, 40)} is full: {lane.active} of {lane.limit} running, {lane.queued} queued",
                     lane.source,
                     Severity.BLOCKED,
                 )

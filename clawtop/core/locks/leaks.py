@@ -25,7 +25,7 @@ def with_leak(lock: Lock, gateway: Gateway, limits: LockLimits, storage: Storage
         return lock
     ends = "a restart of the process ends it"
     if lock.openclaw.would_remove is True:
-        ends = "OpenClaw removes it as soon as a turn wants it"
+        ends = "OpenClaw removes it as soon as a turn needs it"
     elif storage.stale_lock_effect is not None and "too-old" not in storage.session_locks.report_only:
         ends += f", or OpenClaw itself, once it is {limits.stale_ms / MINUTE_MS:g} min old"
     return replace(lock, leaked=f"process {lock.pid} took it before the gateway restarted inside it; {ends}")

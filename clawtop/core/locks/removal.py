@@ -6,8 +6,8 @@ from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Lock, LockKind, VerdictKind
 
 BY_HAND = (
-    "stop the gateway, make sure that no OpenClaw process runs which could own it (ps aux | grep openclaw), and only "
-    "then remove it by hand"
+    "stop the gateway, make sure that no OpenClaw process that could own it is running (ps aux | grep openclaw),"
+    " and only then remove it by hand"
 )
 """What to do about a lock whose owner nothing proves dead."""
 

@@ -317,7 +317,7 @@ PROOFS: dict[str, str] = {
     "zombie": "a zombie",
     "recycled-pid": "pid was reused",
     "older-than-boot": "older than the boot",
-    "started-after-lock": "owner began later",
+    "started-after-lock": "owner started later",
     "missing-pid": "names no owner",
     "unparsable": "not readable as a lock",
     "not-checked": "not checked",

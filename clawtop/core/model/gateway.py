@@ -106,7 +106,7 @@ class BackendProcess:
 
 @dataclass(frozen=True, slots=True)
 class MemoryKill:
-    """That a process ended for want of memory.
+    """That a process ended for lack of memory.
 
     Attributes:
         at: when, or when it was noticed (ms since the epoch).
@@ -194,7 +194,7 @@ class Gateway:
         usage: of its process, where it can be seen.
         words: None if it was never queried: no live gateway, or a snapshot that is not live.
         backends: the processes below it that work on runs; None if they cannot be seen.
-        memory_kill: the last time that the kernel killed it, or a process of its control group, for want of memory.
+        memory_kill: the last time that the kernel killed it, or a process of its control group, for lack of memory.
         others: gateways of other configurations that keep their locks where it does: their pids.
     """
 

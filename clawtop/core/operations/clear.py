@@ -80,7 +80,7 @@ def _clear_effect(profile: Profile, changes: Iterable[FieldChange], now: int, sc
     after = Restore(tuple(changes))(AuthState({profile.id: profile.stats})).stats[profile.id]
     was, becomes = unusable_until(profile.stats, schedule), unusable_until(after, schedule)
     if was is None or was <= now:
-        return f"{safe(profile.id)} was usable already; what is left of the ended window is removed"
+        return f"{safe(profile.id)} was usable already; its expired window is removed"
     if becomes is not None and becomes > now:
         return f"{safe(profile.id)} stays unusable until ", Moment(becomes), ", because of another window"
     first = mended_by(profile.stats, now, schedule)

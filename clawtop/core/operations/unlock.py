@@ -38,7 +38,7 @@ def unlock(
     by_itself = {True: "OpenClaw would remove it itself the next time it needs the lock", None: "", False: ""}
     never = "OpenClaw itself would never remove it" if lock.openclaw.would_remove is False else ""
     effect = never or by_itself[lock.openclaw.would_remove]
-    whose = f"of pid {lock.pid}" if lock.pid is not None else "that names nobody"
+    whose = f"of pid {lock.pid}" if lock.pid is not None else "that names no owner"
     return Plan(
         PlanKind.UNLOCK,
         f"Remove the stale {file.kind.said} lock {whose}{_session_of(snapshot, file)}{_login_of(snapshot, file)}",

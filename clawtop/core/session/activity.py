@@ -70,7 +70,7 @@ def judge(
     if doubt is not None:
         return RunActivity(None, doubt.what)
     if not ends:
-        return RunActivity(None, "no status is stored" if session.status != RUNNING else "nobody can tell")
+        return RunActivity(None, "no status is stored" if session.status != RUNNING else "no witness knows")
     end = ends[0] if session.status != RUNNING else max(ends, key=_tells_of_an_end)
     return RunActivity(False, end.what, _left_running(session, end, gateway))
 

@@ -57,7 +57,7 @@ def process_witnesses(
 def unseen_witnesses(backends: Iterable[str], sessions: Sequence[Session]) -> Mapping[str, tuple[Witness, ...]]:
     """What is open about the sessions of these runtimes where the processes below the gateway cannot be seen."""
     known = frozenset(backends)
-    what = "it may have a process of its own below the gateway, which cannot be seen"
+    what = "it may have a process of its own under the gateway, which cannot be seen"
     doubt = Witness(WitnessKind.PROCESS, None, what)
     return {one.key: (doubt,) for one in stored_as_running(sessions) if one.provider in known}
 
@@ -72,7 +72,7 @@ def _witness(process: BackendProcess) -> Witness:
     return Witness(
         WitnessKind.PROCESS,
         None if process.stays else True,
-        f"its own process {process.pid} ({process.backend}) is there below the gateway",
+        f"its own process {process.pid} ({process.backend}) runs under the gateway",
         at=process.started_at if process.stays else None,
         since=process.started_at,
         pid=process.pid,
@@ -81,7 +81,7 @@ def _witness(process: BackendProcess) -> Witness:
 
 
 def _doubt(process: BackendProcess) -> Witness:
-    what = f"process {process.pid} ({process.backend}) below the gateway works for a session that is not known"
+    what = f"process {process.pid} ({process.backend}) under the gateway works for an unknown session"
     return Witness(WitnessKind.PROCESS, None, what, since=process.started_at)
 
 

@@ -114,7 +114,7 @@ def _after_kind(known: LoggedRun | None, event: Event) -> LoggedRun | None:
         retry = AccountRetry(data["number"], data["most"], data["due"], event.reason)
         return replace(_going_on(known, event, f"it is {retry}, according to the log"), retry=retry)
     if event.kind is EventKind.ATTEMPT and event.provider is not None:
-        run = _going_on(known, event, "its model is asked, according to the log")
+        run = _going_on(known, event, "it is waiting for its model, according to the log")
         return replace(run, provider=event.provider, model=event.model, profile=event.profile)
     if event.kind is EventKind.STUCK and data.get("classification") != "stale_session_state":
         began = event.at - data.get("age_ms", 0)

@@ -98,7 +98,7 @@ def _remedies(run: HeldRun, remote: Remote, gateway: GatewayState, access: Acces
             yield Remedy(Means.TYPE, "OpenClaw's own command aborts it", command=abort_command(run.key))
     if run.process is not None:
         memory = f", {run.process.memory >> 20} MB" if run.process.memory else ""
-        what = f"its own process {run.process.pid} below the gateway is stopped, with all below it{memory}"
+        what = f"its own process {run.process.pid} under the gateway is stopped, with its children{memory}"
         yield Remedy(Means.STOP, what, process=run.process)
     if gateway is not GatewayState.LIVE:
         return

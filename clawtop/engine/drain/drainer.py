@@ -176,7 +176,7 @@ class Drainer:
 
         Raises:
             RefusedError: another drain of the session is under way, or this user may not coordinate runs here.
-            OperationFailedError: the disk refused; nothing is done unrecorded.
+            OperationFailedError: the disk refused; nothing is done without a journal entry.
         """
         terms, progress = self._terms(), DrainProgress()
         look = await self._look()
@@ -349,7 +349,7 @@ class Drainer:
             if effects is None and self._clock.monotonic() >= until:
                 raise OperationFailedError(
                     f"another clawtop process has been changing the record of this session for {BUSY_S:.0f} s",
-                    hint="it is stopped (Ctrl-Z), or its disk hangs: let it go on, or end it",
+                    hint="it is stopped (Ctrl-Z), or its disk hangs: resume it, or kill it",
                 )
             if effects is not None:
                 for effect in effects:
@@ -405,7 +405,7 @@ class Drainer:
             raise OperationFailedError(
                 error.title,
                 unchanged="the session was not touched" if not self._steps else "the session was not proven free",
-                hint="nothing is done unrecorded",
+                hint="nothing is done without a journal entry",
             ) from error
         self._steps.append(step)
         self._listener.on_step(step)

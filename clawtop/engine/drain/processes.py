@@ -21,8 +21,8 @@ async def stop_stack(process: OwnProcess, gateway_pid: int, clock: Clock) -> str
     pid = process.pid
     stack = await asyncio.to_thread(stack_below, gateway_pid, pid, process.since)
     if stack is None:
-        seen = f"the one that was seen below the gateway (pid {gateway_pid})"
-        return f"process {pid} is not {seen}, or clawtop runs below it: not touched"
+        seen = f"the one seen under the gateway (pid {gateway_pid})"
+        return f"process {pid} is not {seen}, or clawtop runs under it: not touched"
     for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
         await asyncio.to_thread(stack.signal, number)
         until = clock.monotonic() + seconds
@@ -31,5 +31,5 @@ async def stop_stack(process: OwnProcess, gateway_pid: int, clock: Clock) -> str
             if number is signal.SIGKILL:  # one may have been born between the look and its parent's end
                 await asyncio.to_thread(stack.signal, number)
         if not left:
-            return f"process {pid} and everything below it are gone ({number.name})"
+            return f"process {pid} and its children are gone ({number.name})"
     return f"still there after SIGKILL: {', '.join(map(str, left))}"

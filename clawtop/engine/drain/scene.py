@@ -241,7 +241,7 @@ def _unseen(snapshot: Snapshot) -> str | None:
         return None
     if gateway.state is GatewayState.UNKNOWN:
         return "it is not known whether its gateway is alive"
-    return "the processes below its gateway cannot be seen from here" if gateway.backends is None else None
+    return "the processes under its gateway cannot be seen from here" if gateway.backends is None else None
 
 
 def _real(path: str) -> str:

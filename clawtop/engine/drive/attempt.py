@@ -158,7 +158,7 @@ class Attempt:
                     turn.said(part.text)
         finally:
             written.cancel()
-        raise not_the_protocol(model.provider, "the reply has no end")
+        raise not_the_protocol(model.provider, "the reply has no end marker")
 
     async def _conversation(self) -> Conversation:
         """The transcript's current content; a large one is parsed in a thread."""

@@ -76,12 +76,12 @@ class Candidates:
         one of all clawtop processes.
         """
         if any((one.id, model.model) in self.turn.limited for one in profiles):
-            return "this run has asked it"
+            return "this run has tried it already"
         earliest = self.resources.not_before(profiles, model.model)
         if earliest is not None:
-            return f"says that it answers again in {math.ceil((earliest - now) / 1000)} s"
+            return f"it says to retry in {math.ceil((earliest - now) / 1000)} s"
         if not self.resources.accounts.claim_probe(self._key(model.provider), now):
-            return "somebody has just probed it"
+            return "another run has just probed it"
         return None
 
     def mark_probe(self, provider: str) -> None:
@@ -116,7 +116,8 @@ class Candidates:
         """OpenClaw would suspend the session's lane for half an hour; clawtop only reports it."""
         self.turn.teller.tell(
             EventKind.NOTICE,
-            f"{step.model.provider} has nothing left ({step.reason}); OpenClaw would suspend the session's lane",
+            f"{step.model.provider} has no usable profile left ({step.reason}); OpenClaw would suspend the session's"
+            " lane",
             model=step.model,
             reason=step.reason,
         )

@@ -299,7 +299,7 @@ class EtcdRecords:
 
     def _refused(self, error: EtcdUnreachableError) -> RefusedError:
         return RefusedError(
-            f"the registry cannot be asked: {error.title}",
+            f"the registry cannot be reached: {error.title}",
             hint="no run starts without it; runs under way end with their lease",
             unchanged="nothing was sent and nothing was written",
         )

@@ -163,7 +163,7 @@ class Operations:
                 return
         except ClawtopError as error:
             raise OperationFailedError(
-                error.title, unchanged="nothing was changed", hint="nothing is done unrecorded"
+                error.title, unchanged="nothing was changed", hint="nothing is done without a journal entry"
             ) from error
         known = safe(intent.data["id"], 60)
         raise RefusedError(

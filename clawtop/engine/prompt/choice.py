@@ -26,7 +26,7 @@ def registry_choice(url: str, mounts: Sequence[str] = ()) -> RegistryChoice:
     endpoints_of(url)
     pairs = [pair.partition("=") for pair in mounts if pair.strip()]
     if any(not (here.strip().startswith("/") and name.strip()) for here, _, name in pairs):
-        raise UsageError("registry_mounts wants /DIRECTORY=NAME")
+        raise UsageError("registry_mounts needs /DIRECTORY=NAME")
     return RegistryChoice(url, {here.strip(): name.strip() for here, _, name in pairs})
 
 

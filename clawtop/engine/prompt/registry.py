@@ -386,4 +386,4 @@ def _holder_line(refused: ClaimRefused) -> str:
         return safe(f"run {who.run_id} on lane {who.lane} (pid {who.pid}, {refused.holder.phase})")
     if refused.closing is not None:
         return safe(f"drain {refused.closing.drain_id} (pid {refused.closing.pid}), which keeps it closed")
-    return "runs that waited before"
+    return "runs that were waiting already"

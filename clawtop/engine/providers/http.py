@@ -328,7 +328,7 @@ async def _events(
         if nothing and frames.stray:
             packing = _packing(response)
             how = f" (compressed as {packing}, which was not asked for)" if packing else ""
-            what = f"the answer is no event stream{how}: {frames.stray}"
+            what = f"the answer is not an event stream{how}: {frames.stray}"
             raise not_the_protocol(endpoint.provider, what, frames.stray)
     except zlib.error as error:
         raise ProviderError(

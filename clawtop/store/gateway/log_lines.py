@@ -322,7 +322,7 @@ def _retry(record: _Record, names: Names) -> Event | None:
         replace(record, facts=asked),
         names,
         EventKind.ATTEMPT,
-        f"{reason}: asks the same account again in {delay(wait_ms)}, {number} of {most}",
+        f"{reason}: retries the same account in {delay(wait_ms)}, {number} of {most}",
         {"step": "retry", "number": number, "most": most, "due": record.at + wait_ms},
     )
 
@@ -386,7 +386,7 @@ _FAILED_CANDIDATE = frozenset({"candidate_failed", "skip_candidate"})
 _CANDIDATE_WORDS = {
     "candidate_failed": "failed",
     "skip_candidate": "skipped",
-    "probe_cooldown_candidate": "asked although it cools",
+    "probe_cooldown_candidate": "tried although it is cooling",
     "candidate_succeeded": "answered",
 }
 

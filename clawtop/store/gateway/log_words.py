@@ -54,7 +54,7 @@ def _dequeue(facts: LineFacts, _text: str) -> str:
 
 
 def _done(facts: LineFacts, _text: str) -> str:
-    return f"done in lane {facts.get('lane')}, {facts.get('active', '?')} run, {facts.get('queued', '?')} wait"
+    return f"done in lane {facts.get('lane')}, {facts.get('active', '?')} running, {facts.get('queued', '?')} queued"
 
 
 def _task_error(facts: LineFacts, text: str) -> str:
@@ -62,7 +62,7 @@ def _task_error(facts: LineFacts, text: str) -> str:
 
 
 def _message_error(facts: LineFacts, text: str) -> str:
-    return f"not taken in: {str(facts.get('error') or text).removeprefix('Error: ')}"
+    return f"not accepted: {str(facts.get('error') or text).removeprefix('Error: ')}"
 
 
 def _waited(facts: LineFacts, _text: str) -> str:

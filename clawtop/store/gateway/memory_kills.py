@@ -1,4 +1,4 @@
-"""Processes of a gateway that the kernel killed for want of memory (Linux).
+"""Processes of a gateway that the kernel killed for lack of memory (Linux).
 
 Two witnesses: its log (/dev/kmsg, which often only root may read) names the process, its control group and the time; a
 control group counts the kills among its processes, which shows one that happens while clawtop watches. The log is the

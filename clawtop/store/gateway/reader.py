@@ -132,7 +132,7 @@ class GatewayReader:
             locks = tuple(judge(lock.file, elsewhere) for lock in locks)
             if gateway.state is GatewayState.DEAD:
                 gateway = replace(
-                    gateway, state=GatewayState.UNKNOWN, how="its files grow, but no process seen here owns it"
+                    gateway, state=GatewayState.UNKNOWN, how="its files grow, but no visible process owns it"
                 )
         locks = tuple(with_leak(lock, gateway, config.lock_limits, layout.storage) for lock in locks)
         return gateway, self._locks.interned((lock.file.path, lock) for lock in locks)
@@ -190,7 +190,7 @@ class GatewayReader:
 
 def _rival(pid: int, gateway: Gateway, state_dir: Path) -> Problem:
     if gateway.pid is None:
-        text = f"process {pid} is a gateway of it that no lock names: another one took its lock; restart it"
+        text = f"process {pid} is a gateway of it without a lock: another one took its lock; restart it"
     else:
         text = f"processes {gateway.pid} and {pid} are both gateways of it, and overwrite each other's files: stop one"
     return Problem("two-gateways", str(state_dir), text)

@@ -119,7 +119,7 @@ def _applied(name: str, before: Any, delta: dict[str, Any]) -> Any:
     if "is" in delta:
         return plain.validate_python(delta["is"])
     if not isinstance(before, tuple):
-        raise TypeError(f"{name} is no list")
+        raise TypeError(f"{name} is not a list")
     if "splice" in delta:
         start, end, items = delta["splice"]
         if not 0 <= start <= end <= len(before):

@@ -62,7 +62,7 @@ def _other_user(state_dir: Path, euid: int) -> Iterator[Problem]:
         yield Problem(
             "other-user",
             str(state_dir),
-            f"belongs to {_user(owner)}, and this is {_user(euid)}: nothing is written, and OpenClaw treats"
+            f"belongs to {_user(owner)}, and clawtop runs as {_user(euid)}: nothing is written, and OpenClaw treats"
             " another user's locks as dead",
         )
 

@@ -249,7 +249,7 @@ class JsonSessions:
 
 
 def _unread(row: Session, closed: Problem) -> Problem:
-    text = f"its transcript {closed.text}, so whether somebody waits for an answer is not known"
+    text = f"its transcript {closed.text}, so whether a message is unanswered is not known"
     return Problem("transcript-unread", row.key, text)
 
 

@@ -299,7 +299,7 @@ class Database:
             raise UnreadableError(Problem("not-a-file", self._name, "is not a regular file"))
         if stat.S_ISLNK(link.st_mode) and link.st_uid not in {0, os.geteuid(), facts.st_uid}:
             raise UnreadableError(
-                Problem("foreign-link", self._name, "is a link that another user made to somebody else's file")
+                Problem("foreign-link", self._name, "is a symbolic link by one user to another user's file")
             )
         for companion in (f"{self._real}{suffix}" for suffix in COMPANIONS):
             if _is_no_file(companion):
@@ -455,4 +455,4 @@ def _absence(name: str) -> Problem:
     except OSError:
         words = door.in_the_way(name)
         return Problem("missing", name, "does not exist") if words is None else Problem(BLOCKED, name, words)
-    return Problem("unreadable", name, "is a link that leads nowhere")
+    return Problem("unreadable", name, "is a dangling symbolic link")

@@ -99,7 +99,7 @@ def copy(app: Shell) -> None:
     try:
         app.copy_to_clipboard(target.named)
     except UnicodeEncodeError:  # half of a character: JSON knows it, no terminal does
-        app.say(f"not copied: {safe(target.named, 80)} is no text that a terminal takes", Tone.WARN)
+        app.say(f"not copied: {safe(target.named, 80)} cannot be sent to a terminal", Tone.WARN)
     else:
         app.say(f"sent to the terminal's clipboard (tmux may drop it): {safe(target.named, 80)}")
 

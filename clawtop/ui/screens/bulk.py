@@ -99,7 +99,7 @@ class BulkScreen(DialogScreen):
         snapshot = app.snapshot
         name = safe(target.id)
         if snapshot is None:
-            return piece(f"✗ {name}: no state is shown", Tone.BAD)
+            return piece(f"✗ {name}: nothing has been read yet", Tone.BAD)
         try:
             if plan_for(self._item.id, snapshot, target).fingerprint != plan.fingerprint:
                 return piece(f"‖ {name}: skipped, its state has changed since the preview", Tone.WARN)

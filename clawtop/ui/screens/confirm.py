@@ -80,7 +80,7 @@ class ConfirmScreen(DialogScreen):
         except RefusedError as error:
             return str(error)
         if fresh.fingerprint != self._plan.fingerprint:
-            return "The state has changed since this preview. Leave and look again."
+            return "The state has changed since this preview. Go back and preview it again."
         return None
 
     def _progress(self, width: int) -> list[Line]:

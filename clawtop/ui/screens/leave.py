@@ -50,7 +50,7 @@ class LeaveScreen(DialogScreen):
             words = f"▶ run {run.log.run_id} on {safe(run.log.request.session)} ({run.log.step}): it would be cancelled"
             lines += wrapped(piece(words, Tone.INFO), width, 2)
         if self._leaving:
-            return [*lines, EMPTY, piece("cancelling, releasing, landing marks ...", Tone.WARN)]
+            return [*lines, EMPTY, piece("cancelling, releasing, writing marks ...", Tone.WARN)]
         problem = [part for line in self._problem for part in wrapped(line, width, 2)]
         if not lines:
             return [*problem, piece("Everything has ended in the meantime.", Tone.OK)]
