@@ -135,7 +135,7 @@ def test_a_message_that_no_run_took_is_a_failed_turn(tmp_path: Path) -> None:
         (1 * SECOND, "diagnostic", f"{line}completed duration=9ms"),
     )
     told = made.told()
-    assert causes(told)["turn-failed"] == "1 turn of main failed recently (not taken in: reply session initializat…)"
+    assert causes(told)["turn-failed"] == "1 turn of main failed recently (not accepted: reply session initializat…)"
 
 
 @pytest.mark.parametrize(("times", "code", "level"), [(1, "turn-failed", 1), (2, "turns-failing", 2)])

@@ -161,7 +161,7 @@ async def test_a_preview_tells_what_the_disk_shows_before_the_gateway_answers(st
 
     preview = await asyncio.to_thread(drainer(state, gateway_answers=True, caller=caller).preview, told)
     assert [one.complete for one in early] == [False]
-    assert "not heard" in early[0].lines[False][0]
+    assert "is not known" in early[0].lines[False][0]
     assert preview.complete
     assert caller.asked == 1
     assert preview.lines[False][0].startswith("an OpenClaw run")

@@ -134,7 +134,7 @@ def find(statements: Iterable[Statement], table: Mapping[ProofSource, ProofRole]
         if source in heard and heard[source].says is Says.YES:
             return Proof(held=heard[source])
     for source in needed:
-        found = heard.get(source) or Statement(source, Says.UNKNOWN, f"no answer from the {source}")
+        found = heard.get(source) or Statement(source, Says.UNKNOWN, f"the {source} is not known")
         if found.says is Says.UNKNOWN:
             return Proof(missing=found)
     return Proof(proof=tuple(heard[source].words for source in needed))
