@@ -17,10 +17,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "clawtop"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PARTS_OF_AN_ERROR = {"unchanged", "hint"}
 OUT = re.compile(
-    r"needs? a hand|empty purse|\bat rest\b|of ours\b|has to be\b|\w\(s\)|else than\b",
+    r"needs? a hand|empty purse|\bat rest\b|of ours\b|has to be\b|\w\(s\)|else than\b|for want of|let it go on"
+    r"|\bmend the\b|(?:that|it) names nobody|takes it back|not taken in\b|leads nowhere",
     re.IGNORECASE,
 )
-"""Paraphrases of what has a plain name: needs attention, no credit, idle, clawtop's, must be."""
+"""Paraphrases of what has a plain name: needs attention, no credit, idle, clawtop's, must be, for lack of, resume, fix, no owner,
+undoes, not accepted, dangling."""
 
 
 @functools.cache
