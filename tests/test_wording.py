@@ -21,8 +21,8 @@ OUT = re.compile(
     r"|\bmend the\b|(?:that|it) names nobody|takes it back|not taken in\b|leads nowhere",
     re.IGNORECASE,
 )
-"""Paraphrases of what has a plain name: needs attention, no credit, idle, clawtop's, must be, for lack of, resume, fix, no owner,
-undoes, not accepted, dangling."""
+"""Paraphrases of what has a plain name: needs attention, no credit, idle, clawtop's, must be, for lack of, resume, fix,
+no owner, undoes, not accepted, dangling."""
 
 
 @functools.cache
