@@ -19,7 +19,7 @@ SECRET = "planted-credential-112233"
 PRELUDE = f"""
 import sys, os
 from pathlib import Path
-from clawtop.text import remember_secrets
+from clawtop.redaction import remember_secrets
 SECRET = {SECRET!r}
 remember_secrets([SECRET])
 flag = Path(os.environ["FLAG"])
