@@ -137,7 +137,7 @@ export/  Metrics for Prometheus: metrics is the table; families, gauges, counts,
 
 fleet/  Several hosts over ssh. far streams a host's state, near follows it, fleet has all hosts; protocol, transport.
     places             how many hosts are greeted at the same time
-    remote, executor   operations on a host, pinned to their plan
+    remote, executor   operations on a host, bound to their plan id
     steering           verbs that run long there: driving, draining
 
 view/  What is shown, as lines: pure functions of a snapshot and the time. No terminal library.

@@ -54,11 +54,11 @@ _PEM_BEGIN, _PEM_END = "-----BEGIN ", "-----END "
 
 _HELD_BACK = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:@%-"
 LONGEST_SECRET = 16 * 1024
-"""So much of a text that grows is held back at most; nothing that is longer is anybody's key."""
+"""The most that is held back of a growing text; no key is longer."""
 
 _SHORTEST = 6
 _TELLING = 12
-"""So many characters of a longer secret are not shown either: what quotes one may have cut it off."""
+"""This many leading characters of a longer secret are masked too: a quote of it may have been cut off."""
 
 _PLACEHOLDERS = frozenset(
     {

@@ -30,7 +30,7 @@ WORDS: Mapping[str, str] = {
 """Metavariable of an argument -> the kind of words that complete it."""
 
 _NEEDS_QUOTES = frozenset(" \t'\"\\$`;&|<>()*?[]{}!#~^")
-"""What a shell takes for more than a word's own: an id is somebody's, and Enter follows Tab."""
+"""Characters that a shell would interpret: ids are untrusted, and Enter follows Tab."""
 
 _BASH_END = """\
 # the words of a kind, of the state directory that the line names

@@ -1,6 +1,6 @@
 """`clawtop export`: metrics for Prometheus, over HTTP or as a text file; alert rules; a Grafana dashboard.
 
-While it runs, the operator's `on_notice` command is told of what a dashboard would give notice of.
+While it runs, the operator's `on_notice` command gets the notices that a dashboard would give.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TEXTFILE_SECONDS = 15.0
 """How often the file is written when nothing changes; otherwise its ages and countdowns would not advance."""
 
 ALARM_SECONDS = 2.0
-"""How soon a change of the state is told to the `on_notice` command."""
+"""How soon a change of the state reaches the `on_notice` command."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

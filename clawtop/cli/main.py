@@ -167,7 +167,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _refuse_other_hosts(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """A verb works on this machine: it must not be taken for one that works on the hosts named before it."""
+    """A verb works on this machine, and must not look as if it worked on the hosts named before it."""
     from clawtop.cli.fleet import named_before
 
     if args.verb not in {None, "fleet"} and (option := named_before(args).option):

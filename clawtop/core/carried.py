@@ -19,7 +19,7 @@ E = TypeVar("E")
 K = TypeVar("K", bound=Hashable)
 
 CHUNK = 512
-"""So many rows are compared at once."""
+"""How many rows are compared at once."""
 
 FEW = 64
 SHARE = 16

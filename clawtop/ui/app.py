@@ -281,7 +281,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
             self.view.draw_footer()
 
     def tell(self, text: str, tone: Tone = Tone.ACCENT) -> None:
-        """Announce an event: the text stands in the place of the other screens' names for a few seconds."""
+        """Announce an event: the text replaces the other screens' names for a few seconds."""
         self.flash.notice.show(text, tone)
         if self._has_view:
             self.view.draw_tabs()

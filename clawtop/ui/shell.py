@@ -112,7 +112,7 @@ class Shell(Protocol):
         """Answer a key: the text replaces the footer for a few seconds."""
 
     def tell(self, text: str, tone: Tone = Tone.ACCENT) -> None:
-        """Announce an event: the text stands in the place of the other screens' names for a few seconds."""
+        """Announce an event: the text replaces the other screens' names for a few seconds."""
 
     def tell_terminal(self, text: str) -> None:
         """Send a notice to the terminal itself (OSC 9)."""
@@ -154,7 +154,7 @@ class Shell(Protocol):
         """Send a text to the terminal's clipboard (OSC 52)."""
 
     def start(self, work: Coroutine[Any, Any, None], doing: str) -> None:
-        """Run something beside the screen; an unexpected error in it is told. `doing`: "... while doing"."""
+        """Run something beside the screen; an unexpected error in it is reported. `doing`: "... while doing"."""
 
     def after_refresh(self, call: Any, *arguments: Any) -> None:
         """Call a function after the next refresh."""

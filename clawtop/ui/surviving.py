@@ -107,7 +107,7 @@ class SurvivingApp(Surviving):
     survival: Survival
 
     def start(self, work: Coroutine[Any, Any, None], doing: str) -> None:
-        """Run something beside the screen; an unexpected error in it is told. `doing`: "... while doing"."""
+        """Run something beside the screen; an unexpected error in it is reported. `doing`: "... while doing"."""
 
         async def told() -> None:
             try:

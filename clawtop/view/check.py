@@ -8,7 +8,7 @@ from clawtop.core.health.wording import GATEWAY_NOT_SEEN
 from clawtop.core.model import counted
 
 MOST_TOLD = 4
-"""Causes that are told in full; the others are named by their codes."""
+"""Causes that are written out; the others are named by their codes."""
 
 
 def check_line(health: Health) -> str:

@@ -59,7 +59,7 @@ SILENT_GATEWAYS: dict[Silence, StateWords] = {
     Silence.FROZEN: ("✗", "gateway frozen", Tone.BAD),
     Silence.PAUSED: ("‖", "gateway paused", Tone.BAD),
 }
-"""One that lives and answers nobody."""
+"""Alive, but not answering."""
 
 
 def gateway_words(gateway: Gateway, now: int) -> StateWords:
@@ -74,7 +74,7 @@ MARKS: tuple[StateWords, ...] = (
     ("◆", "marked row", Tone.ACCENT),
     ("⚠", "warning", Tone.WARN),
     ("‖", "blocked, or waiting", Tone.WARN),
-    ("━", "what is left of a window", Tone.WARN),
+    ("━", "time left in a window", Tone.WARN),
 )
 LEGEND: tuple[tuple[str, tuple[StateWords, ...]], ...] = (
     ("Profiles", (*PROFILE_STATES.values(), UNLISTED, SCOPED)),

@@ -16,7 +16,7 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 NEWEST = 500
-"""So many lines of the fleet's timeline are kept."""
+"""How many lines of the fleet's timeline are kept."""
 
 
 @dataclass(frozen=True, slots=True)

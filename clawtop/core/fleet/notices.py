@@ -11,7 +11,7 @@ from clawtop.text import safe, shown
 from clawtop.values import dataclass
 
 LOST_MS = 30_000
-"""A host that is not reached for this long is told: a connection that comes back at once is no incident."""
+"""A host gives notice once it is unreachable for this long: a connection that comes back at once is no incident."""
 _SHOWN = 5
 """How many hosts one notice lists; the rest are counted."""
 

@@ -1,4 +1,4 @@
-"""What an operator does about turns that fail, by the reason that is told of them."""
+"""What an operator does about turns that fail, by their reason."""
 
 from __future__ import annotations
 

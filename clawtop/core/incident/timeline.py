@@ -68,7 +68,7 @@ KIND_GROUPS: Mapping[str, frozenset[EventKind]] = MappingProxyType(
 """Groups of kinds that are shown together, in the order in which the kinds key cycles through them."""
 
 ACTS = KIND_GROUPS["operators"]
-"""What somebody did: kept for longer than what merely happens."""
+"""What an operator did: kept for longer than other events."""
 KEPT_ACTS = 50
 
 ABOUT = ("profile", "session", "lane")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from clawtop.values import dataclass
 
 WANTED_S = 3.0
-"""For so long after OpenClaw was seen at the lock, it is expected back."""
+"""How long after OpenClaw was seen at the lock it is expected back."""
 
 UNBROKEN_S = 5.0
 """After so long without a pause, the lock is left free now and then although nobody was seen: on a file system that

@@ -18,7 +18,7 @@ MANY = 3
 """Two typed keys may arrive together on a slow connection."""
 
 PASTED_S = 0.25
-"""So long after pasted keys Enter belongs to them still: a slow connection hands them over in pieces."""
+"""How long after pasted keys an Enter still belongs to the paste: a slow connection delivers it in pieces."""
 
 
 class MessageEditor(TextArea):
