@@ -72,8 +72,10 @@ class Poll:
         self._stamps: dict[str, FileStamp | None] = {}
 
     def changed(self, directories: Iterable[Path]) -> bool:
-        """Whether anything moved since the last call; the first call only remembers and answers False."""
-        first = not self._directories
+        """Whether anything may have moved since the last call.
+
+        True on the first one: what moved between the first read and this was reported by nobody.
+        """
         stamps: dict[str, FileStamp | None] = {}
         for directory in directories:
             stamp = _stamp(directory)
@@ -85,7 +87,7 @@ class Poll:
             stamps.update((name, _stamp(name)) for name in names)
         moved = stamps != self._stamps
         self._stamps = stamps
-        return moved and not first
+        return moved
 
 
 def _names(directory: Path) -> tuple[str, ...]:

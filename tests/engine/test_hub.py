@@ -253,9 +253,27 @@ async def test_a_name_that_is_not_utf8_degrades_instead_of_crashing(tmp_path: Pa
             await screen.next()
 
 
+async def test_what_changes_between_the_first_read_and_the_first_look_at_the_directories_is_seen(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "auth-state.json"
+    target.write_text("one")
+
+    def content() -> str:
+        text = target.read_text()
+        target.write_text("two, and longer")
+        return text
+
+    screen = Screen()
+    hub = Hub(FakeReader(content=content, directories=(tmp_path,)), SystemClock(), poll_seconds=0.05, native=False)
+    async with running(hub, screen):
+        while not screen.snapshots or screen.snapshots[-1].host != "two, and longer":
+            await screen.next()
+
+
 def test_the_poll_sees_new_changed_and_removed_files(tmp_path: Path) -> None:
     poll = watch.Poll()
-    assert not poll.changed([tmp_path])
+    assert poll.changed([tmp_path]), "nobody knows what moved before"
     assert not poll.changed([tmp_path])
     file = tmp_path / "auth-state.json"
     file.write_text("1")
