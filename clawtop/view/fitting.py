@@ -126,7 +126,7 @@ def _whole_words(text: str, room: int) -> str:
     start = kept[: kept.rfind(" ") + 1]
     word = text[len(start) :].partition(" ")[0]
     left = room - cells(start)
-    alone = not any(map(str.isalnum, start)) and left > cells(ELLIPSIS)
+    alone = " " not in text[len(start) :] and not any(map(str.isalnum, start)) and left > cells(ELLIPSIS)
     if alone or (cells(word) > _LONG_WORD and 2 * left > _LONG_WORD):
         return start + elided_middle(word, min(left, cells(word) - 1))
     return start.rstrip(" ") + ELLIPSIS
