@@ -93,6 +93,7 @@ def test_a_bundle_never_replaces_a_file(here: Sample, tmp_path: Path, capsys: py
     assert "exists already" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_an_incident_of_any_size_can_be_pasted() -> None:
     sessions = tuple(replace(INCIDENT.sessions[0], key=f"agent:main:{n}", file=f"/s/{n}") for n in range(2_000))
     text = incident_text(replace(INCIDENT, sessions=sessions), NOW, (("clawtop", "9.9"),))

@@ -253,6 +253,7 @@ async def _all_clears(hosts: Sequence[FarHost], rounds: int, seed: int) -> Count
     return Counter(end for host in hosts for end in host.ends)
 
 
+@pytest.mark.long
 async def test_a_clear_that_is_cut_in_the_middle_has_one_effect(tmp_path: Path) -> None:
     state_dir = copy(sample("2026.5.20", "healthy"), tmp_path / "states").state_dir
     words = container_command(tmp_path, {"healthy": state_dir}, pids=tmp_path).replace("{host}", "healthy").split()

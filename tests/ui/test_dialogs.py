@@ -270,6 +270,7 @@ async def close_a_page_in_several_ways(pilot: Pilot[None], app: ClawtopApp, step
     await until(pilot, lambda: app.screen_stack == [app.view] and not page.is_running)
 
 
+@pytest.mark.long
 async def test_a_page_closed_at_any_step_of_its_opening_by_its_key_and_by_others_is_closed() -> None:
     """No step leaves the app waiting for a page, or a page for the app."""
     app, _, _ = make_app(TOLD, execute=never)
