@@ -6,10 +6,13 @@ from dataclasses import replace
 
 from clawtop.core.health.cause import JUST_NOW_MS, RECENT_MS, Level
 from clawtop.core.health.judgement import COUNT_OUT_MS, judge
+from clawtop.core.health.turns import recent_turns
 from clawtop.core.model import (
     GATEWAY_LOG,
+    EndedTurn,
     Event,
     EventKind,
+    Exchange,
     Gateway,
     GatewayState,
     Lock,
@@ -19,9 +22,11 @@ from clawtop.core.model import (
     Serving,
     Session,
     Snapshot,
+    TurnOutcome,
     Verdict,
     VerdictKind,
 )
+from clawtop.core.session.exchanges import EMPTY_ANSWER
 from tests.support.worlds import CALM, LOCKS, NOW, SECOND
 
 
@@ -62,6 +67,20 @@ def test_nothing_is_told_of_a_configuration_that_cannot_be_read() -> None:
     assert causes["config-unread"].evidence == ("is half written",)
     assert causes["problems"].text.startswith("1 finding: /claw/x")
     assert all(one.unknown is None for one in judge(CALM, NOW).next)
+
+
+def test_a_run_without_words_failed_whoever_else_calls_it_stopped() -> None:
+    """As 2026.9.6 records it: audited as cancelled and stored as killed, its user told that there is no response."""
+    turns = (
+        EndedTurn(NOW - 7_381, TurnOutcome.STOPPED, "r", NOW - 10_151, None, "run_cancelled", "audit"),
+        EndedTurn(NOW - 7_394, TurnOutcome.FAILED, "r", None, None, "format", "log"),
+        EndedTurn(NOW - 7_122, TurnOutcome.FAILED, None, None, None, "not taken in", "log"),
+    )
+    asked = Exchange(NOW - 11_263, 11, "user", TurnOutcome.FAILED, NOW - 7_599, EMPTY_ANSWER)
+    session = Session("main", "agent:main:x", "s", None, "killed", active=False, started_at=NOW - 7_756)
+    told = replace(session, ended_at=NOW - 7_381, aborted_last_run=True, turns=turns, exchanges=(asked,))
+    (turn,) = recent_turns(replace(CALM, sessions=(told,)), NOW, RECENT_MS, RECENT_MS).turns
+    assert (turn.turn.outcome, turn.turn.reason) == (TurnOutcome.FAILED, EMPTY_ANSWER)
 
 
 def test_what_is_next_is_unknown_while_the_gateway_has_refused_the_configuration() -> None:

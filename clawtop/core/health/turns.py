@@ -218,8 +218,10 @@ def _is_same(known: EndedTurn, other: EndedTurn) -> bool:
 
 
 def _joined(known: EndedTurn, other: EndedTurn) -> EndedTurn:
-    better = other.outcome if _rank(other) > _rank(known) else known.outcome
-    return replace(known, outcome=better, reason=_reason(known.reason, other.reason))
+    if _rank(other) > _rank(known):
+        first = other.reason if other.reason == EMPTY_ANSWER else known.reason  # it outranks what is joined later
+        return replace(known, outcome=other.outcome, reason=_reason(first, other.reason))
+    return replace(known, reason=_reason(known.reason, other.reason))
 
 
 def _reason(first: str | None, second: str | None) -> str | None:
