@@ -544,7 +544,7 @@ def test_a_countdown_as_text_and_as_json(capsys: pytest.CaptureFixture[str]) -> 
     (line,) = [json.loads(line) for line in out.splitlines() if "waiting" in line and "phase" not in line]
     assert (line["type"], line["profile"], line["until"]) == ("waiting", "coral:\x1b[31mclawdia", until)
     assert 3_500_000 < line["left_ms"] <= 3_600_000
-    assert err.count("waits for coral:\\x1b[31mclawdia, usable again in ") == 1
+    assert err.count("waiting for coral:\\x1b[31mclawdia, usable again in ") == 1
 
 
 def test_a_countdown_on_a_terminal_stays_in_its_line(
