@@ -181,7 +181,7 @@ async def test_a_session_that_is_drained_is_closed_on_all_hosts(
 
 async def test_a_drain_without_its_registry_says_why_and_does_nothing(server: EtcdServer, state: Path) -> None:
     server.stop()
-    with pytest.raises(RefusedError, match="registry cannot be asked"):
+    with pytest.raises(RefusedError, match="registry cannot be reached"):
         await _drainer(server, state, DrainWishes(5.0, 0.2)).drain()
 
 

@@ -142,7 +142,7 @@ async def test_a_host_that_is_cut_off_loses_its_session_and_is_told(server: Etcd
             server.freeze()
             await running
             assert "lease expired" in str(ended[0])
-            with pytest.raises(RefusedError, match="cannot be asked"):
+            with pytest.raises(RefusedError, match="cannot be reached"):
                 await take(a, session(tmp_path, "a"), "run-again")
             server.thaw()
 

@@ -181,7 +181,7 @@ def test_a_name_that_no_file_can_have_is_told(tmp_path: Path) -> None:
 def test_a_pipe_or_a_device_is_never_replaced_by_the_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(OperationFailedError, match="no regular file"):
+    with pytest.raises(OperationFailedError, match="not a regular file"):
         write_textfile(pipe, b"after\n")
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
