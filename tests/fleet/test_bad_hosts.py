@@ -100,6 +100,7 @@ async def test_a_command_whose_pipes_outlive_it_is_ended_in_time() -> None:
         HostSpec("h", ("sh", "-c", "setsid sleep 1000 & echo $!; exec sleep 1000", "sh")), ("stream",)
     )
     survivor = int(await pipe.read_line())
+    await until(lambda: os.getsid(survivor) == survivor)  # before that it ends with the others
     try:
         async with asyncio.timeout(30):
             code, _said = await pipe.close()
