@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import ssl
 import subprocess
@@ -20,14 +19,11 @@ from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.engine.providers.http import ProviderClient
 from clawtop.store.provider.network_config import Tls
 from clawtop.store.provider.secrets import Secret
-from tests.engine.test_provider_tls import PROMPT, pem, server_side, tls_server
+from tests.engine.test_provider_tls import HANGS_UP_LATE, PROMPT, pem, server_side, tls_server
 from tests.fleet.far_hosts import has_sshd, ssh_hosts
 from tests.support.waiting import until
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.filterwarnings("ignore:.*_SelectorTransport.__del__:pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.anyio, HANGS_UP_LATE]
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +154,7 @@ def listens(port: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_sshd() or shutil.which("ssh") is None, reason="openssh-server is not installed")
+@pytest.mark.skipif(not has_sshd(), reason="openssh-server is not installed")
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
 async def test_a_socks_proxy_is_gone_through_by_each_of_its_names(
     authority: trustme.CA, tmp_path: Path, scheme: str

@@ -24,11 +24,11 @@ from clawtop.engine.providers.http import ProviderClient
 from clawtop.store.provider.network_config import Tls
 from clawtop.store.provider.secrets import Secret
 
-pytestmark = [
-    pytest.mark.anyio,
-    # a server of asyncio may notice only after the test that a client hung up in the middle of a handshake
-    pytest.mark.filterwarnings("ignore:.*_SelectorTransport.__del__:pytest.PytestUnraisableExceptionWarning"),
-]
+HANGS_UP_LATE = pytest.mark.filterwarnings(
+    "ignore:.*_SelectorTransport.__del__:pytest.PytestUnraisableExceptionWarning"
+)
+"""A server of asyncio may notice only after the test that a client hung up in the middle of a handshake."""
+pytestmark = [pytest.mark.anyio, HANGS_UP_LATE]
 
 ANSWER = (
     b'data: {"choices":[{"delta":{"content":"over TLS"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
