@@ -16,6 +16,7 @@ from clawtop.core.fleet.diagnosis import Diagnosis, not_a_stream, why_ended, wro
 from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.model import Event, Snapshot
 from clawtop.core.source import Deliver, Failed
+from clawtop.crash import unexpected
 from clawtop.errors import StateUnreadableError
 from clawtop.fleet.places import GreetingPlaces
 from clawtop.fleet.protocol import (
@@ -204,6 +205,9 @@ class NearHost:
             greeted, printed = False, str(end)
         except ProtocolError as error:
             trouble = not_a_stream(name, str(error))
+        except Exception as error:  # noqa: BLE001 - what one host provokes never ends the others
+            fault = unexpected(error, "following a host")
+            trouble = Diagnosis(fault.title, fault.hint)
         finally:
             self._pipe = None
             if pipe is not None:

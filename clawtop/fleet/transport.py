@@ -22,7 +22,8 @@ from typing import Protocol
 
 from clawtop.clock import Clock
 from clawtop.errors import RefusedError, UsageError
-from clawtop.fleet.protocol import MAX_LINE, ProtocolError
+from clawtop.fleet.lines import LineBuffer
+from clawtop.fleet.protocol import MAX_LINE
 from clawtop.text import safe
 from clawtop.values import dataclass
 
@@ -114,7 +115,10 @@ class Pipe(Protocol):
     """Bytes of the longest line that is taken, MAX_LINE at first; a line that is waited for already obeys it too."""
 
     async def read_line(self) -> bytes:
-        """The next line without its end; b"" at the end of the stream. Raises ProtocolError beyond `longest` bytes."""
+        """The next line that is not blank, without its end; b"" at the end of the stream.
+
+        Raises ProtocolError beyond `longest` bytes.
+        """
 
     def write(self, line: bytes) -> None:
         """Send a line. Never waits; a closed pipe is noticed by reading."""
@@ -165,7 +169,7 @@ class _ProcessProtocol(SubprocessStreamProtocol):
 
 
 class ProcessPipe:
-    """One process; its lines are split here, so that no host can fill the memory with one."""
+    """One process. Its lines are split by `LineBuffer`, so that no host can fill the memory with one."""
 
     def __init__(
         self,
@@ -179,28 +183,19 @@ class ProcessPipe:
         self._transport = transport
         self._exited = exited
         self._clock = clock
-        self._rest = bytearray()
+        self._lines = LineBuffer()
         self._said = bytearray()
         self._listening = asyncio.create_task(self._listen())
 
     async def read_line(self) -> bytes:
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101 - asked for above
-        searched = 0
-        while (end := self._rest.find(b"\n", searched)) < 0:
-            searched = len(self._rest)
-            if searched > self.longest:
-                raise ProtocolError(f"a line of more than {self.longest} bytes")
+        while (line := self._lines.next_line(self.longest)) is None:
             chunk = await stdout.read(_CHUNK)
             if not chunk:
-                line, self._rest = bytes(self._rest), bytearray()
-                return line
-            self._rest += chunk
-        if end > self.longest:
-            raise ProtocolError(f"a line of more than {self.longest} bytes")
-        line = bytes(self._rest[:end])
-        del self._rest[: end + 1]
-        return line or await self.read_line()
+                return self._lines.last()
+            self._lines.feed(chunk)
+        return line
 
     def write(self, line: bytes) -> None:
         stdin = self._process.stdin

@@ -44,6 +44,7 @@ class NoticeScreen(Noticed, Protocol):
 
     def call_later(self, callback: Callable[..., object], *arguments: object) -> object: ...
     def tell(self, text: str) -> None: ...
+    def exit(self) -> None: ...
 
 
 class Hosts(Protocol):
@@ -108,12 +109,16 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
         asyncio.create_task(fleet.run(deliver), name="fleet"),
         asyncio.create_task(_regularly(look, clock), name="fleet notices"),
     )
+    for task in keeping:
+        task.add_done_callback(partial(_leave, shown))
     try:
         while True:
+            _raise_what_ended(keeping)
             app = FleetApp(clock, options, theme=theme, hosts=looked, retry=fleet.retry_now, chosen=chosen)
             shown.append(app)
             chosen = await app.run_async(mouse=options.mouse)
             shown.clear()
+            _raise_what_ended(keeping)
             if chosen is None:
                 return app.return_code or 0
             opened = fleet.open(chosen)
@@ -123,12 +128,26 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
             shown.append(host)
             await show(host, mouse=options.mouse)
             shown.clear()
+            _raise_what_ended(keeping)
             if host.return_code:
                 return host.return_code
     finally:
         for task in keeping:
             task.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)
+
+
+def _leave(shown: Sequence[NoticeScreen], ended: asyncio.Task[None]) -> None:
+    """Leave a screen that nothing keeps up to date any more."""
+    if not ended.cancelled() and ended.exception() is not None:
+        for app in shown:
+            app.call_later(app.exit)
+
+
+def _raise_what_ended(keeping: Sequence[asyncio.Task[None]]) -> None:
+    for task in keeping:
+        if task.done():
+            task.result()
 
 
 async def _regularly(look: Callable[[], None], clock: Clock) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.fleet.merged import timeline
@@ -16,6 +20,7 @@ from clawtop.core.fleet.summary import EventBrief
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.fleet.fleet import Fleet
+from clawtop.fleet.lines import LineBuffer
 from clawtop.fleet.near import GREETING_S, STALE_S, NearHost, RemoteSource, SkewedClock
 from clawtop.fleet.places import GreetingPlaces
 from clawtop.fleet.protocol import DEAD_S, HEARTBEAT_S, MAX_LINE, ProtocolError, encode
@@ -101,6 +106,40 @@ async def _world() -> AsyncIterator[World]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_unexpected_error_on_one_host_is_its_own_reason_and_it_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would end the supervision of every host, and the screen would stay as it was."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with _world() as world:
+        await world.greeted()
+        world.pipe.said.put_nowait(RecursionError("deep"))
+        await settle()
+        assert world.host.link is HostLink.UNREACHABLE
+        assert world.host.why.startswith("unexpected error while following a host: RecursionError")
+        await world.clock.advance(10)
+        await world.greeted()
+        assert (world.host.link, world.host.why) == (HostLink.LIVE, "")
+
+
+@given(st.lists(st.sampled_from([b"", b"a", b"bc", b"\r", b"{}"]), max_size=12), st.integers(1, 9))
+def test_lines_are_the_same_however_they_are_cut_into_pieces(lines: list[bytes], size: int) -> None:
+    said, buffer, taken = b"\n".join(lines), LineBuffer(), list[bytes]()
+    for at in range(0, len(said), size):
+        buffer.feed(said[at : at + size])
+        while (line := buffer.next_line(20)) is not None:
+            taken.append(line)
+    assert [*taken, *filter(None, [buffer.last()])] == [line for line in lines if line]
+
+
+@pytest.mark.parametrize("said", [b"abcdef", b"abcdef\n", b"\n" * 6], ids=["unfinished", "whole", "blank"])
+def test_a_line_or_a_row_of_blank_ones_beyond_the_limit_is_refused(said: bytes) -> None:
+    buffer = LineBuffer()
+    buffer.feed(said)
+    with pytest.raises(ProtocolError):
+        buffer.next_line(5)
 
 
 async def test_a_host_is_live_after_its_greeting_and_gets_the_salt() -> None:

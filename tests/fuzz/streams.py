@@ -43,9 +43,10 @@ from clawtop.engine.providers.errors import from_status
 from clawtop.engine.providers.framing import Frames, FrameTooLargeError
 from clawtop.engine.providers.http import APIS, FRAMINGS, decoder_of
 from clawtop.errors import ClawtopError
+from clawtop.fleet.lines import LineBuffer
 from clawtop.fleet.near import NearHost
 from clawtop.fleet.places import GreetingPlaces
-from clawtop.fleet.protocol import MAX_LINE, ProtocolError
+from clawtop.fleet.protocol import MAX_LINE
 from clawtop.fleet.transport import HostSpec
 from clawtop.store.json_text import UnreadableError, parse
 from clawtop.store.own import holder_record
@@ -208,17 +209,20 @@ def _answering(status: int, content: bytes) -> httpx.MockTransport:
 
 
 class FarPipe:
-    """A far command that says these lines and ends."""
+    """A far command that says this, in pieces, and ends."""
 
-    def __init__(self, lines: Sequence[bytes]) -> None:
-        self._lines = [line for line in lines if line]
+    def __init__(self, said: bytes, random: Random) -> None:
+        size = random.randint(1, 1 + len(said))
+        self._chunks = [said[at : at + size] for at in range(0, len(said), size)]
+        self._lines = LineBuffer()
         self.longest = MAX_LINE
 
     async def read_line(self) -> bytes:
         await asyncio.sleep(0)
-        line = self._lines.pop(0) if self._lines else b""
-        if len(line) > self.longest:
-            raise ProtocolError("too long")
+        while (line := self._lines.next_line(self.longest)) is None:
+            if not self._chunks:
+                return self._lines.last()
+            self._lines.feed(self._chunks.pop(0))
         return line
 
     def write(self, line: bytes) -> None:
@@ -228,10 +232,10 @@ class FarPipe:
         return 255, "\x1b[2Jclosed"
 
 
-def far_host(content: bytes, _random: Random) -> Sequence[str]:
+def far_host(content: bytes, random: Random) -> Sequence[str]:
     async def connect(spec: HostSpec, words: Sequence[str]) -> FarPipe:
         assert (spec.name, tuple(words)) == ("far", ("stream",))
-        return FarPipe(content.split(b"\n"))
+        return FarPipe(content, random)
 
     async def follow() -> Sequence[str]:
         clock = ManualClock()

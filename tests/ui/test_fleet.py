@@ -244,6 +244,27 @@ async def test_arming_one_host_arms_neither_another_nor_the_same_one_later(monke
     assert found == [Arming.READ_ONLY] * 3
 
 
+async def test_a_screen_that_nothing_keeps_up_to_date_any_more_is_left_with_the_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Failing(Openable):
+        async def run(self, deliver: Callable[[tuple[Host, ...]], None]) -> None:
+            raise LookupError("a fault of the fleet's own")
+
+    left = asyncio.Event()
+
+    async def watch(_app: FleetApp, **_options: object) -> str | None:
+        await left.wait()
+        return None
+
+    monkeypatch.setattr(FleetApp, "run_async", watch)
+    monkeypatch.setattr(FleetApp, "call_later", lambda _app, callback, *_arguments: callback())
+    monkeypatch.setattr(FleetApp, "exit", lambda _app: left.set())
+    clock = ManualClock(NOW)
+    with pytest.raises(LookupError):
+        await fleet_run._run(Failing(clock), clock, Options())
+
+
 async def test_what_the_screen_showed_is_what_the_next_state_is_compared_with(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, told = ManualClock(NOW), list[str]()
     fleet = Openable(clock)
