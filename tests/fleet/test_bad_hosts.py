@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -273,3 +275,19 @@ async def test_a_host_that_changes_its_key_while_it_is_watched_is_trusted_no_mor
             assert (host.link, host.level) == (HostLink.UNREACHABLE, 3)
             assert "ssh-keygen -R" in host.hint
             assert host.summary is not None, "what it said last is still shown"
+
+
+@pytest.mark.long
+@needs_sshd
+async def test_sixty_hosts_over_one_real_sshd_are_all_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All far sides share this machine with the near one: whoever starts them all at once gets none of them in time."""
+    state = copy(sample("2026.5.20", "healthy"), tmp_path / "states").state_dir
+    names = [f"h{number}" for number in range(60)]
+    control = Path(tempfile.mkdtemp(prefix="c"))  # a socket's path is short
+    with ssh_hosts(tmp_path / "ssh", dict.fromkeys(names, state)) as path:
+        monkeypatch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+        fleet = Fleet([HostSpec(name) for name in names], CommandTransport(control, SystemClock()), SystemClock())
+        async with running(fleet):
+            await until(lambda: all(host.summary is not None for host in fleet.hosts), 500)
+            assert {host.link for host in fleet.hosts} <= {HostLink.LIVE, HostLink.STALE}
+    shutil.rmtree(control, ignore_errors=True)
