@@ -135,7 +135,8 @@ engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store
 
 export/  Metrics for Prometheus: metrics is the table; families, gauges, counts, exposition; dashboard, rules.yml.
 
-fleet/  Several hosts over ssh. far streams a host's state, near follows it, fleet has all hosts; protocol, lines, transport.
+fleet/  Several hosts over ssh. far streams a host's state, near follows it, fleet has all hosts; protocol,
+    lines, transport.
     places             how many hosts are greeted at the same time
     remote, executor   operations on a host, bound to their plan id
     steering           verbs that run long there: driving, draining

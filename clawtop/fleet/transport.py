@@ -32,6 +32,9 @@ MAX_STDERR = 4096
 CLOSING_S = 1.0
 """How long a command may take to end after its input has ended; then it is killed."""
 
+BURST, BURST_S = 20, 0.02
+"""Lines that are taken from one host within so many seconds."""
+
 MAX_CONTROL = 40
 """Bytes of the control directory's path: a socket's has 107, of which ssh takes 40 for `%C` and 17 for a moment."""
 
@@ -184,18 +187,29 @@ class ProcessPipe:
         self._exited = exited
         self._clock = clock
         self._lines = LineBuffer()
+        self._taken, self._began = 0, 0.0
         self._said = bytearray()
         self._listening = asyncio.create_task(self._listen())
 
     async def read_line(self) -> bytes:
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101 - asked for above
+        await self._rest_if_flooded()
         while (line := self._lines.next_line(self.longest)) is None:
             chunk = await stdout.read(_CHUNK)
             if not chunk:
                 return self._lines.last()
             self._lines.feed(chunk)
+        self._taken += 1
         return line
+
+    async def _rest_if_flooded(self) -> None:
+        """A host that never stops talking is heard as fast as `BURST` allows, and takes no time from the others."""
+        if self._taken == BURST:
+            await self._clock.sleep(max(0.0, self._began + BURST_S - self._clock.monotonic()))
+            self._taken = 0
+        if self._taken == 0:
+            self._began = self._clock.monotonic()
 
     def write(self, line: bytes) -> None:
         stdin = self._process.stdin

@@ -22,7 +22,7 @@ from clawtop.fleet.fleet import Fleet
 from clawtop.fleet.near import GREETING_S
 from clawtop.fleet.places import AT_ONCE, TURN_S
 from clawtop.fleet.remote import RemoteOperations
-from clawtop.fleet.transport import CommandTransport, HostSpec, Pipe, host_spec
+from clawtop.fleet.transport import BURST, BURST_S, CommandTransport, HostSpec, Pipe, host_spec
 from clawtop.view.fleet_rows import plain_lines, report
 from clawtop.view.line import text_of
 from tests.fleet.far_hosts import container_command, has_sshd, ssh_hosts
@@ -115,6 +115,19 @@ async def test_a_command_whose_pipes_outlive_it_is_ended_in_time() -> None:
         assert code is None
     finally:
         os.kill(survivor, 9)
+
+
+async def test_a_host_that_never_stops_talking_is_heard_slowly_and_leaves_the_loop_to_others() -> None:
+    clock = ManualClock()
+    pipe = await CommandTransport(None, clock)(HostSpec("h", ("sh", "-c", "yes '{}'", "sh")), ("stream",))
+    for _ in range(BURST):
+        assert await pipe.read_line() == b"{}"
+    next_line = asyncio.create_task(pipe.read_line())
+    await settle()
+    assert not next_line.done(), "the rest of what came waits"
+    await clock.advance(BURST_S)
+    assert await next_line == b"{}"
+    await _with_time(clock, pipe.close())
 
 
 async def test_a_command_that_is_killed_is_collected_by_who_started_it(
