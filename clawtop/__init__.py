@@ -127,9 +127,10 @@ engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store
                     session_lock, process_title, fork, lane_scheduler, recoverer, prompt_events
     etcd/           The same registry for several hosts: choice, client, records, names; shown (in snapshots)
     drive/          Driving a session. driver is the interface, opening makes it, resources are what its runs share;
-                    handle and turn: one run; chain: its models, runner: one model, attempt: one request, with
-                    candidates, session_choice, prompting, auth_view, in_flight, events, journal_writer; marks and
-                    leftovers write cooldowns in the background; probe asks an account whether it is usable
+                    resolving: what a request asks for, with session_choice; handle and turn: one run; turn_run: its
+                    course, chain: its models, runner: one model, attempt: one request, with candidates, prompting,
+                    auth_view, in_flight, events, journal_writer; marks and leftovers write cooldowns in the background;
+                    probe asks an account whether it is usable
     drain/          Freeing a session: drainer, scene (what it observes), processes, recovery
     library         what `from clawtop.engine import ...` offers other programs
 
