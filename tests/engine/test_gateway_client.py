@@ -288,23 +288,20 @@ async def test_another_program_on_the_port_is_named(tmp_path: Path) -> None:
 # --- words -------------------------------------------------------------------------------------------------------
 
 
-async def test_words_hold_runs_tasks_and_lanes(tmp_path: Path) -> None:
+async def test_words_hold_runs_and_tasks(tmp_path: Path) -> None:
     tasks = {"tasks": [{"taskId": "t", "status": "running", "runtime": "cron", "sourceId": "job", "agentId": "main"}]}
     fake = FakeGateway(
         {
             "sessions.list": lambda _: listing(session_row(KEY, True, activeRunIds=["r1", "r2"])),
             "tasks.list": lambda _: tasks,
-            "diagnostics.lanes": lambda _: {"lanes": [{"lane": "main", "activeCount": 1, "queuedCount": 2}]},
-            "diagnostics.stability": lambda _: {"events": []},
         }
     )
     entry = door(tmp_path)
     async with serving(fake):
         said = await ask_words(entry, entry.knock(live(fake.port)), ManualClock(7))
-    assert said.words.sessions[KEY].run_ids == ("r1", "r2")
-    assert said.words.complete
-    assert [(task.id, task.key) for task in said.words.tasks or ()] == [("t", "agent:main:cron:job")]
-    assert [(lane.lane, lane.active, lane.queued) for lane in said.lanes or ()] == [("main", 1, 2)]
+    assert said.sessions[KEY].run_ids == ("r1", "r2")
+    assert said.complete
+    assert [(task.id, task.key) for task in said.tasks or ()] == [("t", "agent:main:cron:job")]
     assert len(fake.connects) == 1
 
 
@@ -318,10 +315,10 @@ async def test_a_session_beyond_the_list_is_searched_for(tmp_path: Path) -> None
     fake = FakeGateway({"sessions.list": answer}, methods=("sessions.list",))
     entry = door(tmp_path)
     async with serving(fake):
-        said = await ask_words(entry, entry.knock(live(fake.port)), ManualClock(), lanes=False, only=KEY)
-    assert said.words.sessions[KEY].active is False
-    assert not said.words.complete
-    assert said.words.tasks is None
+        said = await ask_words(entry, entry.knock(live(fake.port)), ManualClock(), only=KEY)
+    assert said.sessions[KEY].active is False
+    assert not said.complete
+    assert said.tasks is None
 
 
 @pytest.mark.parametrize(("pages", "every_one"), [(3, True), (9, False)])
@@ -335,9 +332,9 @@ async def test_open_tasks_are_read_page_by_page(tmp_path: Path, pages: int, ever
     fake = FakeGateway({"sessions.list": lambda _: listing(), "tasks.list": page})
     entry = door(tmp_path)
     async with serving(fake):
-        said = await ask_words(entry, entry.knock(live(fake.port)), ManualClock(), lanes=False)
-    assert [task.id for task in said.words.tasks or ()] == [f"t{number}" for number in range(min(pages, TASK_PAGES))]
-    assert said.words.all_tasks is every_one
+        said = await ask_words(entry, entry.knock(live(fake.port)), ManualClock())
+    assert [task.id for task in said.tasks or ()] == [f"t{number}" for number in range(min(pages, TASK_PAGES))]
+    assert said.all_tasks is every_one
 
 
 def test_a_pass_does_not_show_its_token(tmp_path: Path) -> None:

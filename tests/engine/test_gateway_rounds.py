@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
-from clawtop.clock import SystemClock
+from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Gateway, GatewayState
 from clawtop.engine.gateway import client
 from clawtop.engine.gateway.http import METRICS_PATH, HttpProbe
-from clawtop.engine.gateway.rounds import HEALTH_EVERY, SILENT_ROUNDS, Rounds
+from clawtop.engine.gateway.rounds import CYCLE, FIRST, SILENT_ROUNDS, Question, Rounds, question_of
 from clawtop.store.locks.processes import listens
 from tests.engine.test_gateway_client import KEY, Processes, door, live
-from tests.support.gateways import HANG, FakeGateway, listing, serving, session_row
+from tests.support.clocks import ManualClock
+from tests.support.gateways import HANG, METHODS, FakeGateway, listing, serving, session_row
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +34,7 @@ class World:
         *,
         metrics: httpx.Response | None = None,
         listens: Callable[[int, int], bool] = listens,
+        clock: Clock | None = None,
         **more: Any,
     ) -> None:
         self.http: list[tuple[str, str | None]] = []
@@ -42,7 +44,16 @@ class World:
         )
         self.door = door(tmp_path, Processes(tmp_path.stat().st_uid), **more)
         http = HttpProbe(SystemClock(), transport=httpx.MockTransport(self.answer))
-        self.rounds = Rounds(SystemClock(), self.door, http, listens)
+        self.rounds = Rounds(clock or SystemClock(), self.door, http, listens)
+
+    def know_everything(self) -> None:
+        """Have the gateway answer every question."""
+        self.fake.methods = METHODS
+        self.fake.answers |= {
+            "tasks.list": lambda _: {"tasks": [{"taskId": "t", "status": "running", "runtime": "cli"}]},
+            "diagnostics.lanes": lambda _: {"lanes": [{"lane": "main", "activeCount": 1, "queuedCount": 2}]},
+            "diagnostics.stability": lambda _: {"events": []},
+        }
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.http.append((request.url.path, request.headers.get("authorization")))
@@ -53,18 +64,96 @@ class World:
         return len(self.http) + len(self.fake.asked)
 
 
-async def test_one_question_a_round_mostly_for_words_now_and_then_for_health(tmp_path: Path) -> None:
-    world = World(tmp_path)
+def test_each_question_comes_once_and_then_every_second_one_is_for_the_sessions() -> None:
+    asked = [question_of(number) for number in range(1, len(FIRST) + 2 * len(CYCLE) + 1)]
+    assert sorted(asked[: len(FIRST)]) == sorted(set(Question) - {Question.METRICS})
+    for pair in zip(asked[len(FIRST) :: 2], asked[len(FIRST) + 1 :: 2], strict=True):
+        assert pair[0] is Question.SESSIONS
+        assert pair[1] is not Question.SESSIONS
+    assert set(asked[len(FIRST) :]) == set(asked[: len(FIRST)])
+
+
+async def test_one_request_a_round_whatever_the_gateway_can_be_asked(tmp_path: Path) -> None:
+    world = World(tmp_path, metrics=httpx.Response(200, text=""))
+    world.know_everything()
     async with serving(world.fake):
-        for number in range(1, 4 * HEALTH_EVERY + 1):
+        for number in range(1, len(FIRST) + 4 * len(CYCLE) + 1):
             report = await world.rounds.look(live(world.fake.port))
             assert world.questions == number
     assert len(world.fake.connects) == 1
     assert report is not None
     assert report.words is not None
     assert report.words.sessions[KEY].active
-    assert [path for path, _ in world.http] == ["/readyz", METRICS_PATH, "/readyz", "/readyz"]
+    assert [task.id for task in report.words.tasks or ()] == ["t"]
+    assert {(lane.lane, lane.queued) for lane in report.lanes} == {("main", 2)}
+    assert [path for path, _ in world.http] == ["/readyz", METRICS_PATH, "/readyz", METRICS_PATH, "/readyz"]
     assert report.health.live
+
+
+async def test_a_question_that_the_gateway_does_not_know_gives_way_to_that_for_its_sessions(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with serving(world.fake):
+        for number in range(1, len(FIRST) + len(CYCLE) + 1):
+            report = await world.rounds.look(live(world.fake.port))
+            assert world.questions == number
+    assert {method for method, _ in world.fake.asked} == {"sessions.list"}
+    assert report is not None
+    assert report.words is not None
+    assert report.words.tasks is None
+
+
+async def test_a_question_that_is_refused_is_asked_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.know_everything()
+    del world.fake.answers["tasks.list"]
+    async with serving(world.fake):
+        for number in range(1, len(FIRST) + 2 * len(CYCLE) + 1):
+            report = await world.rounds.look(live(world.fake.port))
+            assert world.questions == number
+    assert [method for method, _ in world.fake.asked].count("tasks.list") == 1
+    assert report is not None
+    assert report.words is not None
+    assert (report.words.problem, report.words.tasks) == (None, None)
+
+
+async def test_pages_of_tasks_count_when_the_last_one_has_come(tmp_path: Path) -> None:
+    def page(params: Mapping[str, Any]) -> Any:
+        number = int(params.get("cursor", 0))
+        more = {"nextCursor": str(number + 1)} if number < 2 else {}
+        return {"tasks": [{"taskId": f"t{number}", "status": "running", "runtime": "cli"}], **more}
+
+    world = World(tmp_path)
+    world.know_everything()
+    world.fake.answers["tasks.list"] = page
+    counts = []
+    async with serving(world.fake):
+        for number in range(1, len(FIRST) + len(CYCLE) + 1):
+            report = await world.rounds.look(live(world.fake.port))
+            assert world.questions == number
+            assert report is not None
+            assert report.words is not None
+            counts.append(len(report.words.tasks) if report.words.tasks is not None else None)
+    assert set(counts) == {None, 3}
+
+
+async def test_what_is_said_is_as_old_as_its_older_half(tmp_path: Path) -> None:
+    clock = ManualClock(1_000)
+    world = World(tmp_path, clock=clock)
+    world.know_everything()
+    told = []
+    async with serving(world.fake):
+        for _ in FIRST:
+            await clock.advance(1)
+            report = await world.rounds.look(live(world.fake.port))
+            assert report is not None
+            assert report.words is not None
+            told.append(report.words.at)
+        assert told == [2_000, 2_000, 2_000, 2_000, 2_000]
+        await clock.advance(1)
+        report = await world.rounds.look(live(world.fake.port))
+    assert report is not None
+    assert report.words is not None
+    assert report.words.at == 4_000, "its tasks were asked for in the third round"
 
 
 async def test_metrics_that_are_not_there_are_asked_for_once(tmp_path: Path) -> None:
@@ -77,12 +166,14 @@ async def test_metrics_that_are_not_there_are_asked_for_once(tmp_path: Path) -> 
 
 async def test_a_token_that_the_metrics_refuse_is_sent_nowhere_again(tmp_path: Path) -> None:
     world = World(tmp_path, metrics=httpx.Response(401))
+    healths = [number for number in range(1, 60) if question_of(number) is Question.READY]
+    first_of_metrics = healths[1]
     async with serving(world.fake):
         for _ in range(60):
             report = await world.rounds.look(live(world.fake.port))
     before = world.http.index((METRICS_PATH, "Bearer gateway-token-0123456789"))
     assert all(token is None for _, token in world.http[before + 1 :])
-    assert len(world.fake.asked) == HEALTH_EVERY
+    assert len(world.fake.asked) == first_of_metrics - 2, "each other round before it, but the one for its health"
     assert report is not None
     assert "refuses its token" in (report.health.problem or "")
     assert report.words is not None

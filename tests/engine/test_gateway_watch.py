@@ -27,7 +27,15 @@ from clawtop.core.model import (
     WitnessKind,
 )
 from clawtop.engine.gateway.rounds import GatewayReport
-from clawtop.engine.gateway.watch import BUSY_SECONDS, IDLE_SECONDS, STALE_MS, Asker, GatewayWatch
+from clawtop.engine.gateway.watch import (
+    BUSY_SECONDS,
+    FIRST_LOOKS,
+    FIRST_SECONDS,
+    IDLE_SECONDS,
+    STALE_MS,
+    Asker,
+    GatewayWatch,
+)
 from clawtop.store.config import ConfigRead, read_config
 from clawtop.store.gateway.token import gateway_token
 from clawtop.store.locks.processes import listens
@@ -118,21 +126,21 @@ async def test_a_state_that_is_judged_as_of_another_time_is_left_alone() -> None
     assert watch(LAYOUT, past) == past
 
 
-async def test_it_asks_every_few_seconds_and_pokes_when_there_is_news() -> None:
+async def test_it_asks_at_once_for_all_then_every_few_seconds_and_pokes_when_there_is_news() -> None:
     clock = ManualClock(NOW)
-    probe = FakeAsker(report(), report(), report(ready=True))
+    probe = FakeAsker(*[report()] * (FIRST_LOOKS + 1), report(ready=True))
     watch = watching(probe, clock)
     watch(LAYOUT, LIVE)
     pokes: list[int] = []
     task = asyncio.create_task(watch.run(lambda: pokes.append(probe.asked)))
-    await clock.advance(1)
+    await clock.advance(FIRST_LOOKS * FIRST_SECONDS)
     await clock.advance(IDLE_SECONDS - 0.1)
-    assert probe.asked == 1
+    assert probe.asked == FIRST_LOOKS
     await clock.advance(2 * IDLE_SECONDS)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert pokes == [1, 3]
+    assert pokes == [1, FIRST_LOOKS + 2]
     assert probe.closed
 
 
@@ -172,12 +180,12 @@ async def test_while_something_may_be_running_it_asks_more_often() -> None:
     busy = replace(LIVE, sessions=(replace(LIVE.sessions[0], active=None), *LIVE.sessions[1:]))
     watch(LAYOUT, busy)
     task = asyncio.create_task(watch.run(lambda: None))
-    await clock.advance(1)
+    await clock.advance(FIRST_LOOKS * FIRST_SECONDS)
     await clock.advance(2 * BUSY_SECONDS)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert probe.asked == 3
+    assert probe.asked == FIRST_LOOKS + 2
 
 
 async def test_asked_for_nothing_it_asks_nothing() -> None:

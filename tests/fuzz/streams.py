@@ -37,7 +37,7 @@ from clawtop.engine.gateway.client import GatewayConnection, _introduced
 from clawtop.engine.gateway.door import Listener, Pass
 from clawtop.engine.gateway.errors import GatewayCallError
 from clawtop.engine.gateway.http import HttpProbe
-from clawtop.engine.gateway.words import _lanes
+from clawtop.engine.gateway.words import events_over, lanes_over
 from clawtop.engine.providers.base import Endpoint
 from clawtop.engine.providers.errors import from_status
 from clawtop.engine.providers.framing import Frames, FrameTooLargeError
@@ -181,7 +181,8 @@ async def _talk(socket: Any, shown: list[str]) -> None:
         link = GatewayConnection(socket, hello, ManualClock())
         answers.sessions_said(await link.ask("sessions.list", {}))
         answers.tasks_said(await link.ask("tasks.list", {}))
-        await _lanes(link)
+        await lanes_over(link)
+        await events_over(link)
     except GatewayCallError as error:
         shown.append(error.words)
     except ConnectionClosedError:

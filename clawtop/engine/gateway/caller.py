@@ -36,10 +36,9 @@ class Caller:
         """What it says now about its runs, including that of `key`; if there is no usable answer, the problem."""
         try:
             leave = self._door.knock(gateway)
-            said = await ask_words(self._door, leave, self._clock, lanes=False, only=key)
+            return await ask_words(self._door, leave, self._clock, only=key)
         except GatewayCallError as error:
             return GatewayWords(self._clock.now_ms(), problem=error.words)
-        return said.words
 
     async def abort(self, gateway: Gateway, key: str) -> AbortSaid:
         """Tell it to abort a session's run. Raises GatewayCallError."""

@@ -65,9 +65,13 @@ class GatewayConnection:
         self._clock = clock
         self._ids = itertools.count(2)
 
+    def knows(self, method: str) -> bool:
+        """Whether it may have this method: one that does not say which it has is believed to have all."""
+        return not self.hello.methods or method in self.hello.methods
+
     async def ask(self, method: str, params: Mapping[str, Any], *, seconds: float = ANSWER_SECONDS) -> Any:
         """The payload of the answer. Raises GatewayCallError."""
-        if self.hello.methods and method not in self.hello.methods:
+        if not self.knows(method):
             raise GatewayCallError(Trouble.UNKNOWN, f"this gateway has no {method}")
         with _named(method):
             async with self._clock.timeout(seconds):

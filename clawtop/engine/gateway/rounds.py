@@ -1,5 +1,5 @@
-"""Which question a live gateway is asked next: at most one per round, only ones that it can answer, and none too
-often.
+"""Which question a live gateway is asked next: one request per round at most, only ones that it can answer, and none
+too often.
 
 Mutable state is `Rounds`'s alone and is touched only on the event loop.
 """
@@ -10,33 +10,74 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
+from itertools import chain
 
 from clawtop.clock import Clock
 from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWords, LaneStats
+from clawtop.engine.gateway.client import GatewayConnection
 from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.http import HttpProbe
 from clawtop.engine.gateway.line import KeptLine
-from clawtop.engine.gateway.words import GatewayRound, words_over
+from clawtop.engine.gateway.words import (
+    EVENTS,
+    LANES,
+    SESSIONS,
+    TASKS,
+    TasksSaid,
+    events_over,
+    lanes_over,
+    next_tasks,
+    sessions_over,
+)
 from clawtop.store.locks.processes import listens
 from clawtop.values import dataclass
-
-HEALTH_EVERY, FIRST_HEALTH = 5, 2
-"""Rounds between two questions for health, if the gateway can be asked for words; the first of them comes early."""
-
-LANES_EVERY = 3
-"""Rounds with words between two questions for lanes."""
 
 SILENT_ROUNDS = 6
 """Rounds for which a gateway that gave no words is not asked for them again."""
 
 
 class Question(StrEnum):
-    """READY: its health. METRICS: its lanes, where the plugin is on. WORDS: its runs, tasks and lanes."""
+    """Over HTTP, READY: its health. METRICS: its lanes, where the plugin is on.
+
+    Over the WebSocket, SESSIONS: which of them have runs. TASKS: what works or waits. LANES, EVENTS: its lanes, now and
+    in its latest events.
+    """
 
     READY = "ready"
     METRICS = "metrics"
-    WORDS = "words"
+    SESSIONS = "sessions"
+    TASKS = "tasks"
+    LANES = "lanes"
+    EVENTS = "events"
+
+
+FIRST = (Question.SESSIONS, Question.READY, Question.TASKS, Question.LANES, Question.EVENTS)
+"""The first rounds with a gateway: each question once."""
+
+CYCLE = tuple(
+    question
+    for other in (
+        Question.TASKS,
+        Question.READY,
+        Question.TASKS,
+        Question.LANES,
+        Question.TASKS,
+        Question.EVENTS,
+    )
+    for question in (Question.SESSIONS, other)
+)
+"""The rounds after them. Every second one is for what changes fastest and counts most."""
+
+
+def question_of(round_: int) -> Question:
+    """What is asked in a round, counted from 1, of a gateway that gives words."""
+    after = round_ - 1 - len(FIRST)
+    return FIRST[round_ - 1] if after < 0 else CYCLE[after % len(CYCLE)]
+
+
+_METHODS = {Question.SESSIONS: SESSIONS, Question.TASKS: TASKS, Question.LANES: LANES, Question.EVENTS: EVENTS}
+_REFUSALS = frozenset({Trouble.UNKNOWN, Trouble.SCOPE, Trouble.REFUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +108,14 @@ class Rounds:
         self._last: GatewayReport | None = None
         self._of: tuple[int | None, int | None, int | None] | None = None
         self._round = 0
-        self._word_rounds = 0
+        self._health_rounds = 0
         self._wordless_until = 0
         self._metrics: tuple[LaneStats, ...] | None = ()
-        self._lanes: tuple[LaneStats, ...] = ()
+        self._lanes: dict[Question, tuple[LaneStats, ...]] = {}
+        self._refused: set[Question] = set()
+        self._sessions: GatewayWords | None = None
+        self._tasks: TasksSaid | None = None
+        self._asking: TasksSaid | None = None
         self._refusal: str | None = None
 
     async def look(self, gateway: Gateway) -> GatewayReport | None:
@@ -88,8 +133,12 @@ class Rounds:
     async def all_at_once(self, gateway: Gateway) -> GatewayReport | None:
         """Ask everything, for a caller that asks only once."""
         if gateway.state is GatewayState.LIVE and gateway.port is not None:
-            for question in (Question.READY, Question.WORDS, Question.METRICS):
-                await self._ask(question, gateway, gateway.port)
+            for question in FIRST:
+                if question is Question.READY or self._gives_words:
+                    await self._ask(question, gateway, gateway.port)
+                while self._asking is not None and self._gives_words:
+                    await self._ask(Question.TASKS, gateway, gateway.port)
+            await self._ask_metrics(gateway, gateway.port)
         await self.close()
         return self._last
 
@@ -98,27 +147,28 @@ class Rounds:
         await self._http.close()
         await self._line.close()
 
+    @property
+    def _gives_words(self) -> bool:
+        return self._round >= self._wordless_until
+
     def _next(self) -> Question:
-        words = self._round >= self._wordless_until
-        if words and self._round % HEALTH_EVERY != FIRST_HEALTH:
-            return Question.WORDS
-        turn = self._round // HEALTH_EVERY if words else self._round + 1
-        return Question.METRICS if self._metrics is not None and turn % 2 else Question.READY
+        question = question_of(self._round) if self._gives_words else Question.READY
+        if question is not Question.READY:
+            return question
+        self._health_rounds += 1
+        return Question.METRICS if self._metrics is not None and self._health_rounds % 2 == 0 else Question.READY
 
     async def _ask(self, question: Question, gateway: Gateway, port: int) -> None:
-        if question is Question.WORDS and not await self._ask_words(gateway):
-            question = Question.READY
-        if question is Question.METRICS and not await self._ask_metrics(gateway, port):
-            question = Question.READY
-        if question is Question.READY:
-            health = await self._http.ready(port)
-            had = self._last.health.metrics if self._last is not None else False
-            self._keep(health=replace(health, metrics=had, problem=health.problem or self._refusal))
+        if question is Question.METRICS and await self._ask_metrics(gateway, port):
+            return
+        if question not in {Question.READY, Question.METRICS} and await self._ask_words(question, gateway):
+            return
+        health = await self._http.ready(port)
+        had = self._last.health.metrics if self._last is not None else False
+        self._keep(health=replace(health, metrics=had, problem=health.problem or self._refusal))
 
-    async def _ask_words(self, gateway: Gateway) -> bool:
-        """Whether a question was sent for it."""
-        with_lanes = self._word_rounds % LANES_EVERY == 0
-        self._word_rounds += 1
+    async def _ask_words(self, question: Question, gateway: Gateway) -> bool:
+        """Whether a question was sent: the given one, or that for its sessions where it does not know the other."""
         try:
             leave = self._door.knock(gateway)
         except GatewayCallError as error:
@@ -127,23 +177,45 @@ class Rounds:
             return False
         try:
             async with self._line.to(leave) as link:
-                said = await words_over(link, self._clock, lanes=with_lanes)
+                await self._ask_over(link, question)
         except GatewayCallError as error:
             self._wordless(error)
             return True
-        self._take(said)
+        self._keep(words=self._words())
         return True
+
+    async def _ask_over(self, link: GatewayConnection, question: Question) -> None:
+        if question in self._refused or self._sessions is None or not link.knows(_METHODS[question]):
+            question = Question.SESSIONS
+        try:
+            match question:
+                case Question.TASKS:
+                    said = await next_tasks(link, self._asking or TasksSaid(self._clock.now_ms()))
+                    self._asking = None if said.is_over else said
+                    self._tasks = said if said.is_over else self._tasks
+                case Question.LANES:
+                    self._lanes[question] = await lanes_over(link)
+                case Question.EVENTS:
+                    self._lanes[question] = await events_over(link)
+                case _:
+                    self._sessions = await sessions_over(link, self._clock)
+        except GatewayCallError as error:
+            if question is Question.SESSIONS or error.trouble not in _REFUSALS:
+                raise
+            self._refused.add(question)
+
+    def _words(self) -> GatewayWords | None:
+        """What it said of its sessions and of its tasks, as of when it was asked for the older of both."""
+        if self._sessions is None or self._tasks is None:
+            return self._sessions
+        at = min(self._sessions.at, self._tasks.at)
+        return replace(self._sessions, at=at, tasks=self._tasks.tasks, all_tasks=self._tasks.all_of_them)
 
     def _wordless(self, error: GatewayCallError) -> None:
         pause = 1 if error.trouble is Trouble.STARTING else SILENT_ROUNDS
         self._wordless_until = self._round + pause
-        self._lanes = ()
+        self._lanes, self._sessions, self._tasks, self._asking = {}, None, None, None
         self._keep(words=GatewayWords(self._clock.now_ms(), problem=error.words))
-
-    def _take(self, said: GatewayRound) -> None:
-        if said.lanes is not None:
-            self._lanes = said.lanes
-        self._keep(words=said.words)
 
     async def _ask_metrics(self, gateway: Gateway, port: int) -> bool:
         """Whether a question was sent for it. The port's owner is checked right before the token goes there."""
@@ -166,11 +238,12 @@ class Rounds:
 
     def _keep(self, *, health: GatewayHealth | None = None, words: GatewayWords | None = None) -> None:
         last = self._last or GatewayReport(GatewayHealth(self._clock.now_ms()))
-        lanes = (*self._lanes, *(self._metrics or ()))
+        lanes = (*chain.from_iterable(self._lanes.values()), *(self._metrics or ()))
         self._last = replace(last, health=health or last.health, words=words or last.words, lanes=lanes)
 
     async def _forget(self, life: tuple[int | None, int | None, int | None] | None) -> None:
         if self._of is not None:
             await self.close()
-        self._of, self._last, self._round, self._word_rounds = life, None, 0, 0
-        self._wordless_until, self._metrics, self._lanes, self._refusal = 0, (), (), None
+        self._of, self._last, self._round, self._health_rounds, self._wordless_until = life, None, 0, 0, 0
+        self._metrics, self._lanes, self._refusal, self._refused = (), {}, None, set()
+        self._sessions, self._tasks, self._asking = None, None, None

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from clawtop.engine.gateway.rounds import GatewayReport
 
 FIRST_SECONDS = 1.0
-BUSY_SECONDS = 2.0
+BUSY_SECONDS = 1.0
 IDLE_SECONDS = 5.0
+FIRST_LOOKS = 5
+"""So many looks at a gateway follow each other as fast as the first: until it was asked everything once."""
 STALE_MS = 30_000
 """Answers older than this are discarded."""
 
@@ -86,6 +88,7 @@ class GatewayWatch:
         self._silence = SilenceWatch()
         self._busy = False
         self._heard: _Heard | None = None
+        self._looks: tuple[tuple[int | None, int | None], int] | None = None
         self._sessions: Interned[SessionPlace, Session] = Interned()
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
@@ -127,6 +130,8 @@ class GatewayWatch:
     async def look(self) -> bool:
         """Ask one question; whether there is anything new to show."""
         before, asked = self._heard, self._gateway
+        life = _life(asked)
+        self._looks = (life, self._looks[1] + 1 if self._looks is not None and self._looks[0] == life else 1)
         after = self._answered(await self._rounds().look(asked), asked)
         if before is not None and after is not None and _same(before, after):
             self._heard = replace(after, report=before.report)
@@ -154,9 +159,15 @@ class GatewayWatch:
                     await self._close()
                 elif await self.look():
                     changed()
-                await self.clock.sleep(BUSY_SECONDS if self._busy else IDLE_SECONDS)
+                await self.clock.sleep(self._pause())
         finally:
             await self._close()
+
+    def _pause(self) -> float:
+        """Seconds until the next look."""
+        if self._looks is not None and self._looks[1] < FIRST_LOOKS:
+            return FIRST_SECONDS
+        return BUSY_SECONDS if self._busy else IDLE_SECONDS
 
     async def _close(self) -> None:
         if self._asker is not None:

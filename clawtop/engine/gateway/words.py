@@ -10,7 +10,6 @@ from clawtop.core.model import GatewayWords, LaneStats, TaskSight
 from clawtop.engine.gateway.answers import lanes_said, sessions_said, tasks_said, waits_said
 from clawtop.engine.gateway.client import Belongs, GatewayConnection, connected
 from clawtop.engine.gateway.door import Door, Pass
-from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.wire import READ
 from clawtop.store.locks.processes import answers_to
 from clawtop.values import dataclass
@@ -32,73 +31,78 @@ TASK_PAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayRound:
-    """One round: the words, and the lanes where they were asked for."""
+class TasksSaid:
+    """Its open tasks, as far as they were asked for: a page in each question.
 
-    words: GatewayWords
-    lanes: tuple[LaneStats, ...] | None = None
+    Attributes:
+        at: when the first page was asked for (ms since the epoch). cursor: of the next page; None: there is none.
+    """
+
+    at: int
+    tasks: tuple[TaskSight, ...] = ()
+    cursor: str | None = None
+    pages: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further page is asked for."""
+        return self.pages > 0 and (self.cursor is None or self.pages >= TASK_PAGES)
+
+    @property
+    def all_of_them(self) -> bool:
+        """Whether there are no others."""
+        return self.pages > 0 and self.cursor is None
 
 
 async def ask_words(
-    door: Door,
-    leave: Pass,
-    clock: Clock,
-    *,
-    lanes: bool = True,
-    only: str | None = None,
-    belongs: Belongs = answers_to,
-) -> GatewayRound:
-    """Ask which sessions have runs, and what waits.
+    door: Door, leave: Pass, clock: Clock, *, only: str | None = None, belongs: Belongs = answers_to
+) -> GatewayWords:
+    """Ask, over a connection of its own, which sessions have runs, and what waits.
 
     Args:
-        lanes: ask for lanes too. only: a session key; its row is then included wherever it is in the list.
+        only: a session key; its row is then included wherever it is in the list.
 
     Raises:
         GatewayCallError: there was no usable answer.
     """
     async with connected(door, leave, (READ,), clock=clock, belongs=belongs) as link:
-        return await words_over(link, clock, lanes=lanes, only=only)
+        words = await sessions_over(link, clock, only=only)
+        if not link.knows(TASKS):
+            return words
+        said = TasksSaid(words.at)
+        while not said.is_over:
+            said = await next_tasks(link, said)
+    return replace(words, tasks=said.tasks, all_tasks=said.all_of_them)
 
 
-async def words_over(
-    link: GatewayConnection, clock: Clock, *, lanes: bool = True, only: str | None = None
-) -> GatewayRound:
-    """As `ask_words`, over a connection that is open already."""
+async def sessions_over(link: GatewayConnection, clock: Clock, *, only: str | None = None) -> GatewayWords:
+    """Ask which sessions have runs; without `only`, in one request. Raises GatewayCallError."""
     asked = {"limit": MOST_SESSIONS, "includeGlobal": True, "includeUnknown": True}
     at = clock.now_ms()  # not of the answer: a busy gateway may give one that it made some seconds before
     seen, complete = sessions_said(await link.ask(SESSIONS, asked))
     if only is not None and only not in seen and not complete:
         more, _ = sessions_said(await link.ask(SESSIONS, {**asked, "search": only}))
         seen = {**seen, **more}
-    words = GatewayWords(at, link.hello.version, seen, complete)
-    if TASKS in link.hello.methods:
-        tasks, every_one = await _tasks(link)
-        words = replace(words, tasks=tasks, all_tasks=every_one)
-    return GatewayRound(words, await _lanes(link) if lanes else None)
+    return GatewayWords(at, link.hello.version, seen, complete)
 
 
-async def _tasks(link: GatewayConnection) -> tuple[tuple[TaskSight, ...], bool]:
-    """The open tasks, and whether these are all. 2026.6 to 2026.8 leave open what a crash interrupted, so that they
-    may be many.
+async def next_tasks(link: GatewayConnection, so_far: TasksSaid) -> TasksSaid:
+    """Ask for a page more of the open tasks, in one request. Raises GatewayCallError.
+
+    2026.6 to 2026.8 leave open what a crash interrupted, so that there may be many.
     """
-    found: list[TaskSight] = []
     asked: dict[str, Any] = {"status": ["queued", "running"], "limit": TASKS_AT_ONCE}
-    for _ in range(TASK_PAGES):
-        tasks, cursor = tasks_said(await link.ask(TASKS, asked))
-        found += tasks
-        if cursor is None:
-            return tuple(found), True
-        asked = {**asked, "cursor": cursor}
-    return tuple(found), False
+    if so_far.cursor is not None:
+        asked["cursor"] = so_far.cursor
+    tasks, cursor = tasks_said(await link.ask(TASKS, asked))
+    return TasksSaid(so_far.at, (*so_far.tasks, *tasks), cursor, so_far.pages + 1)
 
 
-async def _lanes(link: GatewayConnection) -> tuple[LaneStats, ...]:
-    """Global lanes if the gateway reports them, and session lanes from its latest events."""
-    found: list[LaneStats] = []
-    for method, params, said in ((LANES, {}, lanes_said), (EVENTS, {"limit": MOST_EVENTS}, waits_said)):
-        try:
-            found += said(await link.ask(method, params))
-        except GatewayCallError as error:
-            if error.trouble not in {Trouble.UNKNOWN, Trouble.SCOPE, Trouble.REFUSED}:
-                raise
-    return tuple(found)
+async def lanes_over(link: GatewayConnection) -> tuple[LaneStats, ...]:
+    """Ask for the global lanes. Raises GatewayCallError."""
+    return tuple(lanes_said(await link.ask(LANES, {})))
+
+
+async def events_over(link: GatewayConnection) -> tuple[LaneStats, ...]:
+    """Ask for the session lanes in its latest events. Raises GatewayCallError."""
+    return tuple(waits_said(await link.ask(EVENTS, {"limit": MOST_EVENTS})))
