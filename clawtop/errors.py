@@ -51,7 +51,7 @@ class StateUnreadableError(ClawtopError):
 
 
 class RefusedError(ClawtopError):
-    """An operation was not begun: not allowed, not safe, or not what the operator pinned (exit 1)."""
+    """An operation was not started: not allowed, not safe, or not what the operator pinned (exit 1)."""
 
     exit_code = 1
 

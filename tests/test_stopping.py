@@ -53,7 +53,7 @@ def test_a_stopped_verb_holds_no_lock(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert process.stdout.readline() == "has it\n"
         process.send_signal(signal.SIGTSTP)
-        assert process.stderr.readline() == "clawtop: stops as soon as it has released its lock\n"
+        assert process.stderr.readline() == "clawtop: stopping once its lock is released\n"
         assert lock.exists()
         process.stdin.write("\n")
         process.stdin.flush()

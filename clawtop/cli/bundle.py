@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="FILE", help="the file to write (default: clawtop-incident-TIME.md here); - is stdout"
     )
-    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
+    parser.add_argument("--json", action="store_true", help="print the file's path and size as JSON")
 
 
 def save(snapshot: Snapshot, now: int) -> str:

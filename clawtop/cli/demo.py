@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Play the demo. However it ends, its world and processes are removed afterwards."""
     saved = args.settings
     if args.state_dir not in {None, saved["state_dir"]} or args.at is not None:
-        raise UsageError("the demo has a state directory and a time of its own", hint="leave out --state-dir and --at")
+        raise UsageError("the demo has its own state directory and clock", hint="leave out --state-dir and --at")
     if args.headless is not None:
         return _headless(args)
     if args.json:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         args.state_dir = str(stage.state_dir)
         args.agent = args.agent if args.agent != saved["agent"] else None
         args.settings = defaults() | {name: saved[name] for name in OPERATORS_OWN}
-        args.config_file, args.kept_in = stage.config_file, "the demo's own config, which ends with it"
+        args.config_file, args.kept_in = stage.config_file, "the demo's temporary config"
         args.tour = args.scenario == TOUR_SCENARIO
         args.recordings = lasting_directory(os.environ, Path.home())  # the demo's own directory ends with it
         return dashboard.run(args)

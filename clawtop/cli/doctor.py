@@ -66,8 +66,10 @@ def run(args: argparse.Namespace) -> int:
     if snapshot.semantics_note:
         about = f"{about}; {safe(snapshot.semantics_note)}"
     print_lines([about, log_words(paths, log.how), *(_line(each, snapshot.taken_at) for each in problems)])
-    total = counted(len(problems), "warning") if problems else "no problem in the configuration or on this machine"
-    known = ["for information:", *(_line(each, snapshot.taken_at) for each in notes)] if notes else []
+    total = (
+        counted(len(problems), "warning") if problems else "no problems found in the configuration or on this machine"
+    )
+    known = ["notes:", *(_line(each, snapshot.taken_at) for each in notes)] if notes else []
     print_lines([total, *known, f"health now: {check_line(health)}"])
     return code
 

@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_CODES
-    parser.add_argument("session", nargs="?", metavar="SESSION", help="a session key, or a transcript's file")
-    parser.add_argument("--resume", metavar="ID", help="resume a drain whose terminal was lost")
+    parser.add_argument("session", nargs="?", metavar="SESSION", help="a session key, or the path of a transcript")
+    parser.add_argument("--resume", metavar="ID", help="resume a drain that lost its terminal")
     parser.add_argument("--dry-run", action="store_true", help="show what holds the session and what would be done")
     parser.add_argument("--yes", action="store_true", help="do not ask (required without a terminal)")
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
@@ -47,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--deadline", metavar="S", type=seconds, default=60.0, help="seconds before it gives up (default: 60)"
     )
     parser.add_argument(
-        "--still", metavar="S", type=seconds, default=3.0, help="seconds without a change that prove it (default: 3)"
+        "--still",
+        metavar="S",
+        type=seconds,
+        default=3.0,
+        help="seconds without any change before it counts as drained (default: 3)",
     )
     parser.add_argument(
         "--stop-after",
@@ -67,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     steered.add_argument(parser)
     after = parser.add_mutually_exclusive_group()
-    after.add_argument("--fresh", action="store_true", help="then copy the conversation to a fresh session id")
-    after.add_argument("--reopen", action="store_true", help="then just reopen the session (the default)")
+    after.add_argument("--fresh", action="store_true", help="once drained, copy the conversation to a fresh session id")
+    after.add_argument("--reopen", action="store_true", help="once drained, only reopen the session (the default)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.session is None) == (args.resume is None):
         raise UsageError("name a session, or --resume ID")
     if args.at is not None:
-        raise UsageError("a session cannot be drained in the past", hint="leave out --at")
+        raise UsageError("drain works only on the live state", hint="leave out --at")
     reader = open_incident_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     target = (
         target_of(reader, args.session, args.agent)

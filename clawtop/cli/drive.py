@@ -40,13 +40,13 @@ EXIT_CODES = """\
 exit codes:
   0  the reply was written to the session
   1  refused, or the session is contended (--on-contention raise, or the wait timed out)
-  2  local contention: the session's lock was not released, or somebody else took the session over
+  2  local contention: the session's lock was not released, or another program took the session over
   3  the state cannot be read, or the reply could not be written (it is printed on standard output)
   5  no model answered
   6  timeout: of a provider call, or of the whole turn
   10 the reply was written, but cut off at its token limit
   11 the provider's filter cut the reply, or the content was refused
-  12 the model asked for tools, which clawtop does not run; the text it sent besides was written
+  12 the model asked for tools, which clawtop does not run; any text it sent with them was written
   64 wrong command line, or no such session (--new creates one)
   130 cancelled (128+n after signal n)
 
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_CODES
-    parser.add_argument("--session", metavar="KEY|FILE", help="a session key, or a transcript's file")
+    parser.add_argument("--session", metavar="KEY|FILE", help="a session key, or the path of a transcript")
     parser.add_argument("--list", action="store_true", help="list the session keys, newest first, and exit")
     parser.add_argument("--new", action="store_true", help="create the session if it does not exist")
     parser.add_argument("--message", metavar="TEXT", help="the message; - (the default) reads stdin")
@@ -111,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Drive one turn, or a batch."""
     if args.at is not None:
-        raise UsageError("a session cannot be driven in the past", hint="leave out --at")
+        raise UsageError("drive works only on the live state", hint="leave out --at")
     model = model_named(args.model)
     if args.list:
         return _list(args)

@@ -23,10 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         metavar="TEXT|-|ID",
-        help="the error's text, or JSON of an error or a log line, - is stdin; a profile's id",
+        help="for error: its text, or an error or log line as JSON (- reads stdin); for profile: its id",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
-    error = parser.add_argument_group("of an error")
+    error = parser.add_argument_group("for explain error")
     error.add_argument("--provider", metavar="P", help="the provider it came from")
     error.add_argument("--status", metavar="N", type=int, help="its HTTP status")
     error.add_argument("--code", metavar="C", help="its error code")
@@ -65,7 +65,7 @@ def _explain_error(args: argparse.Namespace) -> int:
 
     text = _given(args.what)
     if not text.strip():
-        raise UsageError("there is no error text to explain", hint="pass it as an argument, or on stdin with -")
+        raise UsageError("no error text was given", hint="pass it as an argument, or on stdin with -")
     record = read_error(text, provider=args.provider, status=args.status, code=args.code)
     version, chosen = _openclaw(args)
     now = args.at if args.at is not None else SystemClock().now_ms()

@@ -83,7 +83,7 @@ def _listening(text: str | None) -> tuple[str, int]:
         return "127.0.0.1", DEFAULT_PORT
     address, _, port = text.rpartition(":")
     if not port.isdecimal() or not 0 <= int(port) <= 65_535:
-        raise UsageError(f"--listen needs ADDRESS:PORT, a port up to 65535, not {text!r}"[:200])
+        raise UsageError(f"--listen needs ADDRESS:PORT with a port up to 65535, not {text!r}"[:200])
     return address.strip("[]") or "127.0.0.1", int(port)
 
 

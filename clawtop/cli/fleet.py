@@ -30,7 +30,10 @@ MAX_HOSTS_FILE = 256 * 1024
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument(
-        "what", choices=("status",), nargs="?", help="print the state of every host; without it: watch them"
+        "what",
+        choices=("status",),
+        nargs="?",
+        help="print the state of every host and exit; without it, watch them live",
     )
     add_host_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
@@ -64,7 +67,7 @@ def add_host_arguments(parser: argparse._ActionsContainer, place: str = "") -> N
         "--transport",
         metavar="COMMAND",
         dest=f"{place}transport",
-        help="the command that runs things on a host instead of ssh, such as 'docker exec -i {host}'",
+        help="the command to use instead of ssh, such as 'docker exec -i {host}'",
     )
 
 

@@ -172,7 +172,7 @@ def _refuse_other_hosts(parser: argparse.ArgumentParser, args: argparse.Namespac
 
     if args.verb not in {None, "fleet"} and (option := named_before(args).option):
         parser.error(
-            f"{option} is for the dashboard and for clawtop fleet; clawtop {args.verb} works on the machine it runs on"
+            f"{option} is for the dashboard and for clawtop fleet; clawtop {args.verb} acts on the local machine only"
         )
 
 
@@ -304,7 +304,7 @@ def _shared() -> Parser:
         help="judge the state as of TIME (epoch ms or ISO 8601); the process table is not consulted",
     )
     group.add_argument(
-        "--no-gateway", action="store_true", help="do not query the gateway or use its token; judge by the disk alone"
+        "--no-gateway", action="store_true", help="do not query the gateway or use its token; use only what is on disk"
     )
     return shared
 

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("provider", metavar="PROVIDER", help="the provider")
     parser.add_argument(
-        "ids", metavar="ID", nargs="*", help="profile ids in the order to try them (default: the present order)"
+        "ids", metavar="ID", nargs="*", help="profile ids in the order to try them (default: the current order)"
     )
     parser.add_argument("--without", metavar="ID", action="append", default=[], help="leave this profile out: pause it")
     parser.add_argument("--reset", action="store_true", help="remove the stored order: every profile is tried again")

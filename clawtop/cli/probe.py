@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Probe."""
     if args.at is not None:
-        raise UsageError("an account cannot be asked in the past", hint="leave out --at")
+        raise UsageError("probe works only on the live state", hint="leave out --at")
     if not args.profile and args.provider is None and not args.all:
         raise UsageError("name accounts, a provider with --provider, or --all")
     found = threads.run(_probe(args, model_named(args.model)))
@@ -71,7 +71,7 @@ def _default_agent(driver: Driver) -> str:
     agents = driver.layout.agents
     found = next((agent for agent in agents if agent.is_default), agents[0] if agents else None)
     if found is None:
-        raise UsageError("there is no agent whose accounts could be asked")
+        raise UsageError("no agent here has accounts to probe")
     return found.id
 
 

@@ -103,7 +103,7 @@ def unwind_on_signals() -> None:
             signal.signal(number, _Ending())
     if signal.getsignal(signal.SIGINT) is _end_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    stopping.wait_with_stops(lambda: sys.stderr.write("clawtop: stops as soon as it has released its lock\n"))
+    stopping.wait_with_stops(lambda: sys.stderr.write("clawtop: stopping once its lock is released\n"))
 
 
 def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:

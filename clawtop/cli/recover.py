@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_CODES
-    parser.add_argument("session", metavar="SESSION", help="a session key, or a transcript's file")
+    parser.add_argument("session", metavar="SESSION", help="a session key, or the path of a transcript")
     parser.add_argument(
         "--wait", metavar="S", type=seconds, default=60.0, help="seconds to wait for the holder (default: 60)"
     )
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.view.recovery_lines import recovery_preview
 
     if args.at is not None:
-        raise UsageError("a session cannot be recovered in the past", hint="leave out --at")
+        raise UsageError("recover works only on the live state", hint="leave out --at")
     reader = open_incident_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     target = target_of(reader, args.session, args.agent)
     name = target.key or str(target.file)

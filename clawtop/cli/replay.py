@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.store.own.recording import load_recording
 
     if args.state_dir is not None:
-        raise UsageError("a recording has a state directory of its own", hint="leave out --state-dir")
+        raise UsageError("a recording includes its own state directory", hint="leave out --state-dir")
     clock = SystemClock()
     player = Player(load_recording(Path(args.file)), clock)
     if args.at is not None:

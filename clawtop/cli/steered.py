@@ -41,7 +41,7 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
 
 def _id(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9-]{1,60}", text) is None:
-        raise argparse.ArgumentTypeError("it is letters, digits and dashes")
+        raise argparse.ArgumentTypeError("use letters, digits and dashes only")
     return text
 
 
@@ -139,7 +139,7 @@ def drive(args: argparse.Namespace, model: ModelRef | None) -> int:
             stdin = lines_of_stdin()
             first: dict[str, Any] = await anext(stdin, {})
             if not isinstance(first.get("message"), str):
-                raise UsageError("no message came on stdin")
+                raise UsageError("no message on stdin")
             request = turn_request(args, args.session, first["message"], model=model)
             run = driver.drive(replace(request, run_id=args.steered))
 

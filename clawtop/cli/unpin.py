@@ -46,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.store.locks.processes import SystemProcesses
 
     if args.at is not None:
-        raise UsageError("a session cannot be unpinned in the past", hint="leave out --at")
+        raise UsageError("unpin works only on the live state", hint="leave out --at")
     reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     snapshot = reader.read()
     session = _row(snapshot, session_key(reader, snapshot, args.session, args.agent))
     if session.profile is None:
-        _say(args, session, "not-pinned", ("nothing is pinned to it",))
+        _say(args, session, "not-pinned", ("it has no pinned profile",))
         return 0
     models = next((agent.models for agent in snapshot.agents if agent.id == session.agent), ())
     remote = snapshot.semantics.remote

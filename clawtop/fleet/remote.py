@@ -95,7 +95,7 @@ class RemoteOperations:
     async def _search(self, operation_id: str, lost: LostError) -> FarReceipt:
         """The result of an operation whose answer did not arrive, from the host's journal.
 
-        If it has not begun it is withdrawn first: a far command that is still running could begin it later.
+        If it has not started it is withdrawn first: a far command that is still running could begin it later.
         """
         name, until, pause = self._spec.name, self._clock.monotonic() + SEARCH_S, FIRST_PAUSE_S
         while True:

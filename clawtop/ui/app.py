@@ -255,9 +255,9 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         """Why this must not stand still: another process may wait for its locks, or nobody would continue it."""
         operating = self._executing is not None and self._executing.under_way > 0
         if operating or (self.jobs is not None and self.jobs.recovering):
-            return "an operation is under way, and may hold a lock: wait for its end, or stop it"
+            return "an operation is under way, and may hold a lock: wait for it to finish, or stop it"
         if self.jobs is not None and self.jobs.busy:
-            return "what this dashboard runs holds locks (W shows it): wait for its end, or stop it"
+            return "what this dashboard runs holds locks (W shows it): wait for it to finish, or stop it"
         return self.why_not_suspended
 
     def set_label(self, key: str, label: str) -> None:

@@ -227,7 +227,7 @@ def _retries(session: Session, env: Env) -> Line:
     retry = retry_of(session) if session.active is not False else None
     if retry is None:
         return EMPTY
-    when = f"; it asks again in {duration(retry.due - env.now)}" if retry.due > env.now else ""
+    when = f"; it retries in {duration(retry.due - env.now)}" if retry.due > env.now else ""
     return piece(f"{shown(str(retry))}{when}", Tone.WARN)
 
 

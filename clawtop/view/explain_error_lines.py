@@ -93,7 +93,7 @@ def _openclaw_mark(theirs: ByOpenClaw) -> str:
 
 def _own_class(ours: ByEngine) -> str:
     if ours.local:
-        return "trouble on this machine, or on one session"
+        return "a fault on this machine or in one session"
     return safe(ours.reason) if ours.reason else "not a failure of a provider"
 
 

@@ -100,7 +100,7 @@ def _recovery(found: ProfileExplanation, now: int) -> str:
     if found.recovery.usable:
         return "now: " + ", ".join(safe(id_) for id_ in found.recovery.usable)
     if found.recovery.at is None:
-        return "not by itself: no profile of it waits for a window to end"
+        return "never by itself: none of its profiles is waiting for a window to end"
     return f"{_when(found.recovery.at, now)}: " + ", ".join(safe(id_) for id_ in found.recovery.waves[0].ids)
 
 

@@ -112,7 +112,7 @@ def source_notes(snapshot: Snapshot) -> tuple[SourceNote, ...]:
     """A note for each source, in an operator's words; for the gateway, once it was queried."""
     counts = Counter(lane.source for lane in snapshot.lanes)
     return (
-        SourceNote(ENGINES, counts[ENGINES], "prompts held and waited for; not one process's queues"),
+        SourceNote(ENGINES, counts[ENGINES], "prompts held and waiting; queues inside a process are not shown"),
         SourceNote(GATEWAY_LOG, counts[GATEWAY_LOG], _log_text(snapshot, counts[GATEWAY_LOG])),
         SourceNote(METRICS, counts[METRICS], _metrics_text(snapshot)),
         *_words_notes(snapshot, counts),

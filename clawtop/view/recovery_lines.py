@@ -87,7 +87,7 @@ def recovery_lines(session: str, done: SessionRecovery) -> tuple[Line, ...]:
         return (piece(f"nothing done: {shown(done.why)}", Tone.INFO),)
     if done.fresh is not None:
         return (
-            piece("the holder did not let go: the conversation was copied to a fresh session", Tone.WARN),
+            piece("the holder did not release it: the conversation was copied to a fresh session", Tone.WARN),
             piece(f"continue with: clawtop drive --session {safe(done.fresh)}", Tone.INFO),
             piece("OpenClaw's session list still points to the old transcript", Tone.WARN),
         )

@@ -137,7 +137,7 @@ def _why_no_sessions(env: Env) -> Line:
     problem = next(iter(env.facts.snapshot.sessions_unread), None)
     if problem is not None:
         return ((f"Not read: {problem_text(problem, env.now, env.zone)}.", Tone.WARN),)
-    return (("No sessions yet: nobody has talked to these agents.", Tone.DIM),)
+    return (("No sessions yet: no messages have reached these agents.", Tone.DIM),)
 
 
 def _session_row(session: Session) -> TableRow[Session]:

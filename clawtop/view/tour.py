@@ -26,7 +26,7 @@ TOUR: tuple[Step, ...] = (
     Step(
         "When is the next one back?",
         "overview",
-        "LEFT counts down what is cooling; larry is out of credit: money, not time.",
+        "LEFT counts down each cooldown; larry has no credit: waiting won't help.",
     ),
     Step(
         "Why is this chat silent?",
@@ -36,7 +36,7 @@ TOUR: tuple[Step, ...] = (
     Step(
         "Who holds the lock, and since when?",
         "tree",
-        "A chain begins with who is stuck and ends with who holds; SINCE counts up.",
+        "Each chain runs from the stuck session to the holder; SINCE counts up.",
     ),
     Step(
         "Who waits?",
@@ -46,7 +46,7 @@ TOUR: tuple[Step, ...] = (
     Step(
         "What did the last operator do?",
         "timeline",
-        "The heading says it: somebody cleared an account while you were asleep.",
+        "The heading says so: somebody cleared an account while you were asleep.",
     ),
     Step(
         "What do I press?",

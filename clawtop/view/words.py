@@ -143,7 +143,7 @@ def retry_words(retries: Retries) -> str:
         return "no: it rotates at once"
     return (
         f"the same account up to {counted(retries.count, 'more time', 'more times')} before it rotates;"
-        f" {retries.waits_ms / 1000:.0f} s of waiting in which nothing is written"
+        f" {retries.waits_ms / 1000:.0f} s of waiting, with nothing written meanwhile"
     )
 
 

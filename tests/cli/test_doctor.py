@@ -52,7 +52,7 @@ def test_nothing_found_is_said_beside_the_health_and_nothing_is_created(
     before = sorted((str(path), path.lstat().st_mtime_ns) for path in state.rglob("*"))
     code, out = doctor(state, capsys)
     *_, found, health = out.splitlines()
-    assert (code, found) == (0, "no problem in the configuration or on this machine"), out
+    assert (code, found) == (0, "no problems found in the configuration or on this machine"), out
     assert health.startswith("health now: "), out
     assert sorted((str(path), path.lstat().st_mtime_ns) for path in state.rglob("*")) == before
 

@@ -112,7 +112,7 @@ def test_sessions_whose_directory_is_not_there_are_not_said_to_be_none(
     place = _replaced(files / name, thing)
     said = told(files, "status")[1]
     assert "SESSIONS 0" in said
-    assert "nobody has talked" not in said
+    assert "no messages have reached" not in said
     code, said = told(files, "drain", "agent:main:main", "--yes")
     assert (code, _names(place, said)) == (1, True), said
 

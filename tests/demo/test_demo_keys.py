@@ -97,7 +97,7 @@ def test_the_look_and_names_that_are_saved_in_a_demo_end_with_it(tmp_path: Path)
         terminal.wait_for("SESSIONS 6", 30)
         assert "my own bot" not in terminal.text
         terminal.send("1T")
-        terminal.wait_for("saved in the demo's own config, which ends with it: theme paper")
+        terminal.wait_for("saved in the demo's temporary config: theme paper")
         terminal.send("\tL")
         terminal.wait_for("kept in the demo's own config")
         terminal.send("Ariel")

@@ -529,7 +529,7 @@ def test_the_verb_previews(state: Path, clawtop: Callable[..., tuple[int, str, s
         ([KEY], 1, "use --yes"),
         ([], 64, "name a session, or --resume ID"),
         ([KEY, "--resume", "x"], 64, "name a session, or --resume ID"),
-        ([KEY, "--at", "5"], 64, "in the past"),
+        ([KEY, "--at", "5"], 64, "drain works only on the live state"),
         (["/etc/passwd", "--yes"], 1, "not a file of a known kind"),
         (["--resume", "x", "--yes"], 1, "has no drain"),
     ],

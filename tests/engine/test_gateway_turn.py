@@ -84,7 +84,7 @@ async def test_a_message_that_is_dropped_with_the_run_before_it_is_no_empty_repl
         chat("final", sessionKey=KEY, seq=1),
     )
     assert [(item.kind, item.text) for item in found[1:]] == [
-        (TurnPhase.ABORTED, "dropped, as the run that it waited behind was aborted")
+        (TurnPhase.ABORTED, "dropped because the run it waited behind was aborted")
     ]
 
 

@@ -79,9 +79,9 @@ async def test_a_connection_lost_in_the_middle_finds_the_result_in_the_hosts_jou
 
 
 async def test_what_was_certainly_not_done_is_said_so() -> None:
-    operations, _, _ = _operations(PLAN, None, _journal("failed", why="withdrawn before it began"))
+    operations, _, _ = _operations(PLAN, None, _journal("failed", why="withdrawn before it started"))
     plan = await operations.plan(["clear", "p:one"])
-    with pytest.raises(OperationFailedError, match="withdrawn before it began") as caught:
+    with pytest.raises(OperationFailedError, match="withdrawn before it started") as caught:
         await operations.execute(plan)
     assert caught.value.unchanged == "nothing was changed"
 

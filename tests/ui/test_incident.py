@@ -291,7 +291,7 @@ async def test_a_session_that_stays_blocked_is_noticed_without_any_news() -> Non
         app._tick()
         app._tick()
         await pilot.pause()
-        assert "without a sign of life" in screen_lines(app)[3]
+        assert "with no activity" in screen_lines(app)[3]
 
 
 async def test_a_notice_covers_neither_the_footer_nor_an_answer_and_waits_under_a_dialog() -> None:

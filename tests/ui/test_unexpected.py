@@ -100,7 +100,7 @@ async def test_rows_after_the_one_that_broke_are_said_not_to_be_begun(reports: P
     app = made("execute")
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(app, pilot, "account", ("g", "j", "space", "space", "c", "y"))
-        await until(lambda: "not begun" in screen_text(app))
+        await until(lambda: "not started" in screen_text(app))
     assert_reported(reports)
 
 

@@ -169,9 +169,9 @@ def test_a_narrow_headline_is_cut_between_words(width: int) -> None:
 
 
 def test_an_id_at_the_end_of_a_cut_piece_keeps_its_end() -> None:
-    line = (("1 run without a sign of life: cron:3f1c77aa-0d54-4be1-9a2e-5d8f1c0b9e10", Tone.BAD), (" · 2", Tone.PLAIN))
+    line = (("1 run with no activity: cron:3f1c77aa-0d54-4be1-9a2e-5d8f1c0b9e10", Tone.BAD), (" · 2", Tone.PLAIN))
     short = text_of(cut_at_words(line, 60))
-    assert short.startswith("1 run without a sign of life: cron:")
+    assert short.startswith("1 run with no activity: cron:")
     assert short.endswith("5d8f1c0b9e10")
     assert width_of(((short, Tone.BAD),)) == 60
 

@@ -193,6 +193,6 @@ def _is_nonsense(time: int) -> bool:
 
 def _nonsense(what: str, time: int) -> tuple[str, Sentence]:
     if time in SECONDS_RANGE:
-        rest = " in seconds; milliseconds are meant"
+        rest = " in seconds; it should be milliseconds"
         return "seconds-not-ms", (f"{what} {time}, which is ", Moment(time * 1000), rest)
     return "absurd-time", f"{what} {time}, which is not a plausible time"

@@ -51,7 +51,7 @@ class ByEngine:
 
     Attributes:
         reason: its class; None if it is not a provider failure.
-        local: trouble on this machine, or on one session: the run ends with the error.
+        local: a fault on this machine or in one session: the run ends with the error.
         reach: who else would meet it.
         marked: the reason under which the account is marked, None where it is not.
         wait_ms: how long the provider asks to wait.

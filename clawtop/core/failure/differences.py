@@ -58,7 +58,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "local-trouble",
         lambda it: it.engine_local and not it.openclaw_local,
-        "this is trouble on this machine, not the provider's: clawtop ends the run with the true error; OpenClaw walks"
+        "this is a fault on this machine, not the provider's: clawtop ends the run with the true error; OpenClaw walks"
         " the models",
     ),
     Difference(
@@ -115,7 +115,7 @@ DIFFERENCES: tuple[Difference, ...] = (
             frozenset({R.AUTH, R.AUTH_PERMANENT}),
             frozenset({R.BILLING, R.RATE_LIMIT, R.MODERATION, R.NETWORK, R.FORMAT, R.SERVER_ERROR, R.MODEL_NOT_FOUND}),
         ),
-        "OpenClaw cools a good key as if it were wrong; clawtop goes by the wording and leaves the key alone",
+        "OpenClaw cools a good key as if it were invalid; clawtop goes by the wording and leaves the key alone",
     ),
     Difference(
         "failed-at-once",

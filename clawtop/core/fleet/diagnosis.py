@@ -28,7 +28,7 @@ _SSH = (
     ("connection timed out", "it does not answer", ""),
     ("operation timed out", "it does not answer", ""),
     ("connection closed by", "it closed the connection", ""),
-    ("permission denied", "it does not accept our key and would ask for a password", "ssh-copy-id {host}"),
+    ("permission denied", "it rejected the key and would ask for a password", "ssh-copy-id {host}"),
     ("too many authentication failures", "it refuses: too many keys were tried", "name the right key in ~/.ssh/config"),
 )
 """What ssh prints, in lower case, what it means, and what to do."""

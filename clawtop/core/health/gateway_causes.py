@@ -45,7 +45,7 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
         yield Cause("gateway-unknown", text, Level.ATTENTION, evidence)
     elif gateway.state is GatewayState.UNKNOWN and snapshot.judged_at is None:
         code = "gateway-distrusted" if gateway.distrust is not None else "gateway-unknown"
-        why = gateway.distrust or gateway.how or "nothing tells"
+        why = gateway.distrust or gateway.how or "no evidence either way"
         yield Cause(code, f"the gateway's state is unknown: {shown(why, 120)}", Level.ATTENTION, evidence)
     if gateway.state is GatewayState.LIVE:
         yield from _stopping(scene)
@@ -103,7 +103,7 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
     elif silence is Silence.BUSY:
         yield Cause(
             "gateway-busy",
-            f"the gateway is busy: it answers late{_shares(gateway)}",
+            f"the gateway is busy: it answers slowly{_shares(gateway)}",
             Level.ATTENTION,
             evidence,
             "wait; restart it if this does not pass: openclaw gateway restart",

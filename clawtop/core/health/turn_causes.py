@@ -220,7 +220,7 @@ def hung_runs(scene: HealthScene) -> Iterator[Cause]:
         long = f" for {span(scene.now - oldest)}" if oldest is not None else ""
         yield Cause(
             "hung",
-            f"{counted(len(found), 'run')} without a sign of life{long}: {where}",
+            f"{counted(len(found), 'run')} with no activity{long}: {where}",
             Level.SILENT if bad else Level.ATTENTION,
             tuple(safe(one.complaint, 160) for one in found[:SHOWN] if one.complaint),
             "drain the session",

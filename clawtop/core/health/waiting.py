@@ -1,4 +1,4 @@
-"""Unanswered messages, and runs without a sign of life: the clearest signs that a bot is silent."""
+"""Unanswered messages, and runs with no activity: the clearest signs that a bot is silent."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ class SnapshotIndex:
         return (node,)
 
     def _slow(self, session: Session) -> tuple[Node, ...]:
-        """An OpenClaw turn without a sign of life, or that its gateway reports as stuck."""
+        """An OpenClaw turn with no activity, or that its gateway reports as stuck."""
         if session.active is not True or session.file is None:
             return ()
         told = complaint_of(session, self.complaints)
@@ -269,11 +269,7 @@ class SnapshotIndex:
         quiet = self.now - max(moment for moment in signs if moment is not None)
         limits = self.snapshot.config.attention
         silent = quiet > limits.warn_ms
-        long = (
-            f"no sign of life for {span(quiet)}"
-            if silent
-            else f"one turn for more than {limits.abort_ms // 60_000} min"
-        )
+        long = f"no activity for {span(quiet)}" if silent else f"one turn for more than {limits.abort_ms // 60_000} min"
         what = shown(told.text, 80) if told is not None else long
         node = Node(
             NodeKind.HOLDER,

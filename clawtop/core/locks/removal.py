@@ -18,7 +18,11 @@ def why_kept(lock: Lock) -> str | None:
     if lock.file.kind is LockKind.GATEWAY:
         if stale and lock.openclaw.would_remove:
             return "its gateway is dead, and OpenClaw removes it itself at the next start"
-        return "its gateway is dead; the next one judges it" if stale else "a gateway's own lock is never removed"
+        return (
+            "its gateway is dead; the next one decides whether to remove it"
+            if stale
+            else "a gateway's own lock is never removed"
+        )
     if stale:
         return None
     return f"its owner is not proven dead ({proof_words(lock.verdict.reasons) or lock.verdict.kind})"
@@ -30,7 +34,11 @@ def instead(lock: Lock) -> str:
         return f"a leftover: {lock.leaked}"
     held = lock.verdict.kind is VerdictKind.HELD
     if lock.file.kind is LockKind.GATEWAY and not held:
-        return "nothing to do" if lock.verdict.kind is VerdictKind.STALE else "OpenClaw judges it at its next start"
+        return (
+            "nothing to do"
+            if lock.verdict.kind is VerdictKind.STALE
+            else "OpenClaw decides whether to remove it at its next start"
+        )
     if lock.file.kind is LockKind.GATEWAY:
         return "stop the gateway"
     if held:

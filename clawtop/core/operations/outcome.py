@@ -50,5 +50,5 @@ def _told(event: Event) -> OperationOutcome | None:
 
 def withdrawal(operation_id: str, now: int) -> Event:
     """The journal event that prevents an operation from ever starting, at `now` (ms since the epoch)."""
-    data = {"id": operation_id, "outcome": "failed", "why": "withdrawn before it began"}
-    return Event(now, EventKind.OPERATION, "operation", f"withdrawn before it began: {operation_id[:80]}", data=data)
+    data = {"id": operation_id, "outcome": "failed", "why": "withdrawn before it started"}
+    return Event(now, EventKind.OPERATION, "operation", f"withdrawn before it started: {operation_id[:80]}", data=data)

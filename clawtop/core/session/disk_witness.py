@@ -170,7 +170,7 @@ def _open_run(run: TrajectoryRun, local: bool | None, gateway: Gateway, now: int
         if followed and local is False:
             return _of_run(run, False, "later runs followed it, and no command-line run is active")
         if quiet > SILENT_RUN_MS:
-            return _of_run(run, None, f"{what}, without a sign of life for {quiet // 60_000} min")
+            return _of_run(run, None, f"{what}, with no activity for {quiet // 60_000} min")
         return _of_run(run, True, what)
     if gateway.state is GatewayState.UNKNOWN:
         return _of_run(run, None, "it is not known whether its gateway is alive")

@@ -220,7 +220,9 @@ def _process(session: Session | None, unseen: str | None) -> Statement:
     says that the last is over.
     """
     if unseen is not None:
-        return Statement(ProofSource.PROCESS, Says.UNKNOWN, f"whether a process of its own works in it: {unseen}")
+        return Statement(
+            ProofSource.PROCESS, Says.UNKNOWN, f"cannot tell whether a process of its own is working in it: {unseen}"
+        )
     found = _of_kind(session, ProofSource.PROCESS, WitnessKind.PROCESS, _NO_PROCESS)
     if found.says is Says.UNKNOWN and session is not None and session.active is not None:
         return replace(found, says=Says.YES) if session.active else Statement(found.source, Says.NO, _NO_PROCESS)

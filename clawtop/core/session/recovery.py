@@ -188,7 +188,7 @@ def plan_recovery(
     deadline = first_seen + max_wait_ms
     if now < deadline:
         return RecoveryPlan(RecoveryMove.WAIT, f"{report.reason}: the session has a holder", until=deadline)
-    return RecoveryPlan(RecoveryMove.FORK, f"{report.reason}: the holder did not let go in time")
+    return RecoveryPlan(RecoveryMove.FORK, f"{report.reason}: the holder did not release it in time")
 
 
 @dataclass(frozen=True, slots=True)

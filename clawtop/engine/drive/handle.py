@@ -72,7 +72,7 @@ class Drive:
             CancelledError: the run was cancelled.
         """
         if self._task is None:
-            raise RuntimeError("the run has not begun")
+            raise RuntimeError("the run has not started")
         return await asyncio.shield(self._task)
 
     def rotate(self) -> str | None:

@@ -127,7 +127,7 @@ class _TurnCourse:
                 TurnPhase.PHASE, f"taken into run {shown(self._followed, 60)}, which answers it", self._run_id
             )
         if "aborted" in self._others.values():
-            return TurnTold(TurnPhase.ABORTED, "dropped, as the run that it waited behind was aborted", self._run_id)
+            return TurnTold(TurnPhase.ABORTED, "dropped because the run it waited behind was aborted", self._run_id)
         return TurnTold(TurnPhase.FAILED, WITHOUT_A_RUN, self._run_id)
 
     def _chat(self, payload: Mapping[str, Any]) -> TurnTold | None:

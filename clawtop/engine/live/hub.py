@@ -70,7 +70,7 @@ def _no_answer(reader: StateReader, seconds: float) -> StateUnreadableError:
     where = getattr(reader, "reading", "") or "the state directory"
     return StateUnreadableError(
         f"no answer for {seconds:.0f} s from {safe(where, 200)}",
-        hint="a disk or a mount is hanging; what is shown is as old as it says",
+        hint="a disk or mount is hanging; the data shown may be old, as its age says",
     )
 
 

@@ -62,7 +62,7 @@ class BulkScreen(DialogScreen):
             return bulk_lines(plans, self._refused, app.now, width, app.options.zone)
         lines = [part for line in self._results for part in wrapped(line, width, 2)]
         left = len(self._plans) - len(self._results)
-        return lines if self._ended or not left else [*lines, EMPTY, piece(f"{left} to do", Tone.DIM)]
+        return lines if self._ended or not left else [*lines, EMPTY, piece(f"{left} left", Tone.DIM)]
 
     def action_confirm(self) -> None:
         """Execute the plans."""
@@ -82,11 +82,11 @@ class BulkScreen(DialogScreen):
         self._end()
 
     def _failed(self, error: ClawtopError) -> None:
-        """Whatever ended it: the rows after it were not begun."""
+        """Whatever ended it: the rows after it were not started."""
         rest = self._plans[len(self._results) :]
         self._results += [*(piece(f"at {safe(target.id)}:", Tone.BAD) for target, _ in rest[:1]), *error_lines(error)]
         if rest[1:]:
-            self._results.append(piece(f"{counted(len(rest) - 1, 'row')} not begun", Tone.STRONG))
+            self._results.append(piece(f"{counted(len(rest) - 1, 'row')} not started", Tone.STRONG))
         self._end()
 
     def _end(self) -> None:
@@ -112,7 +112,7 @@ class BulkScreen(DialogScreen):
         return piece(f"✓ {shown(receipt.title)}: {shown(receipt.sight)}", tone)
 
     def action_leave(self) -> None:
-        """Close; plans that have not begun are not executed."""
+        """Close; plans that have not started are not executed."""
         if self._worker is not None and not self._ended:
             self._worker.cancel()
             shell(self).say(f"{self._item.title}: stopped after {counted(len(self._results), 'row')}", Tone.WARN)

@@ -145,7 +145,7 @@ class DrainScreen(DialogScreen):
         """Look at the session in the background, unless that is under way."""
         if not self._looking:
             self._looking = True
-            self.carry_out(self._survey_it(), "looking at the session", self._failed)
+            self.carry_out(self._survey_it(), "checking the session", self._failed)
 
     async def _survey_it(self) -> None:
         try:
@@ -184,7 +184,7 @@ class DrainScreen(DialogScreen):
             self.dismiss()
             return
         self._starting = True
-        self.carry_out(self._begin(), "beginning the drain", self._failed)
+        self.carry_out(self._begin(), "starting the drain", self._failed)
         self.refresh_time()
 
     async def _begin(self) -> None:

@@ -138,7 +138,7 @@ class DriveScreen(DialogScreen):
         else:
             self._sending = True
             self._problem = ()
-            self.carry_out(self._send(self._request()), "beginning the run", self._failed)
+            self.carry_out(self._send(self._request()), "starting the run", self._failed)
             self.refresh_time()
 
     def _request(self) -> TurnRequest:
@@ -160,7 +160,7 @@ class DriveScreen(DialogScreen):
         if self.on_top:
             self.app.switch_screen(RunScreen(self._jobs, run))
         else:  # it was left meanwhile, or something lies over it
-            shell(self).say("the run goes on; W shows it")
+            shell(self).say("the run continues; W shows it")
             self.dismiss()
 
     def _failed(self, error: ClawtopError) -> None:

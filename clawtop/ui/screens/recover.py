@@ -46,7 +46,7 @@ class RecoverScreen(DialogScreen):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.carry_out(self._assess(), "looking at the session", self._failed)
+        self.carry_out(self._assess(), "checking the session", self._failed)
 
     # --- drawing -------------------------------------------------------------------------------------------------
 
