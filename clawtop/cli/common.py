@@ -231,7 +231,7 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
 def unknown_session(snapshot: Snapshot, key: str, unchanged: str) -> RefusedError:
     """Why a key that no session of the snapshot has cannot be meant: there is none, or not all were read."""
     from clawtop.core.nearest import did_you_mean
-    from clawtop.core.operations.target import unread_sessions
+    from clawtop.core.operations.target import of_another_user, unread_sessions
     from clawtop.core.session.key import agent_of
     from clawtop.engine.drain.scene import unread_databases
 
@@ -240,8 +240,8 @@ def unknown_session(snapshot: Snapshot, key: str, unchanged: str) -> RefusedErro
         what = f"whether there is a session {safe(key, 120)} is not known: {unread}"
         return RefusedError(what, hint="clawtop doctor", unchanged=unchanged)
     near = did_you_mean(key, (row.key for row in snapshot.sessions))
-    hint = "`clawtop status` lists them"
-    return RefusedError(f"there is no session {safe(key, 120)}{near}", hint=hint, unchanged=unchanged)
+    what = f"there is no session {safe(key, 120)}{near}{of_another_user(snapshot)}"
+    return RefusedError(what, hint="`clawtop status` lists them", unchanged=unchanged)
 
 
 def has_terminal() -> bool:

@@ -167,3 +167,25 @@ def test_a_lock_of_a_session_list_that_cannot_be_read_is_not_said_to_be_none(fil
     assert code == 1
     assert f"whether agent:main:nobody has a lock is not known: {path} is not JSON" in said
     assert "there is no lock of agent:ops:nobody" in told(files, "unlock", "agent:ops:nobody", "--yes")[1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("drain", "agent:main:main", "--yes"),
+        ("recover", "agent:main:main", "--yes"),
+        ("unpin", "agent:main:main", "--yes"),
+        ("unlock", "agent:main:main", "--yes"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_another_users_list_is_named_where_a_session_is_missing_in_it(
+    words: tuple[str, ...], files: Path, told: Told
+) -> None:
+    path = files / "agents/main/sessions/sessions.json"
+    path.write_text("{}")
+    os.chown(path, 12_345, 12_345)
+    code, said = told(files, *words)
+    assert code == 1
+    assert f"there is no {'lock of' if words[0] == 'unlock' else 'session'} agent:main:main; {path} belongs to" in said

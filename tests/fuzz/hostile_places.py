@@ -346,6 +346,9 @@ THINGS: tuple[Put, ...] = (
 FOLLOWED = frozenset({"link_to_a_file", "link_to_a_folder", "link_to_nowhere", "second_name"})
 """They lead outside."""
 
+READABLE_FOLDERS = frozenset({"folder", "crowd", "nested_folders", "link_to_a_folder"})
+"""Where a folder is expected, nothing is wrong with them but that other things are in them."""
+
 NEEDS_ROOT = frozenset({"device", "anothers"})
 
 

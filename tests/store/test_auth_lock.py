@@ -328,6 +328,28 @@ def test_a_first_one_that_does_nothing_is_passed_by(line: Line, tmp_path: Path) 
     assert line.clock.monotonic() - began == pytest.approx(auth_lock.PASS_BY_S, abs=0.01)
 
 
+def waiting_threads() -> int:
+    return sum(thread.name == "clawtop line" for thread in threading.enumerate())
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux tells who waits for a flock")
+@pytest.mark.anyio
+async def test_a_first_one_that_does_nothing_costs_one_wait_and_one_thread(line: Line, tmp_path: Path) -> None:
+    before = waiting_threads()
+    with door.closing(door.open_directory(tmp_path)) as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        began = line.clock.monotonic()
+        for _turn in range(20):
+            line.lock.run(lambda _: line.done.append("past"), wait=60)
+        assert len(line.done) == 20
+        assert line.clock.monotonic() - began == pytest.approx(auth_lock.PASS_BY_S, abs=0.1)
+        assert waiting_threads() == before + 1
+    await until(lambda: waiting_threads() == before)  # the first one goes on, and nobody keeps its place
+    began = line.clock.monotonic()
+    line.lock.run(lambda _: line.done.append("last"), wait=60)
+    assert line.clock.monotonic() - began < auth_lock.PASS_BY_S / 2
+
+
 @pytest.mark.anyio
 async def test_a_first_one_that_gives_up_or_ends_lets_the_next_one_be_first(line: Line, tmp_path: Path) -> None:
     path = Path(held_by(tmp_path, 77))

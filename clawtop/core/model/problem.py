@@ -15,6 +15,9 @@ AGENTS_UNREAD = "agents-unread"
 BLOCKED = "blocked"
 """Problem of a file that cannot be there: a link that leads nowhere, or no directory, is in its place or above it."""
 
+OTHER_OWNER = "other-owner"
+"""Problem of a file of the state that belongs to another user than the directory: it may not be OpenClaw's at all."""
+
 EMPTY_KEY, NOT_IMPORTED = "empty-key", "doctor-pending"
 """Problems of credentials that OpenClaw has not imported into its database: its gateway goes on without them (2026.6,
 2026.7), or does not start (2026.8 on).

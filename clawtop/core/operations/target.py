@@ -10,6 +10,7 @@ from clawtop.core.model import (
     BLOCKED,
     EMPTY_KEY,
     NOT_IMPORTED,
+    OTHER_OWNER,
     SHARED,
     AgentInfo,
     AuthPart,
@@ -212,6 +213,13 @@ def unread_sessions(snapshot: Snapshot, agent: str | None) -> str | None:
     return _unseen_agents(snapshot) or next((f"{safe(p.where)} {shown(p.text)}" for p in unread), None)
 
 
+def of_another_user(snapshot: Snapshot) -> str:
+    """What to add where something is missing: the file of another user in which it may be missing; empty if all files
+    of the state are its owner's.
+    """
+    return next((f"; {safe(p.where)} {shown(p.text)}" for p in snapshot.warnings if p.code == OTHER_OWNER), "")
+
+
 def why_not_writable(snapshot: Snapshot) -> str | None:
     """Why no auth store of this state directory may be written; None where one may."""
     if not snapshot.storage.auth_writable:
@@ -254,7 +262,8 @@ def find_lock(snapshot: Snapshot, target: str, agent: str | None, shown_as: Mapp
     if not found:
         known = any(target in {session.key, session.session_id} for session in snapshot.sessions)
         near = did_you_mean(target, [name for each in names.values() for name in each])
-        why = f"{safe(target)} has no lock" if known else f"there is no lock of {safe(target)}{near}"
+        absent = f"there is no lock of {safe(target)}{near}{of_another_user(snapshot)}"
+        why = f"{safe(target)} has no lock" if known else absent
         if not known and (unread := unread_sessions(snapshot, agent_of(target))) is not None:
             why = f"whether {safe(target)} has a lock is not known: {unread}"
         raise RefusedError(why, unchanged=UNTOUCHED, hint="clawtop status lists the locks")

@@ -46,7 +46,9 @@ MAX_HOLD_S = 5.0
 """2026.3.28 removes any lock that is 30 s old, so clawtop stops long before."""
 
 PASS_BY_S = 1.0
-"""Who has stood in line for so long asks for the lock anyway: the first one may be stopped."""
+"""Who has stood in line for so long asks for the lock anyway: the first one may be stopped. As long as it is, the same
+process does not wait for it a second time.
+"""
 
 _FIRST_POLL_S = 0.0003
 _POLL_GROWTH = 1.5
@@ -271,7 +273,7 @@ class LockWait(Generic[T]):
         proposal = self._fresh_proposal(now)
         first = self._is_first(now)
         now = self._clock.monotonic()
-        if not first and now < min(self._deadline, self._began + PASS_BY_S):
+        if not first and now < min(self._deadline, min(self._began, self._place.waits_since) + PASS_BY_S):
             self._look_now_and_then(now)
             return _IN_LINE_PAUSE_S
         free = self._left_free_s(now)

@@ -3,12 +3,16 @@
 The kernel keeps the line: each waits for a flock on the directory of the lock, which leaves nothing behind and ends
 with its process. OpenClaw does not know it, and nothing is safe because of it: who holds the lock is decided by the
 lock file alone. So whoever waits too long here may go past.
+
+A wait for a flock cannot be ended. Whoever goes past while the first one is stopped leaves a thread that still waits;
+the next place in the same line takes it over, so that there are never more of them than places at one time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import threading
 
@@ -22,6 +26,8 @@ class LinePlace:
     Attributes:
         queued: somebody was there before.
         ordered: there is a line. Without flock (some network mounts), everybody counts as first.
+        waits_since: since when it has stood in the line (monotonic), before this place had it too; infinite before the
+            first `reached`, and while there is no line.
     """
 
     def __init__(self, directory: str) -> None:
@@ -30,11 +36,12 @@ class LinePlace:
         self._first = False
         self.queued = False
         self.ordered = True
+        self.waits_since = math.inf
 
     def reached(self, clock: Clock, seconds: float) -> bool:
         """Whether this is the first place now; waits for it for at most `seconds`."""
         if self._request is None and not self._first:
-            self._line_up()
+            self._line_up(clock.monotonic())
         if self._request is not None and not self._first:
             self._first = clock.acquired(self._request.granted, seconds)
         return self._first
@@ -42,21 +49,35 @@ class LinePlace:
     def leave(self) -> None:
         """Let the next one be first. Does nothing the second time."""
         request, self._request = self._request, None
-        if request is not None:
-            request.end()
+        if request is not None and request.end():
+            with _left_guard:
+                _left.setdefault((os.getpid(), self._directory), []).append(request)
 
-    def _line_up(self) -> None:
-        request = None
+    def _line_up(self, now: float) -> None:
+        request = self._left_behind()
+        if request is not None:
+            self.queued, self._request, self.waits_since = True, request, request.since
+            return
         try:
-            request = _Request(door.open_directory(self._directory))
+            request = _Request(door.open_directory(self._directory), now)
             self.queued = not request.at_once()
             if self.queued:
                 request.wait_in_thread()
-            self._request = request
+            self._request, self.waits_since = request, now
         except (OSError, RuntimeError):  # no directory, no flock here, or no thread can be started
             self.ordered, self._first = False, True
             if request is not None:
                 request.end()
+
+    def _left_behind(self) -> _Request | None:
+        """What an earlier place of this process left waiting in this line."""
+        with _left_guard:
+            requests = _left.pop((os.getpid(), self._directory), [])
+            found = next((request for request in requests if request.resumed()), None)
+            rest = [request for request in requests if request is not found and request.waits]
+            if rest:
+                _left[os.getpid(), self._directory] = rest
+        return found
 
 
 class _Request:
@@ -64,8 +85,9 @@ class _Request:
     under `_guard`.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, since: float) -> None:
         self._descriptor = descriptor
+        self.since = since
         self._guard = threading.Lock()
         self._ended = self._waiting = False
         self.granted = threading.Lock()
@@ -101,14 +123,31 @@ class _Request:
         self.granted.release()
         SystemClock().pause(0)  # lets the thread that waits have the interpreter at once
 
-    def end(self) -> None:
+    @property
+    def waits(self) -> bool:
+        """Whether its thread waits."""
+        return self._waiting
+
+    def end(self) -> bool:
+        """Do not want it any more. True if a thread still waits, which then closes it as soon as it is granted."""
         with self._guard:
             ended, self._ended = self._ended, True
-            if ended or self._waiting:  # the thread closes it as soon as it is granted
-                return
+            if ended or self._waiting:
+                return self._waiting
         self._close()
+        return False
+
+    def resumed(self) -> bool:
+        """Want it again, if it still waits; whether it does."""
+        with self._guard:
+            self._ended = self._ended and not self._waiting
+            return self._waiting
 
     def _close(self) -> None:
         with contextlib.suppress(OSError):
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile may have it open too
         os.close(self._descriptor)
+
+
+_left: dict[tuple[int, str], list[_Request]] = {}  # process and directory -> what waits unwanted; under _left_guard
+_left_guard = threading.Lock()

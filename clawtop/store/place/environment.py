@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from clawtop.core.model import GatewayState, Problem, Snapshot
+from clawtop.core.model import OTHER_OWNER, GatewayState, Problem, Snapshot
 from clawtop.store import door
 from clawtop.store.place.layout import Layout
 from clawtop.store.place.mounts import filesystem, mount_obstacles
@@ -83,7 +83,7 @@ def other_owners(layout: Layout) -> Iterator[Problem]:
             may_read = bool(facts.st_mode & stat.S_IROTH)
             effect = "its gateway cannot change it in place" if may_read else "its gateway cannot read it"
             yield Problem(
-                "other-owner",
+                OTHER_OWNER,
                 str(path),
                 f"belongs to {_user(facts.st_uid)}, while the directory is {_user(owner)}'s: {effect};"
                 f" chown {owner} fixes it",

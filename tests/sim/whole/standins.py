@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,6 +95,7 @@ class SimulatedPlace:
         self._process = PROCESS.get()
         self.queued = False
         self.ordered = True
+        self.waits_since = math.inf
 
     def reached(self, _clock: Clock, _seconds: float) -> bool:
         self._line[:] = [place for place in self._line if place._process is None or place._process.alive]
