@@ -20,8 +20,9 @@ from clawtop.core.session.drain import (
 )
 from clawtop.core.session.recovery import RecoveryMove, SessionRecovery
 from clawtop.errors import RefusedError
+from clawtop.fleet.protocol import is_whole, texts
 from clawtop.fleet.remote import LostError
-from clawtop.fleet.steering import Steers, Told, texts
+from clawtop.fleet.steering import Steers, Told
 from clawtop.text import shown
 
 WITH_ABORT = "preview_with_gateway_abort"
@@ -106,7 +107,7 @@ class RemoteDrain:
             return True
         stage = next((one for one in DrainStage if one.value == line.get("stage")), None)
         at, left = line.get("at"), line.get("left_s")
-        if line.get("type") == "step" and stage is not None and isinstance(at, int):
+        if line.get("type") == "step" and stage is not None and is_whole(at):
             step = DrainStep(at, stage, shown(line.get("text", ""), 300))
             self._steps.append(step)
             self._listener.on_step(step)

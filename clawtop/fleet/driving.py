@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,9 +15,9 @@ from clawtop.engine.drive.events import AccountWait, Phase, ReplyDiscarded, Repl
 from clawtop.engine.drive.turn import TurnAnswer
 from clawtop.engine.providers.base import Usage
 from clawtop.errors import ClawtopError, OperationFailedError
-from clawtop.fleet.protocol import is_whole
-from clawtop.fleet.remote import LostError
-from clawtop.fleet.steering import JournalWord, Steered, Steers, Told
+from clawtop.fleet.protocol import is_whole, mapping
+from clawtop.fleet.remote import JournalWord, LostError
+from clawtop.fleet.steering import Steered, Steers, Told
 from clawtop.text import shown
 
 _EVENT = TypeAdapter(Event)
@@ -134,8 +133,7 @@ class RemoteDrive:
     def _hear(self, line: Told) -> None:
         facts = {name: value for name, value in line.items() if name not in {"schema", "type"}}
         facts |= {name: shown(value, 300) for name, value in facts.items() if isinstance(value, str)}
-        data = line.get("data")
-        forced = isinstance(data, dict) and data.get("forced") is True
+        forced = mapping(line.get("data")).get("forced") is True
         try:
             self._items.put_nowait(_EVENT.validate_python({**facts, "data": {"forced": True} if forced else {}}))
         except ValidationError:
@@ -169,8 +167,7 @@ class RemoteDrive:
 
 
 def _answer(line: Told) -> TurnAnswer:
-    told, tokens = line, line.get("tokens")
-    counts: Mapping[str, Any] = tokens if isinstance(tokens, dict) else {}
+    told, counts = line, mapping(line.get("tokens"))
     provider, _, model = shown(told.get("model", ""), 120).partition("/")
     forked, profile = told.get("forked_from"), told.get("profile")
     return TurnAnswer(
@@ -193,4 +190,4 @@ def _answer(line: Told) -> TurnAnswer:
 
 
 def _whole(value: object) -> int:
-    return value if isinstance(value, int) and is_whole(value) else 0
+    return value if is_whole(value) else 0

@@ -10,6 +10,7 @@ from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.core.operations.verb import verb_words
 from clawtop.errors import RefusedError
+from clawtop.fleet.protocol import is_whole, mapping, texts
 from clawtop.fleet.remote import FarReceipt, RemoteOperations
 from clawtop.text import shown
 
@@ -35,10 +36,9 @@ class RemoteExecutor:
 
 def _receipt(plan: Plan, done: FarReceipt, host: str) -> Receipt:
     told = done.receipt
-    gateway = told.get("gateway")
-    gateway = gateway if isinstance(gateway, dict) else {}
+    gateway = mapping(told.get("gateway"))
     sight = next((one for one in Sight if one.value == gateway.get("state")), Sight.WRITTEN)
-    notes = [shown(note, 300) for note in told.get("notes", ()) if isinstance(note, str)][:20]
+    notes = list(texts(told.get("notes"), 20))
     if done.found:
         notes.append("the connection was lost; the journal there says that it was done")
     at = told.get("at")
@@ -51,7 +51,7 @@ def _receipt(plan: Plan, done: FarReceipt, host: str) -> Receipt:
         agent=plan.agent,
         file=plan.file,
         changes=plan.changes,
-        at=at if isinstance(at, int) else 0,
+        at=at if is_whole(at) else 0,
         by=shown(told.get("by", host), 80),
         sight=sight,
         sight_how=shown(gateway.get("how", ""), 300),

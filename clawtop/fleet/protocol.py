@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import TypeAdapter, ValidationError
 
 from clawtop import nested
 from clawtop.core.fleet.summary import HostSummary
 from clawtop.redaction import masked_words
+from clawtop.text import shown
 from clawtop.values import dataclass
 
 STREAM = 1
@@ -81,9 +82,19 @@ def handshake_of(message: Mapping[str, Any]) -> Handshake | None:
     return Handshake(stream, str(texts[0]), str(texts[1]), str(texts[2]), int(at or 0))
 
 
-def is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """A whole number within the range of clocks and counters."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 60
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """An object that another clawtop sent; an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def texts(value: object, most: int = 50) -> tuple[str, ...]:
+    """Lines that another clawtop sent, for a screen; none in place of anything else."""
+    return tuple(shown(item, 400) for item in value[:most] if isinstance(item, str)) if isinstance(value, list) else ()
 
 
 class SummaryWriter:

@@ -9,7 +9,7 @@ from typing import Any
 from clawtop.clock import Clock
 from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError, RefusedError
-from clawtop.fleet.protocol import ProtocolError, decode
+from clawtop.fleet.protocol import ProtocolError, decode, is_whole, mapping
 from clawtop.fleet.transport import Connect, HostSpec
 from clawtop.redaction import masked
 from clawtop.text import shown
@@ -45,6 +45,26 @@ class FarReceipt:
     receipt: dict[str, Any]
     exit_code: int
     found: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JournalWord:
+    """What a host's journal says about an operation. `at`: ms since the epoch; `data`: of its last event."""
+
+    outcome: OperationOutcome
+    text: str
+    at: int | None
+    data: Mapping[str, Any]
+
+
+def journal_word(answer: Mapping[str, Any]) -> JournalWord:
+    """The answer of `clawtop receipt`."""
+    outcome = next((one for one in OperationOutcome if one.value == answer.get("outcome")), OperationOutcome.UNKNOWN)
+    facts = mapping(answer.get("operation"))
+    at = facts.get("at")
+    return JournalWord(
+        outcome, shown(facts.get("text", ""), 300), at if is_whole(at) else None, mapping(facts.get("data"))
+    )
 
 
 class LostError(Exception):
@@ -102,22 +122,18 @@ class RemoteOperations:
             try:
                 answer = await self.ask(("receipt", operation_id, "--withdraw", "--json"), errors=False)
             except LostError as error:
-                lost = error
-                outcome = None
+                lost, found = error, None
             else:
-                outcome = answer.get("outcome")
-            facts = answer.get("operation") if outcome is not None else None
-            data = facts.get("data", {}) if isinstance(facts, dict) else {}
-            if outcome == OperationOutcome.DONE:
-                return FarReceipt(operation_id, {**data, "at": facts.get("at") if facts else None}, 0, found=True)
-            if outcome == OperationOutcome.FAILED:
+                found = journal_word(answer)
+            if found is not None and found.outcome is OperationOutcome.DONE:
+                return FarReceipt(operation_id, {**found.data, "at": found.at}, 0, found=True)
+            if found is not None and found.outcome is OperationOutcome.FAILED:
                 raise OperationFailedError(
-                    f"{name}: not done: {shown(data.get('why', ''), 200)}", unchanged="nothing was changed"
+                    f"{name}: not done: {shown(found.data.get('why', ''), 200)}", unchanged="nothing was changed"
                 )
             if self._clock.monotonic() + pause > until:
-                words = (
-                    "it was started, and its outcome is not known" if outcome == OperationOutcome.BEGUN else str(lost)
-                )
+                begun = found is not None and found.outcome is OperationOutcome.BEGUN
+                words = "it was started, and its outcome is not known" if begun else str(lost)
                 raise OperationFailedError(
                     f"the connection to {name} was lost: {shown(words, 200)}",
                     unchanged="whether it was done is not known",

@@ -15,25 +15,23 @@ from clawtop.clock import Clock
 from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.errors import ClawtopError, OperationFailedError
 from clawtop.fleet.protocol import DEAD_S, MAX_OPENED_LINE, ProtocolError, decode, encode
-from clawtop.fleet.remote import FIRST_PAUSE_S, LONGEST_PAUSE_S, SEARCH_S, LostError, RemoteOperations, refusal
+from clawtop.fleet.remote import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    SEARCH_S,
+    JournalWord,
+    LostError,
+    RemoteOperations,
+    journal_word,
+    refusal,
+)
 from clawtop.fleet.transport import Connect, HostSpec, Pipe
 from clawtop.text import shown
-from clawtop.values import dataclass
 
 Told = Mapping[str, Any]
 
 STOPPING_S = 10.0
 """How long a far verb may take to stop on request; then its connection is closed, which stops it too."""
-
-
-@dataclass(frozen=True, slots=True)
-class JournalWord:
-    """What the host's journal says about a verb whose connection was lost. `data`: of its last event."""
-
-    outcome: OperationOutcome
-    text: str
-    at: int | None
-    data: Mapping[str, Any]
 
 
 class Steered:
@@ -145,7 +143,7 @@ class Steered:
             except (LostError, ClawtopError) as error:
                 words = str(error)
             else:
-                told = _found(answer)
+                told = journal_word(answer)
                 if told.outcome in {OperationOutcome.DONE, OperationOutcome.FAILED}:
                     return told
                 words = "it was under way" if told.outcome is OperationOutcome.BEGUN else "it had not started"
@@ -157,19 +155,6 @@ class Steered:
                 )
             await self._clock.sleep(pause)
             pause = min(LONGEST_PAUSE_S, pause * 2)
-
-
-def _found(answer: Mapping[str, Any]) -> JournalWord:
-    outcome = next((one for one in OperationOutcome if one.value == answer.get("outcome")), OperationOutcome.UNKNOWN)
-    told = answer.get("operation")
-    facts: Mapping[str, Any] = told if isinstance(told, dict) else {}
-    at, data = facts.get("at"), facts.get("data")
-    return JournalWord(
-        outcome,
-        shown(facts.get("text", ""), 300),
-        at if isinstance(at, int) else None,
-        data if isinstance(data, dict) else {},
-    )
 
 
 class Steers:
@@ -197,8 +182,3 @@ class Steers:
             raise OperationFailedError(
                 f"{self.host} does not answer: {shown(error, 200)}", unchanged="nothing was changed"
             ) from error
-
-
-def texts(value: object, most: int = 50) -> tuple[str, ...]:
-    """Lines that a host sent, for a screen."""
-    return tuple(shown(item, 400) for item in value[:most] if isinstance(item, str)) if isinstance(value, list) else ()

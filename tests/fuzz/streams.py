@@ -43,10 +43,8 @@ from clawtop.engine.providers.errors import from_status
 from clawtop.engine.providers.framing import Frames, FrameTooLargeError
 from clawtop.engine.providers.http import APIS, FRAMINGS, decoder_of
 from clawtop.errors import ClawtopError
-from clawtop.fleet.lines import LineBuffer
 from clawtop.fleet.near import NearHost
 from clawtop.fleet.places import GreetingPlaces
-from clawtop.fleet.protocol import MAX_LINE
 from clawtop.fleet.transport import HostSpec
 from clawtop.store.json_text import UnreadableError, parse
 from clawtop.store.own import holder_record
@@ -61,6 +59,7 @@ from clawtop.store.provider.network_config import auth_header, network_for
 from clawtop.store.provider.secrets import SecretSources, SecretUnavailableError
 from clawtop.store.sessions.conversation import read_conversation
 from clawtop.view.explain_error_lines import error_lines
+from tests.fuzz.far_verbs import FarPipe, far_verbs
 from tests.fuzz.mutate import grown, mutated
 from tests.support.clocks import ManualClock
 
@@ -209,30 +208,6 @@ def _answering(status: int, content: bytes) -> httpx.MockTransport:
 # --- several hosts -----------------------------------------------------------------------------------------------
 
 
-class FarPipe:
-    """A far command that says this, in pieces, and ends."""
-
-    def __init__(self, said: bytes, random: Random) -> None:
-        size = random.randint(1, 1 + len(said))
-        self._chunks = [said[at : at + size] for at in range(0, len(said), size)]
-        self._lines = LineBuffer()
-        self.longest = MAX_LINE
-
-    async def read_line(self) -> bytes:
-        await asyncio.sleep(0)
-        while (line := self._lines.next_line(self.longest)) is None:
-            if not self._chunks:
-                return self._lines.last()
-            self._lines.feed(self._chunks.pop(0))
-        return line
-
-    def write(self, line: bytes) -> None:
-        json.loads(line)
-
-    async def close(self) -> tuple[int | None, str]:
-        return 255, "\x1b[2Jclosed"
-
-
 def far_host(content: bytes, random: Random) -> Sequence[str]:
     async def connect(spec: HostSpec, words: Sequence[str]) -> FarPipe:
         assert (spec.name, tuple(words)) == ("far", ("stream",))
@@ -359,6 +334,10 @@ READERS: dict[str, Reader] = {
     "gateway socket": Reader(("gateway.jsonl",), gateway_frames),
     "gateway http": Reader(("readyz.json", "metrics.txt", "gateway.jsonl"), gateway_http),
     "far host": Reader(("far.jsonl",), far_host),
+    "far verbs": Reader(
+        ("far-answer.json", "far-search.json", "far-run.jsonl"),
+        lambda content, random: _run(far_verbs(content, random)),
+    ),
     "etcd": Reader(("etcd-txn.json", "etcd-watch.jsonl", "etcd-lease.json"), etcd_answers),
     "holder record": Reader(("holder.json",), holder, (ValueError,)),
     "journal": Reader(

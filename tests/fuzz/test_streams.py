@@ -25,6 +25,8 @@ FOUND = [
     ("gateway socket", b'{"payload": {"events": [{"type": {"a": 1}, "source": "main"}]}}'),
     ("etcd", b'{"responses": [5, {"response_range": []}]}'),
     ("etcd", b'{"TTL": "--5", "ID": "-"}'),
+    ("far verbs", b'{"plan": {"plan_id": "ad6ae1dd86078042"}, "receipt": {"notes": null}}'),
+    ("far verbs", b'{"plan": {"plan_id": "ad6ae1dd86078042"}, "outcome": "done", "operation": {"data": [5]}}'),
     ("transcript", b'{"type": "session", "id": "s"}\n{"type": "message", "id": "1", "parentId": null,'
      b' "message": {"role": "assistant", "stopReason": ["error"], "content": "x"}}\n'),
     ("transcript", b'{"type": "session", "id": "s"}\n{"type": "message", "id": "1", "parentId": null,'
