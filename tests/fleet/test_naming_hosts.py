@@ -68,4 +68,4 @@ def test_no_verb_of_this_machine_is_taken_for_one_of_the_hosts_named_before_it(
 
 def test_a_clear_is_refused_before_anything_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["--host", "a", "clear", "p:one", "--yes"]) == 64
-    assert "clawtop clear works on the machine it runs on" in capsys.readouterr().err
+    assert "clawtop clear acts on the local machine only" in capsys.readouterr().err
