@@ -1,9 +1,9 @@
 """What follows from a long list of rows, carried from list to list by the rows that changed.
 
 A directory may have 100,000 sessions of which one changes, and a dozen questions are asked about all of them for each
-snapshot: which of them work, which have a problem, in which order they stand. `derived` answers each as if it had
-looked at every row; for a list that is one of a `Lineage` it looks only at those that differ from the list for which it
-was asked last. All values are immutable: an answer is never changed, the next one is a copy of it.
+snapshot: which are working, which have a problem, how they are ordered. `derived` answers each as if it had looked at
+every row; for a list that is one of a `Lineage` it looks only at those that differ from the list for which it was asked
+last. All values are immutable: an answer is never changed, the next one is a copy of it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ CHUNK = 512
 
 FEW = 64
 SHARE = 16
-"""A list differs in few rows if no more of them do than `FEW`, or than one in so many."""
+"""A list counts as little changed if at most `FEW` rows differ, or at most one in this many."""
 
 
 class Splice(NamedTuple):
-    """Rows `start` to `stop` of one list, in whose place rows `begin` to `end` of another one stand."""
+    """Rows `start` to `stop` of one list are replaced by rows `begin` to `end` of another."""
 
     start: int
     stop: int
@@ -36,7 +36,7 @@ class Splice(NamedTuple):
 
 
 def edits(before: Sequence[T], after: Sequence[T]) -> tuple[Splice, ...] | None:
-    """How to make one list of another, in ascending order; None if they differ in too much for that to be worth it.
+    """The splices that turn one list into another, in ascending order; None if too much differs for that to pay off.
 
     Equal rows count as the same. Quick where most of them are the same objects.
     """
@@ -85,7 +85,7 @@ class Lineage(Generic[T]):
         self._compared: tuple[Sequence[T], Sequence[T], tuple[Splice, ...] | None] = (), (), ()
 
     def rows(self, rows: Iterable[T]) -> Rows[T]:
-        """These rows as the next list of this line."""
+        """These rows as the next list of this lineage."""
         found = Rows(rows)
         found.line = self
         return found
@@ -98,12 +98,12 @@ class Lineage(Generic[T]):
         return compared[2]
 
     def knows(self, before: Sequence[T], after: Sequence[T], found: tuple[Splice, ...]) -> None:
-        """That these are their `edits`."""
+        """Note that these are their `edits`."""
         self._compared = before, after, found
 
 
 class Rows(tuple[T, ...]):
-    """A list of a line; equal to a tuple of the same rows, and copied as one."""
+    """A list of a lineage; equal to a tuple of the same rows, and copied as one."""
 
     line: Lineage[T]
 
@@ -115,10 +115,10 @@ class Derivation(Protocol[R_contra, V]):
     """A question about a list of rows. One that is asked again must be the same or an equal object."""
 
     def whole(self, rows: Sequence[R_contra], /) -> V:
-        """The answer, from every row."""
+        """The answer, computed from every row."""
 
     def after(self, known: V, before: Sequence[R_contra], rows: Sequence[R_contra], changes: Sequence[Splice], /) -> V:
-        """The same answer, from the one for the list before and from what changed."""
+        """The same answer, computed from that for the previous list and from what changed."""
 
 
 def derived(rows: Sequence[T], how: Derivation[T, V]) -> V:
@@ -140,7 +140,7 @@ def derived(rows: Sequence[T], how: Derivation[T, V]) -> V:
 
 
 def replaced(rows: tuple[T, ...], others: Mapping[int, T]) -> tuple[T, ...]:
-    """The rows with others at these places, as a list of the same line."""
+    """The rows with others at these places, as a list of the same lineage."""
     others = {place: row for place, row in others.items() if rows[place] is not row}
     if not others:
         return rows
@@ -156,7 +156,7 @@ def replaced(rows: tuple[T, ...], others: Mapping[int, T]) -> tuple[T, ...]:
 
 
 def changes(before: Sequence[T], after: Sequence[T]) -> tuple[Splice, ...] | None:
-    """`edits`; those of two lists of one line are known as long as these are its latest."""
+    """`edits`; for two lists of one lineage they are known as long as these are its latest."""
     return after.line.edits(before, after) if isinstance(after, Rows) else edits(before, after)
 
 
@@ -238,7 +238,7 @@ class Grouping(Generic[T, K]):
 
 
 class Places(Generic[T, K]):
-    """Where rows stand, by a key: one place, or several in ascending order. A row whose key is None is left out."""
+    """The places of rows, by a key: one place, or several in ascending order. A row whose key is None is left out."""
 
     def __init__(self, key: Callable[[T], K | None]) -> None:
         self._key = key
@@ -272,13 +272,13 @@ class Places(Generic[T, K]):
         return [rows[place] for place in self.places(rows, key)]
 
     def places(self, rows: Sequence[T], key: K) -> tuple[int, ...]:
-        """Where the rows with this key stand."""
+        """The places of the rows with this key."""
         found = derived(rows, self).get(key, ())
         return found if isinstance(found, tuple) else (found,)
 
 
 class Ordering(Generic[T, E]):
-    """What rows contain, sorted by `key`, which is equal for equal entries alone."""
+    """Entries of the rows, sorted by `key`, which must differ for different entries."""
 
     def __init__(self, entries: Callable[[T], Iterable[E]], key: Callable[[E], Any]) -> None:
         self._entries = entries

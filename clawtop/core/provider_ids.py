@@ -87,4 +87,5 @@ def bypasses_cooldown(provider: str) -> bool:
 
 INLINE_KEY = "inline-api-key:"
 """How OpenClaw 2026.9 names, in its statistics, the key that openclaw.json itself holds for a provider: it cools like a
-profile, and stands in no order."""
+profile, and is in no order.
+"""

@@ -50,7 +50,7 @@ _REFERENCE = re.compile(r"\$\{?[A-Z][A-Z0-9_]*\}?")
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """An agent as the configuration names it; paths as written there."""
+    """An agent as configured; paths as written there."""
 
     id: str
     agent_dir: str | None
@@ -226,7 +226,7 @@ def _secrets(node: Any, name: str = "") -> Iterator[str]:
 def summarise(
     read: ConfigRead, generation: Generation | None, version: str | None, env: Mapping[str, str]
 ) -> ConfigSummary:
-    """The configuration without raw text and without secrets; nonsense in it counts as not set."""
+    """The configuration without raw text and without secrets; invalid values count as not set."""
     raw = read.raw or {}
     semantics = semantics_of(version, generation).row
     auth = mapping(raw.get("auth"))

@@ -11,7 +11,7 @@ from clawtop.store.place.layout import Layout
 
 
 def config_part(layout: Layout, snapshot: Snapshot) -> Snapshot:
-    """`snapshot` with what openclaw.json and written orders have wrong; an extra part of `SnapshotReader`."""
+    """`snapshot` with the problems of openclaw.json and of stored orders; an extra part of `SnapshotReader`."""
     if layout.config.raw is None:
         return snapshot
     now = snapshot.as_of

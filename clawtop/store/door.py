@@ -92,7 +92,7 @@ def open_file(
 def _opened_and_seen(
     path: str | Path, flags: int, mode: int, *, follow: Follow, owner: int | None, only_name: bool
 ) -> tuple[int, os.stat_result]:
-    """`open_file`, with what the descriptor was found to be."""
+    """`open_file`, with the `stat` of the descriptor."""
     where = os.fspath(path)
     descriptor = _opened(where, flags, mode, follow)
     try:
@@ -161,8 +161,8 @@ def write_all(descriptor: int, content: bytes) -> None:
 
 
 def in_the_way(path: str | Path) -> str | None:
-    """Why nothing can be at `path`, in words that follow its name: a link that leads nowhere, there or above it (to a
-    mount that is not there, say), or something above it that is no directory. None where it is simply absent.
+    """Why nothing can exist at `path`, worded to follow its name: a dangling link there or above it (to an unmounted
+    volume, say), or something above it that is not a directory. None if it is simply absent.
     """
     name = here = os.fspath(path)
     while here and not os.path.lexists(here):
@@ -183,7 +183,7 @@ def in_the_way(path: str | Path) -> str | None:
 
 
 def own_directory(*parts: Path) -> None:
-    """Make a directory of clawtop's own where it is missing (0700); each of `parts`, the outer ones first.
+    """Make clawtop's own directory if it is missing (0700), and each of `parts` below it, the outer ones first.
 
     Raises:
         NotAllowedError: it is a link, no directory, or another user's.
@@ -201,7 +201,7 @@ def own_directory(*parts: Path) -> None:
 
 
 def has_own(*parts: Path) -> bool:
-    """Whether these directories of clawtop's own are there; nothing is made.
+    """Whether these directories of clawtop exist; creates nothing.
 
     Raises:
         NotAllowedError: one is a link, or no directory.

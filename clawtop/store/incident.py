@@ -206,13 +206,15 @@ class IncidentPart:
         self._journal_stamp = stamp
         told = journal.tail(JOURNAL_EVENTS, since=self._journal_until)
         acts = journal.of_kinds(ACTS, KEPT_ACTS) if self._journal_until is None and len(told) == JOURNAL_EVENTS else ()
-        events = sorted((*told, *acts), key=_time)  # an event that is told twice counts once
+        events = sorted((*told, *acts), key=_time)  # an event reported twice counts once
         if events:
             self._journal_until = max(events[-1].at - DISORDER_MS, self._journal_until or 0)
         return tuple(events)
 
     def _with_provider_times(self, layout: Layout, snapshot: Snapshot, warnings: list[Problem]) -> Snapshot:
-        """What providers themselves said of accounts, as clawtop's processes noted it, where that still counts."""
+        """Adds when providers themselves said that accounts are usable again, as clawtop's processes noted it, if still
+        ahead.
+        """
         from clawtop.store.own.accounts import AccountNotes, Accounts  # only where clawtop has ever written
 
         if self._notes is None:
@@ -268,7 +270,7 @@ def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[P
 
 
 def _ours(snapshot: Snapshot) -> Ours:
-    """What only this gateway's lines name."""
+    """The names that only this gateway's lines contain."""
     unread = any(agent.store is None or agent.store.problem is not None for agent in snapshot.agents)
     return Ours(
         frozenset(agent.id for agent in snapshot.agents),

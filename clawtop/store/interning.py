@@ -32,7 +32,7 @@ class Interned(Generic[K, T]):
         return tuple(out)
 
     def altered(self, before: tuple[T, ...], after: tuple[T, ...], key: Callable[[T], K]) -> tuple[T, ...]:
-        """`after`, which is `before` with some values replaced, of which there are few: only these are compared."""
+        """`after`, which is `before` with some values replaced, few of them: only these are compared."""
         known = changes(before, after)
         every = range(len(after)) if known is None else [n for edit in known for n in range(edit.begin, edit.end)]
         places = [place for place in every if known is not None or before[place] is not after[place]]

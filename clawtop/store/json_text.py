@@ -68,7 +68,7 @@ def read_bytes(path: str | Path, limit: int) -> tuple[bytes, Stamp]:
 
 
 def raise_if_blocked(where: str) -> None:
-    """UnreadableError if nothing can be at `where`: nothing is known then of what should be there."""
+    """UnreadableError if nothing can be at `where`: its content is then unknown, not absent."""
     words = door.in_the_way(where)
     if words is not None:
         raise UnreadableError(Problem(BLOCKED, where, words))

@@ -1,4 +1,4 @@
-"""Which runtimes of a configuration work in processes of their own: command-line backends and ACP agents.
+"""Which configured runtimes work in their own processes: command-line backends and ACP agents.
 
 OpenClaw names a command-line backend in a model's reference (`claude-cli/sonnet`), as an `agentRuntime` of a model or a
 provider, or in `cliBackends`, where its command may be replaced (2026.3.28 to 2026.7.1).
@@ -21,7 +21,9 @@ _MOST_DEEP = 12
 
 
 def backends(raw: Mapping[str, Any]) -> dict[str, str]:
-    """The runtimes that may start processes, each with the base name of its command; "" for ACP, which has no one."""
+    """The runtimes that may start processes, each with the base name of its command; "" for ACP, which has no fixed
+    command.
+    """
     found: dict[str, str] = {}
     for section in ("agents", "models"):
         for word in _words(raw.get(section), _MOST_DEEP):

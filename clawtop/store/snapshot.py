@@ -245,7 +245,7 @@ class SnapshotReader:
         taken_at: int,
         warnings: list[Problem],
     ) -> Snapshot:
-        """What is known before the sessions are read; told at once to whoever asked for it."""
+        """What is known before the sessions are read; passed to the caller's callback at once."""
         accounts = Snapshot(
             number=0,
             taken_at=taken_at,

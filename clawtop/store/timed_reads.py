@@ -106,7 +106,7 @@ class TimedReads:
 
 
 class LastAnswers:
-    """What the sources of one reader say, or said last. Used by one thread at a time.
+    """The latest answers of one reader's sources. Used by one thread at a time.
 
     Attributes:
         reading: where something is being read right now.
@@ -167,7 +167,7 @@ class _SourceRead:
 
 
 class _Worker:
-    """A thread that answers; a daemon, so that none of them keeps the process."""
+    """A thread that reads; a daemon, so that it never keeps the process alive."""
 
     def __init__(self) -> None:
         self.questions: queue.SimpleQueue[_SourceRead | None] = queue.SimpleQueue()

@@ -120,7 +120,7 @@ _SECRET_FIELDS = ("key", "apiKey", "token", "access", "refresh", "idToken")
 
 
 def credential(stored: Mapping[str, Any]) -> Credential:
-    """What may be kept of a member of `profiles`: everything but its secrets.
+    """A member of `profiles` without its secrets.
 
     Aliases (`mode`, `apiKey`) and a nonsensical expiry, which becomes 0, are read as OpenClaw normalises them.
     """

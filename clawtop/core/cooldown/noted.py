@@ -1,4 +1,4 @@
-"""What is noted of an account beside its store: a failure that one process saw, and its provider's own time."""
+"""What is known about an account besides its store: a failure that one process saw, and the time its provider named."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import replace
 from clawtop.core.model import AgentInfo, Profile, ProviderTime, UsageStats
 
 LANDING_MS = 15_000
-"""In this time a mark reaches the store, or never will."""
+"""A mark that has not reached the store after this time never will."""
 
 
 def is_settled(stats: UsageStats, failed_at: int, now: int) -> bool:
-    """Whether a failure (ms since the epoch) counts no longer: the account answered since, or was cleared.
+    """Whether a failure (ms since the epoch) no longer counts: the account has answered since, or was cleared.
 
-    It was cleared where the store holds nothing against it though the failure's mark has had the time to land.
+    It counts as cleared if the store records nothing against it although the failure's mark has had time to land.
     """
     if (stats.last_used or 0) > failed_at:
         return True
@@ -23,7 +23,7 @@ def is_settled(stats: UsageStats, failed_at: int, now: int) -> bool:
 
 
 def open_provider_time(profile: Profile, now: int, model: str | None = None) -> ProviderTime | None:
-    """What the provider itself said of the account, while that time has not come.
+    """When the provider itself said that the account is usable again, if that is still ahead.
 
     Args:
         model: what it said of other models does not count; None: everything does.
@@ -35,7 +35,7 @@ def open_provider_time(profile: Profile, now: int, model: str | None = None) -> 
 
 
 def with_provider_times(agent: AgentInfo, times: Mapping[tuple[str, str], ProviderTime], now: int) -> AgentInfo:
-    """The agent whose profiles carry what their providers said, by (owner agent, profile), where that still counts."""
+    """The agent with what providers said of its profiles, by (owner agent, profile), where that still counts."""
     if agent.store is None:
         return agent
     profiles = tuple(

@@ -37,7 +37,7 @@ class CooldownDecision:
 
     Attributes:
         reason: why its profiles are unavailable.
-        mark_probe: the attempt is a probe of the primary model; the throttle is to note it.
+        mark_probe: the attempt is a probe of the primary model; the throttle must record it.
         error: for SKIP: what is recorded as the candidate's failure.
     """
 

@@ -20,7 +20,7 @@ class Readings:
 
     Attributes:
         openclaw, engine: the classes; None: none.
-        openclaw_local, engine_local: it is trouble on this machine, which ends the run as it is.
+        openclaw_local, engine_local: it is a fault on this machine, which ends the run with the true error.
         names_sdk_status: its status is only in `$metadata`.
         says_when: its provider says when it will be usable again.
     """
@@ -35,7 +35,7 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One deliberate difference: a stable id, when it applies, and what is said of it."""
+    """One deliberate difference: a stable id, when it applies, and how it is worded."""
 
     id: str
     applies: Callable[[Readings], bool]

@@ -47,7 +47,7 @@ USED_UP_ONLY = (
 """The same, of limits that are told with every answer: they count only where their `remaining` is 0."""
 
 WAIT_HEADERS = (("retry-after-ms", 1), ("x-ms-retry-after-ms", 1), ("retry-after", 1000), ("x-retry-after", 1000))
-"""Headers with a wait, and how many ms their figures count."""
+"""Headers that give a wait, and the unit of their figures in ms."""
 
 BODY_FIELDS = (
     "retry_after",
@@ -112,7 +112,7 @@ _AGAIN = re.compile(
     r"重试|重試|再试|再試|重置|恢复|恢復|稍后|erneut|wieder|versuch|wart|zurück|réessay|patient|intent|espere|aguard"
     r"|tente|riprova|повтор|попроб|подожд"
 )
-"""Words of a text in another language that a wait can be meant for: retry, again, wait, reset."""
+"""Words in other languages that mark a wait: retry, again, wait, reset."""
 _FOREIGN_WAIT = re.compile(
     r"(?:(?:\bin|\bnach|\bdans|\baprès|\ben|\bem|\bdentro de|\btra|\bfra|через)\s{1,2})?(\d{1,9})\s{0,2}"
     r"(毫秒|秒|分|小时|小時|時間|天|日|sek|min|stunde|tag|seg|sec|heure|jour|hora|d[ií]a|giorn|ore|сек|мин|час|дн)[钟鐘]?"
@@ -124,7 +124,7 @@ _FOREIGN_UNITS_MS: Mapping[str, float] = {
     **dict.fromkeys("小時hoч", 3_600_000),
     **dict.fromkeys("天日tjdgд", 86_400_000),
 }
-"""By the first letter of the unit, but for German's `Stunde`, which begins like the second."""
+"""By the first letter of the unit, except German `Stunde` (hour), which starts like the word for second."""
 _FOREIGN_CLOCK = re.compile(r"\bum (\d{1,2})[:.](\d{2}) uhr")
 TEXT_LIMIT = 4096
 
@@ -272,7 +272,7 @@ def _of_foreign_words(message: str, now_ms: int, zone: tzinfo) -> float | None:
         return None
     for match in _FOREIGN_WAIT.finditer(message):
         if match[0][0].isdigit() and not message[match.end() :].lstrip("内之以 ").startswith(("后", "後")):
-            continue  # neither "in 30 Sekunden" nor "30秒后": how many in that time, perhaps
+            continue  # neither "in 30 Sekunden" nor "30秒后": perhaps a rate, so many in that time
         unit = "o" if match[2] == "stunde" else match[2][0]
         return int(match[1]) * _FOREIGN_UNITS_MS[unit]
     clock = _FOREIGN_CLOCK.search(message)
@@ -315,7 +315,7 @@ def _of_clock(clock: _TimeOfDay, now_ms: int, zone: tzinfo) -> float | None:
 
 
 def _of_date(match: re.Match[str], now_ms: int, zone: tzinfo) -> float | None:
-    """That time on that day, of the year that is named or the next one that has it ahead."""
+    """That time on that day, in the named year or else the next year in which it lies ahead."""
     found = _TimeOfDay(*match.groups()[3:]).today(now_ms, zone)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""By how much a host's clock was set since its events were dated: the timeline needs them all by one clock."""
+"""By how much a host's clock was set after its events were dated, so that the timeline can show all by one clock."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class ClockSettings:
             self._dated[event] = before.get(event, self._total)
 
     def agreed(self) -> None:
-        """The clock was found as it was known."""
+        """The clock was found unchanged."""
         self._leads.clear()
 
     def was_set(self, by: int) -> None:
-        """It was set forward by so many ms (negative: back) since the last agreement: what was told since then is dated
-        by the clock to which it fits better, and what came with a greeting by the new one.
+        """The clock was set forward by `by` ms (negative: back) since the last agreement. Events told since then count
+        as dated by the setting that they fit better, those that came with a greeting by the new one.
         """
         self._total += by
         for event, lead in self._leads.items():
@@ -44,5 +44,5 @@ class ClockSettings:
         self._leads.clear()
 
     def since(self) -> Mapping[EventBrief, int]:
-        """For each event that is dated by an older setting, how many ms the clock has been set forward since."""
+        """For each event dated by an older clock setting, how many ms the clock has been set forward since."""
         return {event: self._total - dated for event, dated in self._dated.items() if dated != self._total}

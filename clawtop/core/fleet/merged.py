@@ -1,4 +1,4 @@
-"""What the hosts of a fleet tell, as one list: which agents can answer, and what happened."""
+"""What the hosts of a fleet report, as one list: which agents can answer, and what happened."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class HostEvent:
 
 
 class MergedHosts(Generic[S, T]):
-    """One sorted tuple of what all hosts tell. A host's part is made anew only when that host changed."""
+    """One sorted tuple of what all hosts report. A host's part is made anew only when that host changed."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class MergedHosts(Generic[S, T]):
         order: Callable[[T], Any],
         most: int | None = None,
     ) -> None:
-        """`told` returns what a host's items follow from, None for none; `part` makes them of that and the host's name.
-        `most`: of all items the first so many.
+        """`told` returns what a host's items are made from (None: it has none); `part` makes them from that and the
+        host's name. `most`: keep only the first so many items.
         """
         self._told, self._part, self._order, self._most = told, part, order, most
         self._parts: dict[str, tuple[S | None, list[T]]] = {}
@@ -70,7 +70,7 @@ class MergedHosts(Generic[S, T]):
 
 _Outlook = tuple[tuple[AgentOutlook, ...], int | None]
 _Happened = tuple[tuple[EventBrief, ...], int | None, Mapping[EventBrief, int]]
-"""A host's agents, or its events, its skew, and by how much its clock was set since some of them."""
+"""A host's agents; or its events, its clock skew, and by how much its clock was set after some of them."""
 
 
 def answering() -> MergedHosts[_Outlook, Answering]:

@@ -23,7 +23,8 @@ class HostSeen:
     Attributes:
         level: its health, 0 to 3; None before it was first judged.
         lost: not reached for `LOST_MS`.
-        overdue_since: since when a session has been blocked (ms since the epoch, its own clock) that was told.
+        overdue_since: since when the session last reported as blocked has been blocked (ms since the epoch, its own
+            clock).
     """
 
     level: int | None = None
@@ -36,7 +37,7 @@ def host_notices(
 ) -> tuple[dict[str, HostSeen], str | None]:
     """(host -> how it is now, what has become worse or better since `before` as one line; None if nothing has).
 
-    What a host is like when it is first heard of is on the screen, and is not told.
+    The first known state of a host is already on the screen and gives no notice.
 
     Args:
         now: ms since the epoch, by this machine's clock.

@@ -70,7 +70,7 @@ class SharedAccounts:
     def _changed(
         self, name: str, before: tuple[Account, ...], accounts: tuple[Account, ...], *, moved: bool
     ) -> set[_Key]:
-        """Note what a host has now; the accounts that are not what they were. `moved`: its clock is."""
+        """Record what a host has now; returns the accounts that changed. `moved`: its clock changed."""
         old, new = _by_key(before), _by_key(accounts)
         touched = {key for key in old.keys() | new.keys() if moved or old.get(key) != new.get(key)}
         for key in touched:

@@ -34,7 +34,7 @@ _TOLD = frozenset(
         EventKind.PROFILE,
     }
 )
-"""What a fleet's timeline is made of: decisions and changes, not every step."""
+"""The kinds of events in a fleet's timeline: decisions and changes, not every step."""
 
 
 _NOTHING_ANSWERS = frozenset({"gateway-dead", "gateway-stopped", "gateway-paused", "gateway-frozen"})

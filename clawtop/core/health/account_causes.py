@@ -32,7 +32,7 @@ from clawtop.text import safe, shown
 
 _IMPORT = "openclaw doctor --fix"
 AUTH_HOLD_MS = 30_000
-"""A store is written within milliseconds: a lock that is held for longer keeps others out, whoever lives."""
+"""A store is written within milliseconds: a lock that is held for longer blocks others, even if its owner is alive."""
 
 
 def unreadable_stores(scene: HealthScene) -> Iterator[Cause]:
@@ -53,7 +53,7 @@ def unreadable_stores(scene: HealthScene) -> Iterator[Cause]:
 
 
 def _no_profiles(scene: HealthScene) -> Iterator[Cause]:
-    """Without any auth profile, providers serve by keys of their own; turns that are answered show one."""
+    """Without auth profiles, providers may use keys of their own; an answered turn shows that one exists."""
     keys = scene.snapshot.config.keys
     agents = [agent for agent in scene.snapshot.agents if agent.models]
     bare = [agent.id for agent in agents if not any(link.answers for link in scene.chains[agent.id].links)]
@@ -293,7 +293,7 @@ def _all_out(scene: HealthScene) -> bool:
 
 
 def resting_profiles(scene: HealthScene) -> Iterator[Cause]:
-    """Profiles that cool while others serve, and credentials that do not recover by themselves."""
+    """Profiles that are cooling while others are usable, and credentials that do not recover by themselves."""
     resting: dict[str, int | None] = {}
     limited: dict[str, dict[str, int | None]] = defaultdict(dict)
     broken: list[str] = []
@@ -325,6 +325,6 @@ def _limited(by_model: Mapping[str, Mapping[str, int | None]]) -> Iterator[tuple
 
 
 def _only_model(profile: Profile, now: int, schedule: Schedule) -> str | None:
-    """The one model that the profile's open windows are about; None if other models rest too."""
+    """The one model that the profile's open windows are about; None if other models are cooling too."""
     models = {window.model for window in active_windows(profile.stats, now, schedule)}
     return models.pop() if len(models) == 1 else None

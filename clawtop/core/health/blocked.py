@@ -1,5 +1,4 @@
-"""Which sessions are blocked: somebody waits for it, or its next message would have to. The only place that decides
-it.
+"""Which sessions are blocked: a turn waits for the session, or its next message would have to. Decided only here.
 
 A pin that the gateway replaces by itself blocks nothing, nor does a lock that OpenClaw removes when it needs it.
 Agents without a usable model and a dead gateway are not about single sessions: `core.health` covers them.

@@ -26,7 +26,7 @@ def unknown_chains(snapshot: Snapshot, now: int) -> str | None:
 def refused_config(snapshot: Snapshot, now: int) -> Event | None:
     """The live gateway's refusal of the configuration on disk; None where it has not refused it.
 
-    A mended file that equals what the gateway had is taken silently.
+    A corrected file that equals what the gateway had is accepted without a log line.
     """
     if snapshot.gateway.state is not GatewayState.LIVE or snapshot.config.unread:
         return None
@@ -38,6 +38,6 @@ def refused_config(snapshot: Snapshot, now: int) -> Event | None:
 
 
 def taken_at(snapshot: Snapshot, now: int) -> int | None:
-    """When a refused configuration that was changed since will count as taken; None where there is none."""
+    """When a refused configuration that was changed since will count as accepted; None if there is none."""
     refused, changed = refused_config(snapshot, now), snapshot.config.changed_at
     return changed + _TAKES_MS if refused is not None and changed is not None and changed > refused.at else None

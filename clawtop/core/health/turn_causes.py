@@ -174,7 +174,7 @@ def untold_messages(scene: HealthScene) -> Iterator[Cause]:
 
 
 def waits_for_start(scene: HealthScene) -> tuple[Unanswered, ...]:
-    """Messages that came before a gateway that is starting: they say nothing about it until it has started."""
+    """Messages that arrived before the gateway that is starting now: no evidence against it until it has started."""
     gateway = scene.snapshot.gateway
     if silence_of(gateway, scene.now) is not Silence.STARTING or gateway.started_at is None:
         return ()

@@ -99,7 +99,7 @@ _BY_TIME = attrgetter("turn.at", "agent", "session")
 
 def recent_turns(snapshot: Snapshot, now: int, within_ms: int, counted_ms: int) -> RecentTurns:
     """The turns that ended within the last `within_ms`, and the outcomes of those of the last `counted_ms`, which is
-    longer: of most of these only the row tells, and nothing is made from it but a number.
+    longer: most of these are known from the row alone, and are only counted.
     """
     counted_since, since = now - counted_ms, now - within_ms
     ours = _engines(snapshot, counted_since)

@@ -3,7 +3,7 @@
 A writer of OpenClaw that finds the lock taken asks again after 100 to 200 ms, then after pauses that double, up to
 10 s. After eleven refusals it writes without the lock (docs/formats.md 3). Between two holds of clawtop's, which hand
 the lock on at once, it would rarely find it free. So under such use the lock is left free for a part of each cycle.
-Cycles are counted on the machine's monotonic clock, which all processes share: they agree without a word.
+Cycles are counted on the machine's monotonic clock, which all processes share: they agree without communicating.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ WANTED_S = 3.0
 """How long after OpenClaw was seen at the lock it is expected back."""
 
 UNBROKEN_S = 5.0
-"""After so long without a pause, the lock is left free now and then although nobody was seen: on a file system that
-keeps no times of reading, whoever waits cannot be seen."""
+"""After this long without a pause, the lock is left free now and then even if no other program was seen: on a file
+system without access times a waiter cannot be seen.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ def left_free_s(now: float, *, wanted_at: float | None, pressing_since: float | 
 
     Args:
         wanted_at: when another program was last seen holding the lock or waiting for it.
-        pressing_since: since when clawtop's processes have used the lock without a pause; None: they have not, and one
-            hold keeps nobody from it.
+        pressing_since: since when clawtop's processes have used the lock without a pause; None: they have paused, and a
+            single hold keeps no one out for long.
     """
     if pressing_since is None:
         return 0.0

@@ -77,7 +77,7 @@ class ProviderTime:
 
     Attributes:
         until: that time; `at`: when the answer came; ms since the epoch.
-        reason: of the failure that it said it with.
+        reason: of the failure that it came with.
         model: the only model that it is about; None: all of them.
     """
 

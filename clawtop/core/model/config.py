@@ -94,7 +94,7 @@ class ProviderKeys:
     """The providers that serve an agent without any auth profile.
 
     Attributes:
-        sources: provider -> where its own key stands, or why it needs none, as it follows a colon.
+        sources: provider -> where its own key is stored, or why it needs none, worded to follow a colon.
         complete: no other provider has one. False where the gateway's environment cannot be read.
     """
 

@@ -111,7 +111,7 @@ class MemoryKill:
     Attributes:
         at: when, or when it was noticed (ms since the epoch).
         pid, name: of the process, if known.
-        is_gateway: it was the gateway's own, or of one that may be its former life; else one beside or below it. None:
+        is_gateway: it was the gateway itself, or possibly its previous process; else one beside or below it. None:
             which of them is not known.
         by_itself: it aborted as its own JavaScript heap was exhausted; the kernel did nothing.
     """

@@ -10,10 +10,12 @@ from clawtop.core.model.sentence import Sentence, plain_text
 from clawtop.values import dataclass
 
 AGENTS_UNREAD = "agents-unread"
-"""Problem of a state directory in whose place for agents something else stands."""
+"""Problem code: something else is where the directory of agents belongs."""
 
 BLOCKED = "blocked"
-"""Problem of a file that cannot be there: a link that leads nowhere, or no directory, is in its place or above it."""
+"""Problem code: a file cannot exist, because a dangling link or something that is no directory is in its place or above
+it.
+"""
 
 OTHER_OWNER = "other-owner"
 """Problem of a file of the state that belongs to another user than the directory: it may not be OpenClaw's at all."""
@@ -66,7 +68,7 @@ class Problem:
     agent: str | None = None
 
     def of(self, agent: str | None) -> Problem:
-        """The same of this agent, unless it is already known to be of one."""
+        """The same problem as one of this agent, unless it already names an agent."""
         return self if agent is None or self.agent is not None else replace(self, agent=agent)
 
     def __str__(self) -> str:
@@ -74,7 +76,7 @@ class Problem:
 
 
 def of_agents(problems: Iterable[Problem], agents: Container[str]) -> tuple[Problem, ...]:
-    """Those of these agents, and those that are not known to be of one."""
+    """The problems of these agents, and those that name no agent."""
     return tuple(problem for problem in problems if problem.agent is None or problem.agent in agents)
 
 

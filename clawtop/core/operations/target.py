@@ -202,7 +202,7 @@ def refuse_unwritable(snapshot: Snapshot) -> None:
 
 
 def _unseen_agents(snapshot: Snapshot) -> str | None:
-    """Why agents of the state directory, or their files, are not seen, where something else stands in their place."""
+    """Why agents of the state directory, or their files, are not seen, if something else is in their place."""
     codes = {AGENTS_UNREAD, BLOCKED}
     return next((f"{safe(p.where)} {shown(p.text)}" for p in snapshot.warnings if p.code in codes), None)
 

@@ -38,7 +38,7 @@ class Recovery:
         waves: the cooling ones by the time at which they are back, the soonest first.
         rejected: how many profiles will not become usable by waiting.
         at: now if anything can be tried, else the first wave; None if nothing comes back by itself.
-        key: where the provider's own key stands, where it has no profile and so is asked with that.
+        key: where the provider's own key is stored, if it has no profile and so is asked with that key.
     """
 
     provider: str

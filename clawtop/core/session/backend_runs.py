@@ -63,12 +63,12 @@ def unseen_witnesses(backends: Iterable[str], sessions: Sequence[Session]) -> Ma
 
 
 def _may_run(session: Session, backends: Collection[str]) -> bool:
-    """One that is stored as running is over only by its lock, which a run in a process of its own does not take."""
+    """Whether a run may be active whose only sign of an end is a missing lock: one in its own process takes none."""
     return session.active is not False or (session.status == RUNNING and session.provider in backends)
 
 
 def _witness(process: BackendProcess) -> Witness:
-    """One that stays between turns shows no run by itself; what ended since it began outweighs it."""
+    """A process that stays between turns shows no run by itself; an end recorded since it started outweighs it."""
     return Witness(
         WitnessKind.PROCESS,
         None if process.stays else True,

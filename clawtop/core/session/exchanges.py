@@ -152,7 +152,8 @@ def _sender(text: str, message: Mapping[str, Any]) -> str:
 
 def _is_room_event(head: str, message: Mapping[str, Any]) -> bool:
     """Whether 2026.8 or later wrote a group message that is not meant for the bot: only those are stored with their id
-    in the channel and their sender in front, as `#4 Ann: who brings bread?`, and never with what the bot makes of them.
+    in the channel and their sender in front, as `#4 Ann: who brings bread?`, and never with the bot's own reading of
+    them.
     """
     about = message.get("__openclaw")
     transport = about.get("transport") if isinstance(about, Mapping) else None

@@ -31,7 +31,7 @@ def witnesses_of(
 
     Args:
         gateway_since: when it started (ms since the epoch): an older task was left open by an earlier gateway process.
-        said_at: when it was last asked and said so (ms since the epoch); None: when it first was.
+        said_at: when it was last asked and said so (ms since the epoch); None: when it first said so.
     """
     if words.problem is not None:
         return {}

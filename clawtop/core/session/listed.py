@@ -1,4 +1,4 @@
-"""Which of all sessions a question is about. Asking costs what has changed since the last time, not what there is."""
+"""Subsets of all sessions, by question. The cost follows what changed since the last question, not the total."""
 
 from __future__ import annotations
 
@@ -68,22 +68,22 @@ def stored_as_running(sessions: Sequence[Session]) -> Iterable[Session]:
 
 
 def pinned(sessions: Sequence[Session]) -> Iterable[Session]:
-    """Those with an account of their own, whoever chose it."""
+    """Those pinned to an account, whoever chose it."""
     return derived(sessions, _PINNED).values()
 
 
 def pinned_by_people(sessions: Sequence[Session]) -> tuple[Session, ...]:
-    """Those with an account that a person chose."""
+    """Those pinned to an account by a person."""
     return tuple(derived(sessions, _PINNED_BY_PEOPLE).values())
 
 
 def pinned_to(sessions: Sequence[Session], agent: str, profile: str) -> Collection[Session]:
-    """The sessions of this agent with this account."""
+    """The sessions of this agent that are pinned to this account."""
     return derived(sessions, _BY_PIN).get((agent, profile), _NONE).values()
 
 
 def telling(sessions: Sequence[Session]) -> Iterable[Session]:
-    """Those of whose messages and turns more is known than what their row says."""
+    """Those with messages and turns known beyond their row."""
     return derived(sessions, _TELLING).values()
 
 
@@ -104,12 +104,12 @@ def locked_key(lock: Lock, sessions: Sequence[Session]) -> str | None:
 
 
 def key_places(sessions: Sequence[Session], keys: Iterable[str]) -> list[int]:
-    """Where the sessions with these keys stand, ascending."""
+    """The places of the sessions with these keys, ascending."""
     return sorted({place for key in keys for place in _BY_KEY.places(sessions, key)})
 
 
 def listed_places(sessions: Sequence[Session], rows: Mapping[tuple[str, str], Session]) -> dict[int, Session] | None:
-    """The rows by where the sessions of their agent and key stand; None if one of them is not listed."""
+    """The rows by the place of the session with their agent and key; None if one of them is not listed."""
     found = {
         place: row
         for (agent, key), row in rows.items()
@@ -131,7 +131,7 @@ def ended_since(sessions: Sequence[Session], since: int) -> Iterator[Session]:
 def concerned_places(
     sessions: Sequence[Session], *, keys: Iterable[str] = (), files: Iterable[str] = (), suspended: bool = False
 ) -> list[int]:
-    """Where the sessions with these keys or transcripts stand, and those that OpenClaw suspended."""
+    """The places of the sessions with these keys or transcripts, and of those that OpenClaw suspended."""
     found = {place for key in keys for place in _BY_KEY.places(sessions, key)}
     found.update(place for file in files for place in _BY_FILE.places(sessions, file))
     if suspended:

@@ -26,7 +26,7 @@ def own_auth(
     warnings: Sequence[Problem] = (),
     stamps: Hashable = None,
 ) -> OwnAuth:
-    """What the documents, credentials and state, say.
+    """The profiles, statistics and orders in the two documents, credentials and state.
 
     Each entry of the state replaces, as a whole, the one embedded in the credentials.
 

@@ -35,7 +35,7 @@ def stamps_of(agent_dir: Path, generation: Generation | None) -> tuple[Stamp | s
 
 
 def _stamp(path: Path) -> Stamp | str | None:
-    """The stamp of a file, or what is in the way of one."""
+    """The stamp of a file, or the reason why there cannot be one."""
     return stamp_of(path) or door.in_the_way(path)
 
 

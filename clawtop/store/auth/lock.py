@@ -46,8 +46,8 @@ MAX_HOLD_S = 5.0
 """2026.3.28 removes any lock that is 30 s old, so clawtop stops long before."""
 
 PASS_BY_S = 1.0
-"""Who has stood in line for so long asks for the lock anyway: the first one may be stopped. As long as it is, the same
-process does not wait for it a second time.
+"""A waiter that has been in line for this long asks for the lock anyway: the first in line may be stopped. While that
+lasts, the same process does not wait for it a second time.
 """
 
 _FIRST_POLL_S = 0.0003
@@ -59,7 +59,7 @@ _IN_LINE_PAUSE_S = 0.001
 _LOOK_EVERY_S = 0.25
 _LONGEST_REST_S = 0.05
 _SHORTEST_REST_S = 0.0003
-"""In this time the next one in line wakes."""
+"""How long the next one in line takes to wake up."""
 
 _PROPOSAL_FRESH_S = 5.0
 
@@ -135,7 +135,7 @@ class _Use:
 
     Attributes:
         since: when it began to, without a pause until `until`.
-        rest_until: it is not taken again before.
+        rest_until: the lock is not taken again before this time.
         wanted_at: when another program was last seen holding it or waiting for it.
     """
 
@@ -268,7 +268,7 @@ class LockWait(Generic[T]):
         """
         now = self._clock.monotonic()
         use = self._use()
-        if use.rest_until > now and now < self._deadline + _LONGEST_REST_S:  # others may make it rest again and again
+        if use.rest_until > now and now < self._deadline + _LONGEST_REST_S:  # others may extend the rest repeatedly
             return use.rest_until - now
         proposal = self._fresh_proposal(now)
         first = self._is_first(now)
@@ -292,7 +292,7 @@ class LockWait(Generic[T]):
         self._prepared = None
 
     def _is_first(self, now: float) -> bool:
-        """Whether nobody of clawtop's stands before us; waits for that for a moment."""
+        """Whether we are first among clawtop's processes; waits a moment for that."""
         first = self._place.reached(self._clock, max(0.0, min(_IN_LINE_S, self._deadline - now)))
         if first and self._first_since is None:
             self._first_since = self._clock.monotonic()
@@ -324,8 +324,8 @@ class LockWait(Generic[T]):
             self._used(taken_at, self._clock.monotonic(), wanted=wanted)
 
     def _used(self, taken_at: float, now: float, *, wanted: bool) -> None:
-        """Keep what this hold says of the lock's use. Without a line, it rests as long as it was held: the others poll
-        and would hardly ever find it free.
+        """Record this use of the lock. Without a line, the lock is left free for as long as it was held: the others
+        poll and would hardly ever find it free.
         """
         held = 0.0 if self._place.ordered else min(now - taken_at, _LONGEST_REST_S)
         with _uses_guard:
@@ -340,7 +340,7 @@ class LockWait(Generic[T]):
 
     def _fresh_proposal(self, now: float) -> Proposal:
         """The lock to publish; made again once its `createdAt` is out of date. It is flushed to disk before the lock
-        is free, so that a slow flush costs nobody their turn.
+        is free, so that a slow flush costs no one their turn.
         """
         if self._prepared is not None and now - self._prepared.made_at <= _PROPOSAL_FRESH_S:
             return self._prepared.proposal
@@ -355,7 +355,7 @@ class LockWait(Generic[T]):
     def _contended(self, now: float, *, first: bool) -> float:
         if now >= self._deadline:
             self._fail()
-        if first and self._place.ordered:  # nobody of clawtop's stands before us, so another program holds it
+        if first and self._place.ordered:  # we are first among clawtop's processes, so another program holds it
             with _uses_guard:
                 _uses[self._lock.path] = replace(_uses.get(self._lock.path, _NEVER), wanted_at=now)
         self._look_now_and_then(now)

@@ -39,7 +39,7 @@ class AuthReader:
         self._places: dict[str, tuple[AgentPaths, tuple[AuthPlace, ...]]] = {}
 
     def moved(self, layout: Layout) -> None:
-        """The directory was located again. What was read stays for as long as it is the same."""
+        """The directory was located again. What was read is kept as long as the layout is the same."""
         self._layout = layout
         self._backend = auth_backend(layout, self._databases)
         self._places.clear()

@@ -36,7 +36,7 @@ class BackendWatch:
     """Looks for them at most every two seconds. One thread uses it."""
 
     def __init__(self, processes: ProcessTable, clock: Clock) -> None:
-        """Only the machine's own table has processes to look at."""
+        """Processes are seen only in this machine's own table."""
         self._table = processes if isinstance(processes, SystemProcesses) else None
         self._clock = clock
         self._looked: tuple[int, float] | None = None
@@ -102,7 +102,7 @@ class BackendWatch:
 
 
 def _said(env: Mapping[str, str], own: Mapping[str, str], name: str) -> str | None:
-    """What OpenClaw gave a process; what the gateway itself was started with says nothing."""
+    """The environment that OpenClaw set for a process, without what the gateway itself was started with."""
     value = env.get(name, "").strip()
     return value if value and value != own.get(name, "").strip() else None
 
@@ -137,7 +137,7 @@ def _leases(state_dir: Path) -> dict[str, str]:
 
 
 def _steadied(now: tuple[BackendProcess, ...], before: tuple[BackendProcess, ...]) -> tuple[BackendProcess, ...]:
-    """The same values where only a little memory came or went: every changed state is drawn again."""
+    """The earlier values where only memory changed, and only a little: every changed state is drawn again."""
     last = {one.pid: one for one in before}
     kept = (
         replace(one, memory=old.memory)

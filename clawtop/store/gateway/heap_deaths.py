@@ -27,7 +27,7 @@ from clawtop.values import dataclass
 FILES = ("logs/gateway.err.log", "logs/gateway.log")
 TAIL_BYTES = 256 * 1024
 TRACE_BYTES = 8_192
-"""How far before the error its trace is looked for."""
+"""How far before the error its trace is searched for."""
 
 JOURNALS = ("/run/log/journal", "/var/log/journal")
 JOURNAL_SECONDS = 3.0
@@ -41,7 +41,7 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:
 
 @dataclass(frozen=True, slots=True)
 class HeapDeath:
-    """One that the text of a standard error shows.
+    """A death by exhausted heap, as standard error shows it.
 
     Attributes:
         pid, ran_ms: of the process, where a trace comes before the error.
@@ -56,7 +56,7 @@ class HeapDeath:
 
 
 def heap_death_in(text: str) -> HeapDeath | None:
-    """The last one in a text."""
+    """The last such death in a text."""
     errors = list(_FATAL.finditer(text))
     if not errors:
         return None
@@ -70,7 +70,7 @@ def heap_death_in(text: str) -> HeapDeath | None:
 
 
 class HeapDeathWatch:
-    """Looks once for each life of a gateway. One thread uses it."""
+    """Looks once per gateway process. One thread uses it."""
 
     def __init__(self, journal: Callable[[Sequence[str]], str] | None = None) -> None:
         """`journal`: what systemd's journal says for these arguments (a seam for tests)."""
@@ -79,7 +79,7 @@ class HeapDeathWatch:
         self._told: MemoryKill | None = None
 
     def look(self, gateway: Gateway, state_dir: Path, log_file: str | None) -> MemoryKill | None:
-        """How this gateway ended, or the one before it; None if nothing says that its heap was exhausted."""
+        """How this gateway ended, or the one before it; None without evidence that its heap was exhausted."""
         if gateway.state not in {GatewayState.DEAD, GatewayState.LIVE} or gateway.pid is None:
             return None
         life = (gateway.pid, gateway.state, gateway.started_at)

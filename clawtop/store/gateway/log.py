@@ -81,7 +81,7 @@ class LogTail:
         self.close()
 
     def _appended(self, path: Path) -> Iterator[bytes]:
-        """The new bytes, one piece per file."""
+        """The new bytes, one chunk per file."""
         fresh = _opened(path)
         known = self._file
         if known is not None:

@@ -47,8 +47,8 @@ KEPT = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What tells a gateway's lines from those of another one that writes the same file: agents, profiles (None: not all
-    of them are known), directory.
+    """What distinguishes a gateway's lines from those of another one that writes the same file: agents, profiles (None:
+    not all of them are known), directory.
     """
 
     agents: frozenset[str]
@@ -56,7 +56,7 @@ class Ours:
     state_dir: str
 
     def is_anothers(self, event: Event) -> bool:
-        """Whether an event is certainly not of this gateway; most lines name nothing that only one has."""
+        """Whether an event is certainly not of this gateway; most lines name nothing that is unique to one."""
         if event.session_key is not None and agent_of(event.session_key) not in {None, *self.agents}:
             return True
         if event.profile is not None and self.profiles is not None and event.profile not in self.profiles:

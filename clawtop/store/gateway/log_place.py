@@ -20,7 +20,7 @@ from clawtop.store.place.layout import Layout
 from clawtop.values import dataclass
 
 STILL_WRITTEN_S = 15 * 60
-"""Another day's file counts as still written if it changed this shortly before the newest one."""
+"""An earlier day's file counts as still being written if it changed this shortly before the newest one."""
 
 _DATED = re.compile(r"(?P<prefix>openclaw(?:-[a-z0-9-]+?)?)-(?P<date>\d{4}-\d{2}-\d{2})\.log")
 
@@ -69,8 +69,8 @@ def log_place(layout: Layout, configured: str | None, gateway: Gateway, uid: int
 
 
 def _shared_with(gateway: Gateway) -> str:
-    """Who else may write there. A line does not say whose it is (2026.3.28 to 2026.9.6), but may name what only one of
-    them has.
+    """The other gateways that may write there. A line does not say whose it is (2026.3.28 to 2026.9.6), but may name
+    something that only one gateway has.
     """
     pids = ", ".join(map(str, gateway.others[:3]))
     if not pids:
@@ -82,7 +82,7 @@ def _shared_with(gateway: Gateway) -> str:
 
 
 def _is_gateways(directory: Path, uid: int) -> bool:
-    """Whether a gateway of this user logs there: its own directory, or one that it would make."""
+    """Whether a gateway of this user logs there: its own directory, or one that it would create."""
     try:
         facts = directory.lstat()
     except FileNotFoundError:

@@ -25,7 +25,7 @@ from clawtop.values import dataclass
 KMSG = "/dev/kmsg"
 MOST_RECORDS = 50_000
 FORMER_MS = 15 * 60_000
-"""A gateway that was killed this shortly before another one's start may be that one's former life, or another
+"""A gateway that was killed this shortly before another one's start may be its previous process, or another
 configuration's: the kernel's log does not tell.
 """
 
@@ -38,17 +38,17 @@ _RESUMED = re.compile(rb"PM: (?:hibernation: hibernation|hibernation|suspend) ex
 _TOLD = (b"Killed process", _VERDICT, b"PM: ")
 _COUNTS = ("memory.events", "memory.oom_control")
 _GATEWAYS = "openclaw"
-"""How a gateway's process calls itself (2026.3.28 to 2026.9.6); the kernel cuts names to 15 characters."""
+"""The process names of gateways (2026.3.28 to 2026.9.6); the kernel cuts names to 15 characters."""
 _RUNTIMES = frozenset({"node", "MainThread", "bun", "deno"})
-"""How the kernel calls it before that; 24 is the first Node that names its main thread."""
+"""Its name before it sets one; Node 24 is the first that names its main thread."""
 _SERVICE = ".service"
 _UNIT = "openclaw-gateway"
-"""How the services are called that OpenClaw installs."""
+"""The names of the services that OpenClaw installs."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Logged:
-    """A kill that the kernel's log tells of. `group`: the path of the process's control group, where it is named."""
+    """A kill in the kernel's log. `group`: the path of the process's control group, where it is named."""
 
     at: int
     pid: int
@@ -65,7 +65,7 @@ class _Logged:
 
     @property
     def whether_a_gateway(self) -> bool | None:
-        """None: it may also be what a gateway started."""
+        """Whether the killed process was a gateway; None: it may also be one that a gateway started."""
         return True if self.calls_itself_one else None if self.may_be_a_gateway else False
 
     def kill(self, *, is_gateway: bool | None) -> MemoryKill:
@@ -73,7 +73,7 @@ class _Logged:
 
 
 class MemoryKillWatch:
-    """Looks at a gateway again and again. One thread uses it.
+    """Watches one gateway. One thread uses it.
 
     Mutable state: `_life` is the gateway's process that the rest is about; `_groups`, `_count` are its control groups
     and their kills; `_alone`: no other process is in them; `_told` is the last answer; `_owner` is whose processes are
@@ -154,7 +154,7 @@ class MemoryKillWatch:
         return found[0].kill(is_gateway=True)
 
     def _of_former(self, gateway: Gateway) -> MemoryKill | None:
-        """What was killed shortly before this gateway's start: in its service, or with a gateway's name."""
+        """The kill shortly before this gateway's start: in its service, or of a process with a gateway's name."""
         if gateway.started_at is None:
             return None
         since, until = gateway.started_at - FORMER_MS, gateway.started_at + START_SLACK_MS
@@ -173,13 +173,15 @@ class MemoryKillWatch:
         return found[-1].kill(is_gateway=found[-1].whether_a_gateway) if found else None
 
     def _counted_in_log(self, new: int, passed: float) -> MemoryKill | None:
-        """The last of the `new` kills counted in the `passed` seconds; None if the log tells of others as well."""
+        """The last of the `new` kills counted in the `passed` seconds; None if the log has others as well."""
         since = self._clock.now_ms() - round(passed * 1000) - START_SLACK_MS
         found = [kill for kill in self._logged() if kill.at >= since and self._is_in_group(kill) is not False]
         return found[-1].kill(is_gateway=False) if 0 < len(found) <= new else None
 
     def _is_in_group(self, kill: _Logged) -> bool | None:
-        """Whether it was in the gateway's control group; None if that is not known. That of a whole machine is none."""
+        """Whether it was in the gateway's control group; None if that is not known. The whole machine's group does not
+        count.
+        """
         if kill.group is None or not self._groups:
             return None
         own = [f"/{group.relative_to(self._cgroups)}" for group in self._groups if group != self._cgroups]
@@ -241,7 +243,7 @@ _Life = tuple[int | None, GatewayState, int | None]
 
 
 def _asleep_before(asleep: int, resumes: int, of: int) -> int:
-    """How much of the machine's sleep came before a record, with this many of all resumes before it: exact for the
+    """How much of the machine's sleep came before a record that has so many of all resumes before it: exact for the
     first and the last, else an even share.
     """
     return asleep if of == 0 else asleep * resumes // of

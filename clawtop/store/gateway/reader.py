@@ -1,5 +1,5 @@
-"""The gateway of a state directory and every lock there, again and again: what proves that it lives, whether it serves,
-and what its process shows.
+"""Follows the gateway of a state directory and every lock there: what proves that it is alive, whether it answers, and
+what its process shows.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Site:
 
 
 class GatewayReader:
-    """Reads them again and again, and keeps what it saw between two reads. Used by one thread at a time."""
+    """Reads the gateway and the locks repeatedly, and remembers what it saw. Used by one thread at a time."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class GatewayReader:
         judge: LockJudge,
         warnings: list[Problem],
     ) -> Gateway:
-        """What its locks prove, of those that belong to the state directory's owner; a copy may be anybody's."""
+        """What those of its locks prove that belong to the state directory's owner; a copy may belong to any user."""
         layout, uid = site.layout, site.uid
         whose = [None if uid is None or layout.is_copy else foreign(lock, uid) for lock in doors]
         own = tuple(lock for lock, other in zip(doors, whose, strict=True) if other is None)

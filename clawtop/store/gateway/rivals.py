@@ -1,5 +1,5 @@
 """Further gateways of one state directory: 2026.5.20 lets a second one start on another port or with another
-configuration, and takes the lock from a first one that lives. Both then write the same files.
+configuration, which takes the lock from the first although that is alive. Both then write the same files.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class RivalWatch:
         self._found: tuple[int, ...] = ()
 
     def look(self, gateway: Gateway, state_dir: Path, owner: int, *, euid: int | None = None) -> tuple[int, ...]:
-        """The pids of gateways that certainly serve `state_dir`, beside the one that its lock names.
+        """The pids of gateways that certainly serve `state_dir`, other than the one that its lock names.
 
         Args:
             owner: the user whom the directory belongs to; others' processes may not be visible (`euid`; None: ours).

@@ -61,7 +61,7 @@ class UsageWatch:
     """Measures processes, each at most every two seconds; a share of a core needs two measurements."""
 
     def __init__(self, processes: ProcessTable, clock: Clock, *, cgroups: Path = Path("/sys/fs/cgroup")) -> None:
-        """`cgroups`: where the control groups are mounted. Only the machine's own table has processes to look at."""
+        """`cgroups`: where the control groups are mounted. Processes are seen only in this machine's own table."""
         self._clock = clock
         self._table = processes if isinstance(processes, SystemProcesses) else None
         self._cgroups = cgroups

@@ -2,10 +2,10 @@
 
 The kernel keeps the line: each waits for a flock on the directory of the lock, which leaves nothing behind and ends
 with its process. OpenClaw does not know it, and nothing is safe because of it: who holds the lock is decided by the
-lock file alone. So whoever waits too long here may go past.
+lock file alone. So a process that has waited too long here may skip the line.
 
-A wait for a flock cannot be ended. Whoever goes past while the first one is stopped leaves a thread that still waits;
-the next place in the same line takes it over, so that there are never more of them than places at one time.
+A wait for a flock cannot be cancelled. A process that skips the line while the first one is stopped leaves a thread
+that still waits; its next place in the same line takes that thread over, so there is never more than one per place.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class LinePlace:
     """One place in the line before the lock in `directory`, from the first `reached` to `leave`.
 
     Attributes:
-        queued: somebody was there before.
+        queued: another process was in line before.
         ordered: there is a line. Without flock (some network mounts), everybody counts as first.
         waits_since: since when it has stood in the line (monotonic), before this place had it too; infinite before the
             first `reached`, and while there is no line.
@@ -81,7 +81,7 @@ class LinePlace:
 
 
 class _Request:
-    """A flock that is asked for; `granted` can be acquired once it is ours. Mutable state: `_ended` and `_waiting`,
+    """A requested flock; `granted` can be acquired once it is ours. Mutable state: `_ended` and `_waiting`,
     under `_guard`.
     """
 
@@ -94,7 +94,7 @@ class _Request:
         self.granted.acquire()
 
     def at_once(self) -> bool:
-        """Whether nobody else has it. OSError where this is no file system for it."""
+        """Whether the lock was free and is ours now. OSError on a file system without flock."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -121,7 +121,7 @@ class _Request:
             self._close()
             return
         self.granted.release()
-        SystemClock().pause(0)  # lets the thread that waits have the interpreter at once
+        SystemClock().pause(0)  # lets the waiting thread have the interpreter at once
 
     @property
     def waits(self) -> bool:

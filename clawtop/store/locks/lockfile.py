@@ -19,7 +19,9 @@ from clawtop.store import door
 MAX_LOCK_BYTES = 64 * 1024
 
 UNTRACED: int = getattr(os, "O_NOATIME", 0)
-"""Opens a file of one's own so that the time of its last reading stays: that of a lock shows who else waits for it."""
+"""Opens a file without changing its access time, which works for its owner only: a lock's access time shows that others
+wait for it.
+"""
 
 
 def read_lock(

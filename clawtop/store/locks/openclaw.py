@@ -129,7 +129,7 @@ class Proposal:
         return How.LINK
 
     def _how_else(self, temporary: str, error: OSError) -> How | None:
-        """How the lock was acquired although the link failed; None if somebody else has it."""
+        """How the lock was acquired although the link failed; None if another process has it."""
         if Path(temporary).stat().st_nlink == 2:
             return How.LINK  # NFS lost the answer, but the link was made
         if isinstance(error, FileExistsError):
@@ -198,8 +198,8 @@ def still_ours(published: Published) -> bool:
 
 
 def last_read(published: Published) -> int | None:
-    """When anybody but clawtop last read this lock while it stood, in ns since the epoch, as far as the file system
-    keeps that: OpenClaw reads the lock that it waits for at each try. None where nothing can be told.
+    """When another program last read this lock while it existed, in ns since the epoch, by the file's access time:
+    OpenClaw reads a lock that it waits for at each try. None if that is not known.
     """
     try:
         return os.lstat(published.path).st_atime_ns if UNTRACED else None

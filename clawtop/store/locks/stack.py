@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import psutil
 
 START_SLACK_MS = 2_000
-"""Setting the clock in between moves the start of every process; a pid comes round again far later than this."""
+"""Setting the clock in between moves the start of every process; a pid is reused far later than this."""
 
 
 class ProcessStack:

@@ -39,7 +39,7 @@ class AccountNote:
         at: when it failed; `until`: when it may be asked again; ms since the epoch.
         model: the model that it is about; None: all of them.
         reason: why it failed.
-        told: until when the provider itself said; it may end before `until`. None: it did not say.
+        told: the time that the provider itself named; it may be before `until`. None: it did not say.
     """
 
     at: int
@@ -50,7 +50,7 @@ class AccountNote:
 
     @property
     def provider_time(self) -> ProviderTime | None:
-        """What the provider said itself."""
+        """The time that the provider itself named, as a `ProviderTime`; None if it named none."""
         return None if self.told is None else ProviderTime(self.told, self.at, self.reason, self.model)
 
 
@@ -72,7 +72,7 @@ class AccountNotes:
         self._known = Accounts()
 
     def read(self) -> Accounts:
-        """What is noted now."""
+        """The current notes."""
         try:
             facts = self._path.stat()
         except OSError:

@@ -1,6 +1,6 @@
-"""Who holds or awaits clawtop's sessions now, read from the holder records of a state directory, for everybody.
+"""Who holds or awaits clawtop's sessions now, read from the holder records of a state directory, for any process.
 
-Creates nothing. What a dead process left counts as gone (`store.own.holders` says how records are kept).
+Creates nothing. Entries of dead processes count as gone (`store.own.holders` says how records are kept).
 """
 
 from __future__ import annotations

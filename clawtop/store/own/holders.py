@@ -1,6 +1,6 @@
 """clawtop's registry of prompt holders on disk, shared by its processes (`<state>/clawtop/holders/`, 0700).
 
-One readable JSON record per session that somebody holds, awaits or drains; an idle session has none. A record is
+One readable JSON record per session that a process holds, waits for or drains; an idle session has none. A record is
 changed by one `core.session.admission.step` at a time, under a lock that lasts for that step. An entry about a process
 counts only while that process lives (`store.own.presence`). Records are not flushed to disk: nothing in them outlives
 the processes they name.
@@ -61,7 +61,7 @@ class HolderRecords:
             return effects + more
 
     def holder(self, session_file: str) -> Holding | None:
-        """Who holds a canonical session file, if alive. An unreadable record counts as nobody."""
+        """Who holds a canonical session file, if alive. An unreadable record counts as no holder."""
         try:
             holding = self._parsed(session_file).holder
         except (OSError, ValueError):

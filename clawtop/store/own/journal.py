@@ -153,8 +153,8 @@ class Journal:
             self._cut_off()
 
     def _cut_off(self) -> None:
-        """The file has another name (hard link), from a backup or a stranger: continue in a copy, leave that one
-        unchanged.
+        """The file has another name (hard link), made by a backup or another user: continue in a copy, and leave that
+        one unchanged.
         """
         content = door.read(self.path, MAX_BYTES).data
         put(str(self.path), content, durable=False)

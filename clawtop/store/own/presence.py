@@ -1,4 +1,5 @@
-"""Which of clawtop's processes work in a holders directory (`<state>/clawtop/holders/`, 0700), and that they live.
+"""Which of clawtop's processes work in a holders directory (`<state>/clawtop/holders/`, 0700), and whether they are
+alive.
 
 Each has a liveness lock there, `processes/<member>.lock`: an OS lock that dies with the process, so that a killed
 process is never a holder.
@@ -117,7 +118,7 @@ def is_alive(directory: Path, member: str) -> bool:
 
 
 def _bury_files(processes: Path) -> None:
-    """Remove what dead processes left: their liveness locks and wake channels."""
+    """Remove the liveness locks and wake channels of dead processes."""
     living = dict[str, bool]()
     for path in sorted(processes.iterdir()):
         member = path.name.split(".")[0]
@@ -161,7 +162,7 @@ def file_lock(path: Path) -> filelock.BaseFileLock:
 
 
 def let_go(lock: filelock.BaseFileLock) -> None:
-    """Release it: the step is done, whatever the disk says to that."""
+    """Release the lock, whatever the disk answers: the step is done."""
     with contextlib.suppress(OSError):
         lock.release()
         return

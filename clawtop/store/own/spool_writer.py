@@ -82,7 +82,7 @@ class SpoolWriter:
         return note
 
     def adopted(self, mark: Mark, path: Path) -> SpooledMark:
-        """The note of a mark that is already in the spool."""
+        """The entry of a mark that is already in the spool."""
         return SpooledMark(self._spool, mark, path)
 
     def _work(self) -> None:

@@ -1,6 +1,6 @@
-"""What one of clawtop's processes tells a claimant of another: a word through a named pipe.
+"""Messages from one clawtop process to a claimant in another, through a named pipe.
 
-The pipe stands beside the process's liveness lock (`store.own.presence`). A word may get lost: waiters look again by
+The pipe is beside the process's liveness lock (`store.own.presence`). A message may get lost: waiters also check by
 themselves.
 """
 
@@ -21,7 +21,7 @@ _serial = itertools.count(1)  # next() is atomic
 
 
 class Word(StrEnum):
-    """What one process can tell another about a claimant."""
+    """The messages that one process can send another about a claimant."""
 
     WAKE = "wake"
     """Your turn may have come: try again."""
@@ -32,7 +32,7 @@ class Word(StrEnum):
 
 
 class WakeChannel:
-    """A named pipe beside the liveness lock, for words to the claimants of this process."""
+    """A named pipe beside the liveness lock, for messages to the claimants of this process."""
 
     def __init__(self, presence: Presence) -> None:
         """Raises RefusedError if there is no space for it."""

@@ -1,4 +1,4 @@
-"""Copied state directories: what the files in one say about where they were written."""
+"""Copied state directories: where their files say that they were written."""
 
 from __future__ import annotations
 

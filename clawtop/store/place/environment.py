@@ -1,4 +1,4 @@
-"""What on this machine keeps clawtop from working properly. Read-only."""
+"""Problems of this machine that keep clawtop from working properly. Read-only."""
 
 from __future__ import annotations
 

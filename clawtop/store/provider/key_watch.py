@@ -16,7 +16,7 @@ from clawtop.store.timed_reads import LastAnswers
 
 
 class _Written(NamedTuple):
-    """What files of environment set, where the first that sets a name counts; and their stamps."""
+    """The variables that environment files set (the first file that sets a name counts), and the files' stamps."""
 
     stamps: tuple[Stamp | None, ...]
     names: Mapping[str, str]
@@ -38,7 +38,7 @@ class _Keys(NamedTuple):
 
 
 class KeyWatch:
-    """Looks again and again. Used by one thread."""
+    """Watches for changes. Used by one thread."""
 
     def __init__(
         self, processes: ProcessTable, env: Mapping[str, str], home: Path, last: LastAnswers, *, now: bool
@@ -55,8 +55,8 @@ class KeyWatch:
     def look(self, layout: Layout, config: ConfigSummary, gateway: Gateway, warnings: list[Problem]) -> ProviderKeys:
         """Which providers need no auth profile, as the gateway's own process sees it where there is one.
 
-        A gateway takes what is new in its files of environment whenever it reads its configuration, and keeps what it
-        has until it ends (2026.5.20).
+        A gateway takes new variables from its environment files whenever it reads its configuration, and keeps those
+        that it has until it ends (2026.5.20).
         """
         lives = gateway.state is GatewayState.LIVE
         process = (gateway.state, gateway.pid if lives else None, gateway.started_at if lives else None)
@@ -82,14 +82,16 @@ class KeyWatch:
         return keys
 
     def _env_files(self, layout: Layout) -> tuple[Path, ...]:
-        """The files that OpenClaw adds to its environment, the first counts (2026.3.28 to 2026.9.6)."""
+        """The files whose variables OpenClaw adds to its environment; the first that sets a name counts (2026.3.28 to
+        2026.9.6).
+        """
         own = layout.state_dir / ".env"
         is_default = layout.state_dir == self._home / ".openclaw" and not layout.is_copy
         return (own, self._home / ".config/openclaw/gateway.env") if is_default else (own,)
 
 
 def _written(files: tuple[Path, ...], before: _Written) -> _Written:
-    """What the files set, read again only where one of them changed."""
+    """The variables that the files set, read again only when one of them changed."""
     stamps = tuple(map(stamp_of, files))
     if stamps == before.stamps:
         return before

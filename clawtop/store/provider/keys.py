@@ -1,4 +1,4 @@
-"""Which providers serve an agent without an auth profile: by a key or a login of their own, or with none at all."""
+"""Which providers work without an auth profile: with a key or login of their own, or without any."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ AWS_VARIABLES = ("AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_PROFILE")
 def provider_keys(
     raw: Mapping[str, Any], backends: Mapping[str, str], environ: Mapping[str, str], *, complete: bool
 ) -> ProviderKeys:
-    """What the configuration and the environment of a gateway say. No key leaves this function.
+    """The providers with a key or login of their own, by a gateway's configuration and environment. No key leaves this
+    function.
 
     Args:
         backends: as `ConfigSummary.backends`: they have logins of their own.

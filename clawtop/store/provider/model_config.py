@@ -52,7 +52,7 @@ class ProviderConfig:
     Attributes:
         timeout_s: `timeoutSeconds`, the limit of one whole request; None when not set.
         api_key, headers: raw as configured, perhaps references; never shown.
-        bearer: `authHeader`: the credential goes into Authorization whatever the api's custom is.
+        bearer: `authHeader`: the credential goes into Authorization whatever the API's default is.
     """
 
     id: str
@@ -77,11 +77,11 @@ class ProviderConfig:
             return False
 
     def model(self, name: str) -> ModelEntry:
-        """What is known of one model; a bare entry where that is nothing."""
+        """What is known about one model; a bare entry if nothing is."""
         return self.models.get(name) or ModelEntry(name)
 
     def api_of(self, model: str) -> str:
-        """The wire that a model speaks: its own, the rule for its name, or the provider's."""
+        """The API that a model speaks: its own, the rule for its name, or the provider's."""
         rule = self._rule(model)
         return self.model(model).api or (rule.api if rule is not None else self.api)
 

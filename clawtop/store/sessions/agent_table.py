@@ -29,8 +29,8 @@ RECENT_MS = 24 * 3_600_000
 
 SUMMED_ALWAYS = 5_000
 SUMMED_A_SECOND = 20_000
-"""The sums of more rows than `SUMMED_ALWAYS` rest for a second per so many: they take 15 ms for 100,000 rows, and show
-only what a deleted or archived row does not show itself.
+"""The sums of more rows than `SUMMED_ALWAYS` are computed at most once per second for that many rows: they take 15 ms
+for 100,000 rows, and only they reveal deleted or archived rows.
 """
 
 LAST_EVENTS = 24
@@ -61,8 +61,8 @@ class AgentTable:
         total: the sum of theirs, as `_sums` adds it up.
         archived: the same of the archived rows, when all rows were last read.
         unread: rows that were only counted.
-        unsummed: whether rows may be gone that are still here: the sums were not taken at the last change, but are due
-            at `sums_due` (monotonic seconds).
+        unsummed: whether some of these rows may have been deleted: the sums were not taken at the last change, but are
+            due at `sums_due` (monotonic seconds).
         latest: keys of the rows that were touched last, `MOST_TRANSCRIPTS` at most; None: not known.
         changed: keys whose row is to be made anew.
         fresh: keys whose row, or what else is known of it, changed since it was judged.
@@ -267,7 +267,7 @@ def _is_text(row: SqlRow) -> bool:
 
 
 _NOT_UNICODE = "not UTF-8"
-"""Marks fields of an entry that held bytes which are no text; no field of an entry has this name."""
+"""Marks an entry that held bytes which are not text; no real field has this name."""
 _BROKEN: Mapping[str, Any] = {"": None}
 """The fields of an entry that is not JSON."""
 

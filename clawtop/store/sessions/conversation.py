@@ -1,4 +1,4 @@
-"""A transcript as a conversation: the messages that a prompt contains, and the entry that the next one follows.
+"""A transcript as a conversation: the messages that a prompt contains, and the entry that the next one must follow.
 
 Entries form a tree by `parentId`; the one that ends in the file's last entry counts (docs/formats.md 5).
 """

@@ -1,7 +1,7 @@
 """What sessions.json is validated with, from bytes, by pydantic's core.
 
 Its entries carry kilobytes of skill snapshots each, which never become Python objects that way. The core alone, without
-models, keeps 80 ms off the start of every command; where sessions stand in databases it is not loaded at all.
+models, keeps 80 ms off the start of every command; where sessions are in databases it is not loaded at all.
 """
 
 from __future__ import annotations

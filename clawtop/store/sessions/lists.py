@@ -1,7 +1,6 @@
 """The session lists of one state directory, parsed once as long as they are unchanged.
 
-For the engine, which asks for one session of a list with each turn: a list may be long, and hardly ever changes between
-two turns.
+For the engine, which looks up one session with each turn: a list may be long, and rarely changes between two turns.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Lists(Protocol):
 
 
 class SessionLists:
-    """Any thread may ask. Mutable state: `_known`, under `_guard`."""
+    """Safe to use from any thread. Mutable state: `_known`, under `_guard`."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

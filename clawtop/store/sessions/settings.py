@@ -1,4 +1,4 @@
-"""What OpenClaw stores about a session that a prompt needs: its model, thinking level and system prompt.
+"""The settings of a session that a prompt needs, as OpenClaw stores them: its model, thinking level and system prompt.
 
 The settings are in sessions.json (generations A to C); the system prompt of the last run is in the trajectory beside
 the transcript, as `context.compiled`, with the tools that the run had.
@@ -44,7 +44,7 @@ NO_SETTINGS = SessionSettings()
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What OpenClaw sent in the session's last run beside the conversation. `tools`: their names."""
+    """What OpenClaw sent in the session's last run besides the conversation. `tools`: their names."""
 
     system: str | None = None
     tools: tuple[str, ...] = ()

@@ -48,7 +48,7 @@ DETAILS_OF_ONE_LOOK = 20_000
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """What rows are judged by."""
+    """The facts by which rows are judged."""
 
     state: StateRecords
     gateway: Gateway
@@ -149,7 +149,7 @@ class TableSessions:
         return self._judged
 
     def lanes(self, sessions: Sequence[Session]) -> tuple[LaneStats, ...]:
-        """The lanes of sessions that somebody holds or awaits: one turn at a time each."""
+        """The lanes of sessions that have a holder or waiters: one turn at a time each."""
         return tuple(
             LaneStats(
                 session_lane(row.key),
@@ -179,8 +179,8 @@ class TableSessions:
 
 
 def _judge(shown: _Shown, table: AgentTable, agent: str, scene: _Scene) -> Mapping[str, Session]:
-    """Judge the rows that changed, and those whose judgement may; which rows are others now. Equal ones stay the same
-    objects.
+    """Judge the rows that changed, and those whose judgement may have; returns which rows differ now. Equal ones stay
+    the same objects.
     """
     changed: dict[str, Session] = {}
     fresh, table.fresh = table.fresh, {}

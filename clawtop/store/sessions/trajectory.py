@@ -2,7 +2,7 @@
 
 A trajectory says when an attempt began and ended (2026.5.20 writes it as it goes, 2026.6.11 when the run is over). A
 run that rotates has one start and one end for each attempt, under one run id. Between two models of its chain, and
-behind the last one, stands a step: a run that is aborted while it waits has nothing else (2026.6.11).
+after the last one, there is a step entry; a run that is aborted while it waits has nothing else (2026.6.11).
 """
 
 from __future__ import annotations

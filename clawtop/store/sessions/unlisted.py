@@ -12,7 +12,7 @@ FRESH_MS = 10 * 60_000
 """An unlisted transcript is reported for this long after it was written: older ones are leftovers of resets."""
 
 BY_TURNS = 200
-"""How many of the others one look goes through: there may be thousands."""
+"""How many of the other files one look examines: there may be thousands."""
 
 _TRANSCRIPT = re.compile(r"[^.]+\.jsonl")
 

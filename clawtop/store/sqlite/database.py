@@ -72,7 +72,7 @@ class DatabaseFiles(NamedTuple):
 
     @property
     def places(self) -> tuple[tuple[int, int] | None, ...]:
-        """Which files they are, whatever they hold."""
+        """The files' identities, whatever they contain."""
         return _place(self.main), _place(self.wal)
 
 
@@ -208,7 +208,7 @@ class Database:
             return self._rows(statement, parameters)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close every connection."""
         with self._guard:
             connection, self._connection = self._connection, None
             self._identity = None
