@@ -169,6 +169,18 @@ def test_a_lock_of_a_session_list_that_cannot_be_read_is_not_said_to_be_none(fil
     assert "there is no lock of agent:ops:nobody" in told(files, "unlock", "agent:ops:nobody", "--yes")[1]
 
 
+@pytest.mark.parametrize("verb", ["drain", "recover"])
+def test_a_shared_database_that_no_waiting_mends_is_said_at_once(verb: str, database: Path, told: Told) -> None:
+    """Long before the deadline, for which this test would have to wait: 60 and 30 s."""
+    path = database / "state/openclaw.sqlite"
+    for part in path.parent.iterdir():
+        part.unlink()
+    path.write_bytes(b"no database at all" * 1_000)
+    code, said = told(database, verb, "agent:main:main", "--yes")
+    assert code == 2
+    assert f"{path} is not a database; waiting does not change that" in said
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize(
     "words",

@@ -156,6 +156,31 @@ def test_a_word_that_is_missing_is_no_release_and_nothing_is_ended_for_it() -> N
     assert actions[-1] == NotReleased("perhaps an OpenClaw run: the gateway did not answer")
 
 
+UNKNOWABLE = Proof(missing=Statement(ProofSource.CLAIM, Says.UNKNOWN, "openclaw.sqlite is damaged", lasting=True))
+
+
+def test_what_cannot_become_known_is_said_as_soon_as_it_was_seen_twice() -> None:
+    scene = replace(QUIET, openclaw=UNKNOWABLE)
+    actions = story(*at(scene, 0, SEEN_AGAIN_MS - 1, SEEN_AGAIN_MS))
+    assert [type(action) for action in actions] == [Wait, Wait, NotReleased]
+    assert actions[-1] == NotReleased(
+        "perhaps an OpenClaw run: openclaw.sqlite is damaged; waiting does not change that"
+    )
+
+
+def test_what_cannot_become_known_matters_only_where_nothing_else_holds_the_session() -> None:
+    damaged, calm = replace(QUIET, openclaw=UNKNOWABLE), QUIET
+    held, locked = replace(damaged, holder=HOLDER), replace(damaged, lock=lock(VerdictKind.HELD))
+    for other in (held, locked, calm, replace(QUIET, openclaw=UNHEARD)):
+        scenes = [
+            replace(other, now=0),
+            replace(damaged, now=500),
+            replace(other, now=900),
+            replace(damaged, now=1_600),
+        ]
+        assert not any(isinstance(action, NotReleased) for action in story(*scenes))
+
+
 def test_the_proof_takes_as_long_as_a_run_may_stay_invisible() -> None:
     scene = replace(QUIET, quiet_ms=15_000)
     actions = story(*at(scene, 0, 3_000, 14_999, 15_000))

@@ -29,6 +29,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.proof import (
     Access,
+    NotRead,
     Proof,
     ProofRole,
     ProofSource,
@@ -114,7 +115,7 @@ def test_all_say_no(generation: Generation) -> None:
 
 
 def test_databases_that_were_not_read_prove_nothing() -> None:
-    told = statements_of(IDLE, None, NO, KEY, unread="openclaw.sqlite is locked")
+    told = statements_of(IDLE, None, NO, KEY, unread=NotRead("openclaw.sqlite is locked"))
     missing = find(told, table(Generation.D, LIVE)).missing
     assert missing is not None
     assert missing.source is ProofSource.CLAIM
@@ -143,17 +144,18 @@ def test_a_cron_task_holds_it_although_the_gateway_says_no() -> None:
 
 @pytest.mark.parametrize("generation", [Generation.A, Generation.B, Generation.C])
 def test_a_list_or_locks_that_were_not_read_prove_nothing(generation: Generation) -> None:
-    def found(session: Session | None, **unread: str) -> Proof:
-        return find(statements_of(session, None, None, KEY, **unread), table(generation, DEAD))
+    def found(session: Session | None, unlisted: NotRead | None = None, unlocked: NotRead | None = None) -> Proof:
+        told = statements_of(session, None, None, KEY, unlisted=unlisted, unlocked=unlocked)
+        return find(told, table(generation, DEAD))
 
-    missing = found(None, unlocked="sessions cannot be listed").missing
+    missing = found(None, unlocked=NotRead("sessions cannot be listed")).missing
     assert missing is not None
     assert missing.source is ProofSource.LOCK
     for session in (None, IDLE, replace(IDLE, active=None)):
         decided = storage_of(generation).locked_throughout  # by the lock, whatever the list says
-        assert found(session, unlisted="sessions.json is not JSON").is_free is decided
+        assert found(session, unlisted=NotRead("sessions.json is not JSON")).is_free is decided
     assert (
-        found(RUNNING, unlisted="sessions.json is not JSON").held is not None
+        found(RUNNING, unlisted=NotRead("sessions.json is not JSON")).held is not None
         or storage_of(generation).locked_throughout
     )
 

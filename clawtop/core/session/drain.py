@@ -20,7 +20,7 @@ from clawtop.core.session.remedies import AUTOMATIC, Means, Remedy
 from clawtop.values import dataclass
 
 SEEN_AGAIN_MS = 1_000
-"""A stale lock is removed if it is the same in two checks, this far apart."""
+"""A stale lock is removed, and what cannot be known is given up, if it is the same in two checks, this far apart."""
 
 ASK_AGAIN_MS = 1_000
 
@@ -198,6 +198,8 @@ class DrainProgress:
     stale_since: int = 0
     fingerprint: FileFingerprint | None = None
     still_since: int = 0
+    unknown_for_good: tuple[str, int] | None = None
+    """What is not known and does not become known by waiting, and since when."""
 
 
 # --- what to do next ---------------------------------------------------------------------------------------------
@@ -246,7 +248,7 @@ class Drained:
 
 @dataclass(frozen=True, slots=True)
 class NotReleased:
-    """The deadline passed; this still holds the session."""
+    """The deadline passed, or waiting does not help; this still holds the session, or is not known."""
 
     why: str
 
@@ -260,10 +262,15 @@ def decide(progress: DrainProgress, scene: DrainScene, terms: Terms) -> tuple[Dr
         return replace(progress, stage=DrainStage.CLOSE), CloseAdmission()
     obstacle = held_by(scene)
     if obstacle is None:
-        return _prove(progress, scene, terms)
+        return _prove(replace(progress, unknown_for_good=None), scene, terms)
     progress = replace(progress, fingerprint=None)
     if scene.now >= terms.deadline:
         return replace(progress, stage=DrainStage.NOT_RELEASED), NotReleased(obstacle)
+    progress = _lasting(progress, scene, obstacle)
+    if progress.unknown_for_good is not None and scene.now - progress.unknown_for_good[1] >= SEEN_AGAIN_MS:
+        return replace(progress, stage=DrainStage.NOT_RELEASED), NotReleased(
+            f"{obstacle}; waiting does not change that"
+        )
     if scene.lock is not None and scene.lock.verdict.kind is VerdictKind.STALE:
         return _unlock(progress, scene, scene.lock, terms)
     if scene.now >= terms.stop_at:
@@ -275,6 +282,19 @@ def decide(progress: DrainProgress, scene: DrainScene, terms: Terms) -> tuple[Dr
             return replace(progress, stage=DrainStage.STOP, acted=acted), EndRun(remedy)
     stage = DrainStage.STOP if progress.stop_asked_at is not None or progress.acted else DrainStage.WAIT
     return replace(progress, stage=stage), Wait(obstacle, terms.deadline)
+
+
+def _lasting(progress: DrainProgress, scene: DrainScene, obstacle: str) -> DrainProgress:
+    """Remember since when the only obstacle is something that cannot be known before somebody mends it."""
+    missing, seen = scene.openclaw.missing, progress.unknown_for_good
+    alone = scene.holder is None and scene.lock is None and missing is not None and missing.lasting
+    if not alone:
+        return replace(progress, unknown_for_good=None)
+    return (
+        progress
+        if seen is not None and seen[0] == obstacle
+        else replace(progress, unknown_for_good=(obstacle, scene.now))
+    )
 
 
 def _due_remedy(progress: DrainProgress, scene: DrainScene, terms: Terms) -> Remedy | None:

@@ -67,11 +67,23 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What one source says, in words that follow "because"."""
+    """What one source says, in words that follow "because".
+
+    `lasting`: it is not known, and waiting does not change that.
+    """
 
     source: ProofSource
     says: Says
     words: str
+    lasting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotRead:
+    """Why a place was not read, with its name; `lasting`: it cannot be before somebody mends it."""
+
+    words: str
+    lasting: bool = False
 
 
 def roles(storage: Storage, remote: Remote, gateway: GatewayState, access: Access) -> Mapping[ProofSource, ProofRole]:
@@ -158,9 +170,9 @@ def statements_of(
     words: GatewayWords | None,
     key: str | None,
     *,
-    unread: str | None = None,
-    unlisted: str | None = None,
-    unlocked: str | None = None,
+    unread: NotRead | None = None,
+    unlisted: NotRead | None = None,
+    unlocked: NotRead | None = None,
     unseen: str | None = None,
 ) -> tuple[Statement, ...]:
     """What is known of one session now.
@@ -183,9 +195,13 @@ def statements_of(
     return tuple(found)
 
 
-def _lock(lock: Lock | None, unlocked: str | None) -> Statement:
+def _unknown(source: ProofSource, what: str, why: NotRead) -> Statement:
+    return Statement(source, Says.UNKNOWN, f"{what}: {why.words}", lasting=why.lasting)
+
+
+def _lock(lock: Lock | None, unlocked: NotRead | None) -> Statement:
     if lock is None and unlocked is not None:
-        return Statement(ProofSource.LOCK, Says.UNKNOWN, f"whether it has a write lock is not known: {unlocked}")
+        return _unknown(ProofSource.LOCK, "whether it has a write lock is not known", unlocked)
     if lock is None:
         return Statement(ProofSource.LOCK, Says.NO, "there is no write lock")
     if lock.verdict.kind is VerdictKind.HELD:
@@ -194,16 +210,16 @@ def _lock(lock: Lock | None, unlocked: str | None) -> Statement:
     return Statement(ProofSource.LOCK, Says.UNKNOWN, f"there is a {lock.verdict.kind} write lock ({why})")
 
 
-def _claim(session: Session | None, unread: str | None) -> Statement:
+def _claim(session: Session | None, unread: NotRead | None) -> Statement:
     """Where sessions are rows, one that was read without a claim witness has no claim."""
     if unread is not None:
-        return Statement(ProofSource.CLAIM, Says.UNKNOWN, f"whether a turn of it is claimed is not known: {unread}")
+        return _unknown(ProofSource.CLAIM, "whether a turn of it is claimed is not known", unread)
     if session is None:
         return Statement(ProofSource.CLAIM, Says.UNKNOWN, "it is not among the sessions that were read")
     return _of_kind(session, ProofSource.CLAIM, WitnessKind.CLAIM, "no turn of it is claimed")
 
 
-def _queue(session: Session | None, unread: str | None) -> Statement:
+def _queue(session: Session | None, unread: NotRead | None) -> Statement:
     inputs = [w for w in session.witnesses if w.kind is WitnessKind.INPUT] if session is not None else []
     waiting = sum(witness.waiting or 1 for witness in inputs if witness.running is not False)
     if waiting:
@@ -211,7 +227,7 @@ def _queue(session: Session | None, unread: str | None) -> Statement:
             ProofSource.QUEUE, Says.YES, f"{waiting} input{'s wait' if waiting > 1 else ' waits'} for its turn"
         )
     if unread is not None:
-        return Statement(ProofSource.QUEUE, Says.UNKNOWN, f"whether inputs wait for it is not known: {unread}")
+        return _unknown(ProofSource.QUEUE, "whether inputs wait for it is not known", unread)
     return Statement(ProofSource.QUEUE, Says.NO, "no input waits for its turn")
 
 
@@ -241,9 +257,9 @@ def _of_kind(session: Session | None, source: ProofSource, kind: WitnessKind, no
     return Statement(source, Says.NO, no)
 
 
-def _disk(session: Session | None, unlisted: str | None) -> Statement:
+def _disk(session: Session | None, unlisted: NotRead | None) -> Statement:
     if unlisted is not None and (session is None or session.active is not True):
-        return Statement(ProofSource.DISK, Says.UNKNOWN, f"its state is not known: {unlisted}")
+        return _unknown(ProofSource.DISK, "its state is not known", unlisted)
     if session is None:
         return Statement(ProofSource.DISK, Says.NO, "OpenClaw's list does not have it")
     says = Says.UNKNOWN if session.active is None else Says.YES if session.active else Says.NO

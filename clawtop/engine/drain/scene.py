@@ -10,12 +10,15 @@ from pathlib import Path
 from clawtop.clock import Clock
 from clawtop.core.generations import semantics_of, storage_of
 from clawtop.core.model import (
+    BLOCKED,
+    OTHER_OWNER,
     Gateway,
     GatewayState,
     GatewayWords,
     Lock,
     LockFile,
     LockKind,
+    Problem,
     Session,
     Snapshot,
     Verdict,
@@ -29,6 +32,7 @@ from clawtop.core.session.gateway_witness import CRON, QUEUED, tasks_in
 from clawtop.core.session.openclaw_runs import OURS
 from clawtop.core.session.proof import (
     Access,
+    NotRead,
     ProofRole,
     ProofSource,
     find,
@@ -148,7 +152,7 @@ class Watcher:
                     theirs,
                     asked.words,
                     key,
-                    unread=unread_databases(snapshot),
+                    unread=_unread(_of_databases(snapshot)),
                     unlisted=self._not_read(snapshot, lambda agent: (agent.sessions_store,)),
                     unlocked=self._not_read(snapshot, lambda agent: (agent.sessions_dir, *agent.older_sessions)),
                     unseen=_unseen(snapshot),
@@ -175,7 +179,7 @@ class Watcher:
         session_locks = (lock for lock in snapshot.locks if lock.file.kind is LockKind.SESSION)
         return next((lock for lock in session_locks if _real(lock.file.path) == wanted), None)
 
-    def _not_read(self, snapshot: Snapshot, places: Callable[[AgentPaths], Iterable[Path]]) -> str | None:
+    def _not_read(self, snapshot: Snapshot, places: Callable[[AgentPaths], Iterable[Path]]) -> NotRead | None:
         """Why one of these places of the session's agent was not read now; what is known of it may be old."""
         agents = [agent for agent in self._reader.layout.agents if agent.id == self._target.agent]
         return _not_read(snapshot, {str(place) for agent in agents for place in places(agent)})
@@ -219,15 +223,43 @@ class Watcher:
 
 def unread_databases(snapshot: Snapshot) -> str | None:
     """What keeps the databases from being read whole, with the name of one."""
+    found = _unread(_of_databases(snapshot))
+    return None if found is None else found.words
+
+
+def _of_databases(snapshot: Snapshot) -> Iterable[Problem]:
     of_one = tuple(f"{DATABASE_SUFFIX}{end}" for end in ("", "-wal", "-shm", "-journal"))
-    found = (problem for problem in snapshot.warnings if problem.where.endswith(of_one))
-    return next((f"{safe(problem.where)} {problem.text}" for problem in found), None)
+    return (problem for problem in snapshot.warnings if problem.where.endswith(of_one))
 
 
-def _not_read(snapshot: Snapshot, places: Container[str]) -> str | None:
+def _not_read(snapshot: Snapshot, places: Container[str]) -> NotRead | None:
     """Why one of these places was not read now."""
-    found = (p for p in snapshot.warnings if p.code == NO_ANSWER or (p.where in places and p.code != LARGE_LIST))
-    return next((f"{safe(problem.where)} {problem.text}" for problem in found), None)
+    return _unread(p for p in snapshot.warnings if p.code == NO_ANSWER or (p.where in places and p.code != LARGE_LIST))
+
+
+def _unread(problems: Iterable[Problem]) -> NotRead | None:
+    found = next(iter(problems), None)
+    return None if found is None else NotRead(f"{safe(found.where)} {found.text}", found.code in _LASTING)
+
+
+_LASTING = frozenset(
+    {
+        BLOCKED,
+        OTHER_OWNER,
+        "corrupt",
+        "foreign-database",
+        "foreign-link",
+        "no-permission",
+        "not-a-database",
+        "not-a-file",
+        "not-allowed",
+        "symlink-loop",
+        "too-large",
+        "unreleased-schema",
+        "wrong-type",
+    }
+)
+"""Problems that no waiting mends. What is empty, torn, busy or silent may be read again soon."""
 
 
 def _unseen(snapshot: Snapshot) -> str | None:
