@@ -43,7 +43,8 @@ async def watch_state(
     environ: Mapping[str, str] | None = None,
     home: Path | None = None,
 ) -> AsyncIterator[Snapshot]:
-    """Each snapshot that differs from the one before, the present one first; at most four a second, the latest wins.
+    """Each snapshot that differs from the one before, the current one first; at most four a second, and the latest
+    wins.
 
     Close the iterator (`contextlib.aclosing`) to stop watching.
 

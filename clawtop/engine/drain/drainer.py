@@ -86,7 +86,7 @@ ASK_EVERY_S = 1.0
 CLOSED_FOR_MS = 30_000
 RENEW_AFTER_S = 5.0
 BUSY_S = 10.0
-"""A step on a record takes microseconds: who has not finished after this long does not work."""
+"""A step on a record takes microseconds: a process that has not finished after this long is stopped."""
 
 _JOURNAL_DEPTH = 20_000
 _ENDS = {DrainStage.DRAINED: "drained", DrainStage.NOT_RELEASED: "aborted, NOT released"}
@@ -208,7 +208,9 @@ class Drainer:
         )
 
     async def _look(self, before: Callable[[DrainLook], None] = lambda _look: None) -> DrainLook:
-        """The session now, with a fresh answer of the gateway if one is required; `before` it is asked for."""
+        """The session now, with a fresh answer of the gateway if one is required; `before` is called before the gateway
+        is asked.
+        """
         asked = self._asked or GatewayReply(self._caller.access())
         if self._make_shared is not None:
             self._admission = await self._records().admission_of(str(self.target.file))
@@ -283,7 +285,7 @@ class Drainer:
         self._asked = None
 
     async def _ended_by(self, remedy: Remedy, look: DrainLook) -> str:
-        """Do it; returns the outcome. Raises GatewayCallError."""
+        """Apply the remedy; returns the outcome in words. Raises GatewayCallError."""
         if remedy.means is Means.ABORT and self.target.key is not None:
             said = await self._caller.abort(look.gateway, self.target.key)
             if said.status is Abort.NO_RUN:

@@ -37,7 +37,7 @@ PROOF = DrainWishes(deadline_s=30.0, still_s=3.0)
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Receives a recovery's progress: its own steps, and those of the drain that ends it."""
+    """Receives a recovery's progress: its own steps, and those of the drain that it ends with."""
 
     event: Callable[[Event], None]
     step: Callable[[DrainStep], None]

@@ -1,6 +1,6 @@
 """One attempt: take the prompt and the lock, ask the provider once, append the reply, release everything.
 
-Everything is released at the end of the attempt, however it ends, so nobody holds the session between two attempts or
+Everything is released at the end of the attempt, however it ends, so the session is free between two attempts and
 during a backoff (thread 62351). The lock is released for the provider call and the fence asserted before anything is
 written (thread 83510). The user's message and the reply are appended together: an attempt that fails leaves no line
 behind, and a turn that moves on to another profile sends what is then in the transcript.
@@ -172,7 +172,7 @@ class Attempt:
         return known
 
     def _said_soon(self, holder: HeldPrompt) -> Timer:
-        """Write the turn's phase to the registry's record, if it lasts."""
+        """Write the turn's phase to the registry's record once it has lasted a while."""
         phase = self.turn.phase
         return self.resources.clock.call_later(PHASE_TOLD_S, lambda: holder.set_phase(phase))
 

@@ -50,7 +50,7 @@ RunItem = Event | ReplyText | ReplyDiscarded | Phase | AccountWait
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Makes the events of one run, with their common fields."""
+    """Emits the events of one run, with their common fields."""
 
     clock: Clock
     emit: Callable[[Event], None]

@@ -25,7 +25,7 @@ class Probed:
     """The result of probing one account.
 
     Attributes:
-        state: usable, limited, dead (its key or its credit), unreachable (its endpoint), or unknown.
+        state: usable, limited, dead (key rejected or no credit), unreachable (its endpoint), or unknown.
         until: ms since the epoch at which the provider says that it is usable again; None: it does not say.
         latency_ms: from the request to the first text, or to the error; None: nothing was sent.
         why: one line in the provider's words, redacted; empty when usable.

@@ -352,7 +352,7 @@ class DriverResources:
 
 
 def _tell_broken(turn: DrivenTurn, lock: LockFile, result: BreakResult) -> None:
-    """Report a stale lock that this run removed, and the proof."""
+    """Report a stale lock that this run removed, with the proof."""
     if result.verdict is None or result.outcome not in {BreakOutcome.REMOVED, BreakOutcome.DISPLACED}:
         return
     text = f"removed the session's stale lock of pid {owner_pid(lock)} ({proof_words(result.verdict.reasons)})"
@@ -363,7 +363,7 @@ def _tell_broken(turn: DrivenTurn, lock: LockFile, result: BreakResult) -> None:
 
 
 def _holds_nothing(stats: UsageStats) -> bool:
-    """Whether the store has no failures of an account: a success changes only the time of its last use."""
+    """Whether the store records no failure of an account, so that a success changes only the time of its last use."""
     held = stats.cooldown_until or stats.disabled_until or stats.blocked_until
     return not (held or stats.error_count or stats.failure_counts)
 

@@ -1,4 +1,4 @@
-"""The record store that a choice means; the etcd code is loaded only when it is first needed."""
+"""The record store for a registry choice; the etcd code is loaded only when it is first needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clawtop.engine.prompt.records import PromptRecords
 
 
 def shared_records(choice: RegistryChoice | None, clock: Clock) -> Callable[[], PromptRecords] | None:
-    """What makes the records of a registry for several hosts; None without one: files are used."""
+    """A factory of the records of a registry for several hosts; None: there is none, and files are used."""
     if choice is None:
         return None
     chosen = choice

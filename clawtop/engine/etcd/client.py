@@ -1,7 +1,7 @@
 """The part of etcd v3 that a registry needs, through its JSON gateway (`/v3/...`, etcd 3.4 and later), over httpx.
 
 Every call has a deadline; endpoints are tried in turn. Keys and values are bytes; revisions count changes of the whole
-cluster, so that two of them are ordered.
+cluster, so that any two of them can be ordered.
 """
 
 from __future__ import annotations

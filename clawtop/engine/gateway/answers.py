@@ -29,7 +29,7 @@ OPEN_TASKS = frozenset({"queued", "running"})
 
 
 def sessions_said(payload: Any) -> tuple[Mapping[str, RunSight], bool]:
-    """`sessions.list`: what it says by session key, and whether that is every session. Raises GatewayCallError."""
+    """The answer to `sessions.list`: by session key, and whether it lists every session. Raises GatewayCallError."""
     if not isinstance(payload, dict) or not isinstance(payload.get("sessions"), list):
         raise GatewayCallError(Trouble.NONSENSE, "sessions.list answered without a list of sessions")
     rows = payload["sessions"]

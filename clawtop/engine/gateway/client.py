@@ -1,7 +1,7 @@
-"""Querying a live gateway over its WebSocket, with the least scope: a short connection for each action, and one that is
-kept for what is asked regularly (`line`). The token is sent only after the other end of this connection was verified to
-be the process of the gateway's lock.
-OpenClaw provides this interface for its own local programs: it is optional, and everything works without it.
+"""Querying a live gateway over its WebSocket, with the least scope: a short connection for each action, and one that
+stays open for regular questions (`line`). The token is sent only after the other end of this connection was verified to
+be the process of the gateway's lock. OpenClaw provides this interface for its own local programs: it is optional, and
+everything works without it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Belongs = Callable[[int, int, int], bool]
 
 
 class _Socket(ClientConnection):
-    """A connection that ends with what it refuses: a peer that goes on sending is not heard to its end."""
+    """A connection that closes at the first frame that it refuses, even if the peer keeps sending."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -96,7 +96,7 @@ class GatewayConnection:
         return self._socket.state is State.OPEN
 
     async def close(self) -> None:
-        """Close it; at most half a second is spent on taking leave."""
+        """Close it; the closing handshake gets at most half a second."""
         try:
             await self._socket.close()
         except (WebSocketException, OSError):

@@ -42,7 +42,7 @@ class Pass:
 class Door:
     """Gives permissions for one state directory and remembers which listeners rejected the token.
 
-    `layout` gives the directory as last read, or None before the first read. Mutable state: `_refused`, touched only
+    `layout` returns the directory as last read, or None before the first read. Mutable state: `_refused`, touched only
     on the event loop.
     """
 

@@ -25,7 +25,7 @@ class Trouble(StrEnum):
 
 
 class GatewayCallError(Exception):
-    """A question that got no usable answer. `words` are safe for a screen."""
+    """A request that got no usable answer. `words` are safe for a screen."""
 
     def __init__(self, trouble: Trouble, words: str) -> None:
         super().__init__(words)

@@ -1,4 +1,6 @@
-"""The connection that stays open between two looks at a gateway: opening one costs more than all its questions."""
+"""The connection that stays open between two rounds of questions to a gateway: opening one costs more than all
+questions.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,9 @@ from clawtop.engine.gateway.wire import READ
 from clawtop.store.locks.processes import answers_to
 
 MOST_PUSHED = 200
-"""Frames that a gateway may send unasked between two looks. Dropping more of them costs more than a new connection, so
-that the line is closed then."""
+"""Frames that a gateway may send unasked between two rounds. Dropping more of them costs more than a new connection, so
+the line is then closed.
+"""
 
 
 class KeptLine:

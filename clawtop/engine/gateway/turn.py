@@ -101,7 +101,7 @@ class _TurnCourse:
         self._others: dict[str, str | None] = {}
 
     def told(self, frame: Mapping[str, Any]) -> TurnTold | None:
-        """What a frame tells of the turn, if anything."""
+        """The event of the turn in a frame, if there is one."""
         payload = part(frame, "payload")
         kind, run = text(frame.get("event")), payload.get("runId")
         if kind not in {"agent", "chat"} or not isinstance(run, str):
@@ -119,7 +119,7 @@ class _TurnCourse:
         return not self._began and payload.get("state") == "final" and "message" not in payload
 
     def _without_a_reply(self) -> TurnTold:
-        """How a message ended that no run of its own answered."""
+        """The outcome of a message that no run of its own answered."""
         running = [run for run, state in self._others.items() if state not in _OVER]
         if running:
             self._followed = running[-1]

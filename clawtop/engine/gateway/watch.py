@@ -183,7 +183,7 @@ def with_words(snapshot: Snapshot, words: GatewayWords, *, said_at: int | None =
     """The snapshot with what the gateway says about its runs, its sessions judged again.
 
     Args:
-        said_at: when it was last asked and said so (ms since the epoch); None: when it first was.
+        said_at: when it was last asked and said so (ms since the epoch); None: when it first said so.
     """
     remote = semantics_of(words.version or snapshot.openclaw_version, snapshot.generation).row.remote
     told = witnesses_of(words, snapshot.sessions, remote, gateway_since=snapshot.gateway.started_at, said_at=said_at)

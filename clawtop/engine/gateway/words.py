@@ -78,7 +78,7 @@ async def ask_words(
 async def sessions_over(link: GatewayConnection, clock: Clock, *, only: str | None = None) -> GatewayWords:
     """Ask which sessions have runs; without `only`, in one request. Raises GatewayCallError."""
     asked = {"limit": MOST_SESSIONS, "includeGlobal": True, "includeUnknown": True}
-    at = clock.now_ms()  # not of the answer: a busy gateway may give one that it made some seconds before
+    at = clock.now_ms()  # not of the answer: a busy gateway may give one that is some seconds old
     seen, complete = sessions_said(await link.ask(SESSIONS, asked))
     if only is not None and only not in seen and not complete:
         more, _ = sessions_said(await link.ask(SESSIONS, {**asked, "search": only}))

@@ -18,7 +18,7 @@ WAITING = 8
 """How many notices wait for a slow command; beyond that, the oldest are dropped."""
 
 StartHook = Callable[[Sequence[str], str], None]
-"""Run an argument vector with a notice's text to its end."""
+"""Run an argument vector with a notice's text, to its end."""
 
 
 class NoticeHook:

@@ -147,7 +147,7 @@ class Hub:
                 self._stir()
 
     def _stir(self) -> None:
-        """Something happened: read, and check more often for a while."""
+        """Called when something changed: read, and check more often for a while."""
         self._lively_until = self._clock.monotonic() + LIVELY_SECONDS
         self._dirty.set()
 

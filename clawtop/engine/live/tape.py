@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clawtop.store.own.recording import Recorder
 
 FLUSH_SECONDS = 5.0
-"""A reader of the file is never further behind than this."""
+"""The file is never further behind than this, in seconds."""
 
 BACKLOG = 16
 """How many snapshots wait for the disk; beyond that the oldest are dropped: the next one has their events too."""

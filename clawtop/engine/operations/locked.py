@@ -1,4 +1,4 @@
-"""Work under an auth store's lock from a task: the loop never waits for the disk, and cancelling leaves nothing
+"""Working under an auth store's lock from a task: the loop never waits for the disk, and cancelling leaves nothing
 behind.
 """
 

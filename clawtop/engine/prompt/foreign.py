@@ -75,7 +75,7 @@ class ForeignRuns:
         return snapshot.gateway
 
     def _is_known_to_rest(self, file: str) -> bool:
-        """Whether the last list read is still current, and says that nothing runs in the session."""
+        """Whether the session list last read is still current and shows nothing running in the session."""
         for store, (stamp, rows) in self._lists.items():
             if os.path.dirname(store) == os.path.dirname(file):  # noqa: PTH120 - canonical text
                 row = rows.get(file)

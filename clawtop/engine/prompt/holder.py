@@ -24,7 +24,7 @@ class Registry(Protocol):
         """The same where it takes a while."""
 
     async def assert_held(self, path: str, token: str) -> None:
-        """Raises SessionTakeoverError if the session is not certainly held any more."""
+        """Raises SessionTakeoverError unless the session is certainly still held."""
 
     def in_background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """Run work that outlives the caller."""
@@ -105,7 +105,7 @@ class HeldPrompt:
         self._speaking = False
 
     async def assert_held(self) -> None:
-        """Raises SessionTakeoverError if the session is not certainly held any more: nothing may be written then."""
+        """Raises SessionTakeoverError unless the session is certainly still held: nothing may be written then."""
         await self._registry.assert_held(self.record, self.token)
 
     async def release(self, how: str = "completed") -> None:
@@ -129,7 +129,7 @@ class HeldPrompt:
         self.ask_to_stop()
 
     def takeover(self, unchanged: str) -> SessionTakeoverError:
-        """The error with which a run that lost its session ends."""
+        """The error that ends a run which lost its session."""
         return SessionTakeoverError(
             f"the registry no longer confirms run {self.run_id}: its lease expired",
             hint="the turn is not acknowledged; retry it",

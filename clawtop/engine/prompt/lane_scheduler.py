@@ -1,8 +1,8 @@
 """Lanes: how many turns run at once in this process, and which goes first.
 
 A turn takes the lane of its session first and a global lane second, so that turns waiting for their own session never
-occupy a place that another session could use. The discipline is `core.session.lane_queue`; across processes a session
-is kept by the registry. One `LaneScheduler` belongs to one event loop, whose thread alone touches its state.
+occupy a slot that another session could use. The discipline is `core.session.lane_queue`; across processes a session is
+kept by the registry. One `LaneScheduler` belongs to one event loop, whose thread alone touches its state.
 """
 
 from __future__ import annotations
@@ -239,6 +239,6 @@ def _settle(waiting: asyncio.Future[int] | None, outcome: int | LaneUnavailableE
         return
     if isinstance(outcome, LaneUnavailableError):
         waiting.set_exception(outcome)
-        waiting.exception()  # its waiter may be gone: not an unhandled error
+        waiting.exception()  # its waiter may be gone: retrieve the error, so that asyncio does not report it
     else:
         waiting.set_result(outcome)

@@ -24,7 +24,7 @@ _original = ""
 
 
 def look_like_openclaw() -> None:
-    """Look like OpenClaw until `restore_title` has been called as often as this."""
+    """Look like OpenClaw until `restore_title` has been called as many times as this function."""
     global _claims, _original  # noqa: PLW0603 - the title belongs to the whole process
     with _guard:
         _claims += 1

@@ -9,7 +9,7 @@ from clawtop.text import safe
 
 
 class Prompting(Protocol):
-    """Who prompts, or wants to."""
+    """A run that has the prompt or waits for it."""
 
     @property
     def agent(self) -> str | None: ...

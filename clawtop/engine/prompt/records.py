@@ -25,7 +25,7 @@ LONGEST_BUSY_PAUSE_S = 0.05
 """The disk may stay full, and a process may be stopped while changing the record: pauses grow no longer than this."""
 
 Hear = Callable[[Word, str], None]
-"""Receives a message for the claimant with this token."""
+"""Called with each message and the token of the claimant that it is for."""
 
 
 async def busy_pause(clock: Clock, tries: int) -> None:
@@ -61,7 +61,7 @@ class PromptRecords(Protocol):
         """Who has the prompt of a session now."""
 
     async def assert_held(self, path: str, token: str) -> None:
-        """Raises SessionTakeoverError when the holder with this token no longer has the session for certain."""
+        """Raises SessionTakeoverError unless the holder with this token certainly still has the session."""
 
     async def aclose(self) -> None:
         """Stop listening. Prompts still held stay valid as long as the registry allows."""

@@ -102,7 +102,7 @@ class PromptRegistry:
 
         Args:
             journal: gets an event for each grant, wait, contention and release.
-            max_wait_s: bounds a wait that names no deadline, in seconds: OpenClaw's max hold; None: for ever.
+            max_wait_s: limits a wait without a deadline, in seconds, to OpenClaw's max hold; None: no limit.
             new_id: makes tokens and the ids of forked sessions.
             records: where the registry is kept; None: files in the state directory.
         """
@@ -241,7 +241,7 @@ class PromptRegistry:
             del self._waiting[who.token]
 
     async def _until_alone(self, path: str, foreign: Foreign, wish: _Wish) -> None:
-        """Keep our place while an OpenClaw run is in the session."""
+        """Keep our place in line while an OpenClaw run is in the session."""
         while (run := foreign(Path(path))) is not None:
             left = self._left(wish)
             if wish.on_contention is not OnContention.WAIT or left <= 0:
@@ -269,7 +269,7 @@ class PromptRegistry:
             return True
 
     async def assert_held(self, path: str, token: str) -> None:
-        """Raises SessionTakeoverError when the holder with this token no longer has the session for certain."""
+        """Raises SessionTakeoverError unless the holder with this token certainly still has the session."""
         await self._records.assert_held(path, token)
 
     async def leave(self, path: str, request: Leave, who: Claimant) -> None:

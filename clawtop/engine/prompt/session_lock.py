@@ -108,7 +108,7 @@ class SessionLockController:
             environment: why pids may prove nothing here; a lock is then never removed.
             accepts: which foreign changes are not a takeover; None: what the generation's OpenClaw accepts.
             start_ticks: what `own_start` said, where it was asked before; None: it is asked.
-            on_break: told of each stale lock that was to be removed, and what became of it.
+            on_break: called with each stale lock that was to be removed, and the outcome.
 
         Raises:
             RefusedError: the generation has no session files.

@@ -103,7 +103,7 @@ def _thinking(prompt: Prompt, limit: int) -> dict[str, object]:
 
 
 def _results_first(blocks: Iterable[Block]) -> list[Block]:
-    """The api wants the results of tools before anything else in a message."""
+    """The API requires tool results before anything else in a message."""
     return sorted(blocks, key=lambda block: not isinstance(block, ToolResult))
 
 

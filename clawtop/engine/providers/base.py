@@ -137,7 +137,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the reply's text."""
+    """The next chunk of the reply's text."""
 
     text: str
 
@@ -182,10 +182,10 @@ class Decoder(Protocol):
         """The reply is complete, though more (its usage) may follow."""
 
     def feed(self, event: str, data: str) -> Iterable[ReplyPart]:
-        """The parts that one event gives; often none. `event` is its name, where it has one."""
+        """The parts in one event, often none. `event` is its name, if it has one."""
 
     def finish(self) -> Finished | None:
-        """The end of the bytes: the closing part if the reply is complete, else None."""
+        """Called at the end of the body: the closing part if the reply is complete, else None."""
 
 
 class Api(Protocol):
@@ -213,7 +213,7 @@ def joined_url(base_url: str, path: str) -> str:
 
 
 def as_list(value: object) -> object:
-    """A setting that may be one string or several, as APIs take it that know only lists."""
+    """A setting that may be one string or several, as a list."""
     return [value] if isinstance(value, str) else value
 
 

@@ -194,7 +194,7 @@ def _frame(message: bytes, headers_size: int) -> SseFrame:
 
 
 def _headers(block: bytes) -> dict[str, str]:
-    """The text headers of an event; the first that is none of text ends the reading."""
+    """The text headers of an event, up to the first that is not text."""
     found: dict[str, str] = {}
     at = 0
     while at + 2 <= len(block):

@@ -22,7 +22,7 @@ KEEPALIVE_SECONDS = 2.0
 """Short: a server that closes an idle connection just as it is reused looks like a broken provider."""
 MOST_IDLE = 64
 MOST_RECEIVED = 256 * 1024
-"""With so many bytes unread, a connection takes no more."""
+"""With this many bytes unread, reading from the socket pauses."""
 NEXT_ADDRESS_S = 0.25
 """How long one address of a host is tried alone (RFC 8305)."""
 
@@ -33,7 +33,7 @@ BrokenConnection = (
     httpcore.TimeoutException,
     httpcore.UnsupportedProtocol,
 )
-"""What httpcore raises for a connection or an answer that is none."""
+"""What httpcore raises for a failed connection or an invalid answer."""
 
 
 def pool_for(network: Network) -> httpcore.AsyncConnectionPool:
@@ -71,7 +71,7 @@ def _proxy(url: str) -> httpx.Proxy:
 
 
 def core_url(url: httpx.URL) -> httpcore.URL:
-    """An address, checked and encoded by httpx, for httpcore. Raises ValueError for a port that no host has."""
+    """An address, checked and encoded by httpx, for httpcore. Raises ValueError for an invalid port."""
     if url.port is not None and not 0 < url.port < 65536:
         raise ValueError(f"port {url.port} is not between 1 and 65535")
     return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
@@ -80,8 +80,8 @@ def core_url(url: httpx.URL) -> httpcore.URL:
 class LoopBackend(httpcore.AsyncNetworkBackend):
     """Makes connections of the running event loop. Has no time limits: `limits.CallLimits` bounds every wait.
 
-    `server_names`: for each TLS layer of a connection, the outermost first, the name that its certificate must have
-    where it is not the host's.
+    `server_names`: for each TLS layer of a connection, the outermost first, the name that its certificate must have if
+    that is not the host's.
     """
 
     def __init__(self, server_names: tuple[str | None, ...]) -> None:
@@ -152,7 +152,7 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     # --- httpcore's side -----------------------------------------------------------------------------------------
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
-        """What has come, at least one byte; empty at the end. Raises httpcore.ReadError."""
+        """The bytes received so far, at least one; empty at the end. Raises httpcore.ReadError."""
         self._send()
         while not self._received:
             if self._error is not None:
@@ -219,7 +219,7 @@ class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         return self._transport.get_extra_info(info)
 
     def _is_readable(self) -> bool:
-        """Whether an idle connection has something to say: its end, or words that nobody asked for."""
+        """Whether an idle connection is readable: it was closed, or the server sent data unasked."""
         if self._received or self._ended or self._transport.is_closing():
             return True
         waiting = select.poll()

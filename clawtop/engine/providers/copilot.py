@@ -26,7 +26,7 @@ HOSTS = re.compile(r"(?:[a-z0-9-]+\.){0,4}(?:githubcopilot\.com|ghe\.com)")
 MARGIN_MS = 5 * 60_000
 """A token that expires sooner than this is exchanged again."""
 LOCATED_MS = 30 * 60_000
-"""How long the host that GitHub names is believed."""
+"""How long the host that GitHub names is cached."""
 
 HEADERS = {
     "user-agent": "GitHubCopilotChat/0.35.0",
@@ -34,13 +34,13 @@ HEADERS = {
     "editor-plugin-version": "copilot-chat/0.35.0",
     "copilot-integration-id": "vscode-chat",
 }
-"""Copilot answers known editors only; OpenClaw names this one."""
+"""Copilot answers only known editors; OpenClaw claims to be this one."""
 
 API_VERSION = {"x-github-api-version": "2025-04-01"}
 ASKING = {"x-initiator": "user", "openai-organization": "github-copilot"}
 EXCHANGED = {"openai-intent": "conversation-edits"}
 LOCATED = {"copilot-integration-id": "copilot-developer-cli"}
-"""What goes with a request beside `HEADERS`, by the kind of token."""
+"""Further request headers besides `HEADERS`, by kind of token."""
 
 
 class Fetch(Protocol):

@@ -34,7 +34,7 @@ class Utf8:
         self._known = False
 
     def feed(self, piece: bytes, *, last: bool = False) -> bytes:
-        """As much of what came as makes whole characters. `last`: nothing follows."""
+        """The input decoded so far, up to the last whole character. `last`: nothing follows."""
         if not self._known:
             piece = self._first + piece
             if len(piece) < _ENOUGH and not last:
@@ -70,8 +70,8 @@ a megabyte.
 
 
 async def unpacked(chunks: AsyncIterator[bytes], packing: str = "") -> AsyncIterator[bytes]:
-    """A body without its gzip, whatever it is labelled, over several members, or without its deflate, where `packing`
-    (the label) says so; any other as it is. Raises zlib.error.
+    """A body decompressed: gzip (of several members too) whatever its label, deflate if `packing` (the label) says so;
+    any other unchanged. Raises zlib.error.
     """
     unpacker: zlib._Decompress | None = None
     begun = False

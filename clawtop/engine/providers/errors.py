@@ -215,7 +215,7 @@ def from_event(
 
 
 def broke_off(provider: str, words: str = "") -> ProviderError:
-    """The reply ended early. `words`: what stood there instead of an event."""
+    """The reply ended early. `words`: the text that came instead of an event."""
     what = f"the reply ended early: {words}" if words else "the reply ended early"
     return ProviderError(ErrorKind.TRANSPORT, what, provider=provider, code="ECONNRESET", body=words)
 

@@ -13,7 +13,7 @@ from clawtop.engine.providers import mending
 from clawtop.engine.providers.encoding import Utf8
 
 EVENT_LIMIT = 4 * 1024 * 1024
-"""Bytes that may come without an event's end."""
+"""Maximum size of one event, in bytes."""
 
 SseFrame = tuple[str, str]
 """(event name, data) of one event; the name is empty where the event has none."""
@@ -47,7 +47,8 @@ def _is_object(line: str) -> bool:
 
 
 class Frames:
-    """Splits one body into events. `feed` gives what became complete, `rest` what the end of the body completes.
+    """Splits one body into events. `feed` returns those that became complete, `rest` those that the end of the body
+    completes.
 
     Attributes:
         stray: the beginning of data that is not an event at all, for people.

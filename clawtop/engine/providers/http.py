@@ -81,7 +81,7 @@ ERROR_BODY_LIMIT = 64 * 1024
 REPLY_LIMIT = 128 * 1024 * 1024
 """Bytes of one reply, unpacked: several times what the longest context of tokens takes, each in an event of its own."""
 LARGE_PIECE = 16 * 1024
-"""Bytes after which the event loop has its turn: nothing else makes a body wait that is already here."""
+"""Bytes after which the event loop gets a turn: reading a body that has already arrived never waits otherwise."""
 DRAIN_SECONDS = 0.02
 MOST_PACKINGS = 3
 CERTIFICATE = "CERT_VERIFY_FAILED"
@@ -166,7 +166,7 @@ class ProviderClient:
             raise _broken(endpoint, error) from None
 
     def prepare(self, endpoint: Endpoint) -> None:
-        """Make what calls to this endpoint share beforehand, so that the first of them takes as long as the others.
+        """Set up what calls to this endpoint share, so that the first takes no longer than the others.
 
         Raises ProviderError when it cannot be connected to as configured.
         """
@@ -267,7 +267,7 @@ def decoder_of(api: Api, endpoint: Endpoint) -> Decoder:
 
 
 def _bytes(response: httpcore.Response) -> AsyncIterator[bytes]:
-    """The body as it comes; taken out of its encodings where it has some, although none was asked for."""
+    """The body as it arrives, decompressed if the server compressed it, although that was not asked for."""
     body = response.aiter_stream()
     for packing in reversed(_packing(response).lower().split(",")[-MOST_PACKINGS:]):
         body = unpacked(body, packing.strip())

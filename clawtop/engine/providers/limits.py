@@ -97,7 +97,7 @@ class CallLimits:
             self._content_end = self._at(self._timeouts.first_byte)
 
     def got_content(self) -> None:
-        """The reply went on."""
+        """Called when the reply continues."""
         self._phase = "idle"
         self._content_end = self._at(self._timeouts.idle)
 
@@ -133,7 +133,7 @@ class CallLimits:
 
 
 def _seconds_words(seconds: float | None) -> str:
-    """A limit for people: what is left of a turn has no more digits than somebody would set."""
+    """A limit for people: what is left of a turn gets no more digits than a configured limit."""
     if seconds is None:
         return "?"
     return f"{round(seconds, 2) if seconds > 1 else seconds:g}"

@@ -1,4 +1,4 @@
-"""JSON as servers write it that build it by hand: what a strict parser refuses, and everybody understands.
+"""Parses almost-JSON, as servers write it that build it by hand: strict parsers refuse it, although it is unambiguous.
 
 Comments, trailing commas, control characters inside of strings, the words that Python prints for a dict, and several
 values in a row.
@@ -15,19 +15,19 @@ from typing import Any
 from clawtop import nested
 
 LIMIT = 256 * 1024
-"""Longer texts are not mended: a text is looked through again for each kind of fault."""
+"""Longer texts are not repaired: the text is scanned once for each kind of fault."""
 
 _STRING = r'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)'
-"""A string that has no end goes to the end of the text, so that no character is looked at twice."""
+"""An unterminated string extends to the end of the text, so that no character is scanned twice."""
 _COMMA_OR_STRING = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
 _COMMENT_OR_STRING = re.compile(rf"{_STRING}|//[^\r\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)", re.DOTALL)
 _BETWEEN = re.compile(r"(?:[\s\x1e\0,]|\\[nr]|data:|\[DONE\])*", re.IGNORECASE)
-"""What stands between values that a server does not divide as it should."""
+"""Separators between values that a server does not separate properly."""
 _PYTHON = re.compile(r"\s*(?:\[\s*)?\{\s*'")
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text, mended where that is needed. Raises ValueError like `nested.loads`."""
+    """The value of a JSON text, repaired if necessary. Raises ValueError like `nested.loads`."""
     try:
         return nested.loads(text)
     except nested.TooDeepError:
@@ -62,7 +62,7 @@ def in_a_row(text: str) -> list[str]:
 def _python(text: str) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes that Python would rather not see
+            warnings.simplefilter("ignore")  # about escapes that are invalid in Python
             return ast.literal_eval(text.strip())
     except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError("neither JSON nor a Python value") from error

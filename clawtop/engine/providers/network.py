@@ -59,7 +59,7 @@ def _trust_public(context: ssl.SSLContext) -> None:
 
 @contextmanager
 def _named(what: str, value: str) -> Iterator[None]:
-    """Say which configured thing an error is about: OpenSSL does not, and its words may hold parts of it."""
+    """Name the configured file or text that an error is about: OpenSSL does not, and its message may quote it."""
     try:
         yield
     except OSError as error:  # SSLError is one
@@ -69,7 +69,7 @@ def _named(what: str, value: str) -> Iterator[None]:
 
 
 def _content(value: str) -> bytes:
-    """PEM text, or what the file of that name holds. Opened by the door: OpenSSL would wait for a pipe for ever."""
+    """PEM text, or what the file of that name holds. Opened by `store.door`: OpenSSL would wait for ever on a pipe."""
     return value.encode() if PEM in value else door.read(value, MAX_BYTES, follow=door.Follow.ITS_OWNER).data
 
 

@@ -26,7 +26,7 @@ STOP_REASONS: Mapping[str, str] = {"length": "length"}
 OPTIONS = ("top_p", "frequency_penalty", "presence_penalty", "seed")
 """Parameters that are options of the model here, not fields of the request."""
 PLACEHOLDER_KEYS = frozenset({"ollama-local", "ollama", "no-key"})
-"""What configurations say for a server that wants no key."""
+"""Placeholder keys in configurations of servers that need none."""
 
 
 class Ollama:

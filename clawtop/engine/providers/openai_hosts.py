@@ -28,7 +28,7 @@ _NO_USAGE_HOSTS = (*_MISTRAL, *_CHUTES)
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a server expects: the name of the output limit, how thinking is asked for, and whether counts are."""
+    """What a server expects: the name of the output limit, how thinking is requested, and whether token counts are."""
 
     max_tokens_field: str
     thinking_format: str | None

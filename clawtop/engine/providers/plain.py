@@ -45,7 +45,7 @@ def is_plain(value: Mapping[str, Any]) -> bool:
 class PlainDecoder(ReplyDecoder):
     """A reply ends with a finish reason, with `done` or `stop`, or with the whole text.
 
-    `text` and `output.text` say everything so far each time; the other fields only what is new.
+    `text` and `output.text` repeat everything so far each time; the other fields hold only what is new.
     """
 
     def __init__(self, provider: str) -> None:
@@ -63,7 +63,7 @@ class PlainDecoder(ReplyDecoder):
         return parts
 
     def _said(self, value: Mapping[str, Any]) -> tuple[list[ReplyPart], bool]:
-        """What an event adds, and whether it says that nothing more follows."""
+        """The text that an event adds, and whether it is the last."""
         token, results = value.get("token"), value.get("results")
         whole = isinstance(value.get("generated_text"), str)
         if token is not None:

@@ -1,7 +1,7 @@
 """Reading replies leniently: only what is needed is checked.
 
 Providers send counts as strings, floats or null, ids as numbers, texts as lists of parts. None of that makes a reply
-worthless, so each of these functions gives the sensible reading and never raises.
+worthless, so each of these functions returns the sensible reading and never raises.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Object = Mapping[str, Any]
 
 
 def parsed(data: str) -> Any:
-    """The value of an event's data, JSON or nearly so; None where it is none."""
+    """The value of an event's data, JSON or nearly JSON; None if it is neither."""
     try:
         return mending.loads(data)
     except ValueError:
@@ -103,9 +103,9 @@ def said(content: object) -> tuple[str, str]:
 REPLY_FIELDS = frozenset(
     {"choices", "content", "candidates", "output", "delta", "message_stop", "content_block", "usage", "done", "role"}
 )
-"""What a piece of a reply holds, by any api."""
+"""Fields that a chunk of a reply has, in any API."""
 PLAIN_FIELDS = frozenset({"response", "generated_text", "token", "results", "output_text"})
-"""What a piece of a plain completion holds (`plain`)."""
+"""Fields that a chunk of a plain completion has (`plain`)."""
 WRAPPERS = ("data", "result", "response")
 WORD_FIELDS = ("message", "msg", "Message", "errorMessage", "error_msg", "error_message")
 STATUS_FIELDS = ("status", "code", "status_code", "error_type")

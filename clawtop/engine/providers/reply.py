@@ -1,4 +1,4 @@
-"""What the decoders share: the state of one reply while its events arrive."""
+"""The base of the decoders: the state of one reply while its events arrive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clawtop.engine.providers.base import Finished, ReplyPart, SilentProgress, T
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_event, not_the_protocol
 
 BAD_EVENTS = 3
-"""This many non-JSON events are skipped; with more of them it is not a reply of this API."""
+"""This many non-JSON events are skipped; more of them mean that it is not a reply of this API."""
 
 NOT_YET = frozenset({"", "null", "none"})
 """What some servers send as a finish reason until there is one."""

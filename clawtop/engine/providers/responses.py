@@ -190,7 +190,7 @@ def _input(messages: Iterable[Message]) -> list[dict[str, object]]:
 CLIENTS_CALLS = frozenset(
     {"apply_patch_call", "computer_call", "local_shell_call", "mcp_approval_request", "shell_call"}
 )
-"""Output items that wait for the client when nothing follows them: an item after one shows that the server ran it."""
+"""Output items that ask the client to act if they come last: an item after one shows that the server ran it."""
 
 
 class ResponsesDecoder(ReplyDecoder):

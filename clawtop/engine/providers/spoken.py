@@ -1,6 +1,6 @@
-"""The API that a reply is in: nearly always the one asked for, but gateways and local servers answer in others, too.
+"""Detects the API of a reply: nearly always the one requested, but gateways and local servers also answer in others.
 
-The first event that tells decides; what came before went to the decoder of the API that was asked for.
+The first conclusive event decides; earlier ones went to the decoder of the requested API.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from clawtop.engine.providers.reply import ReplyDecoder
 from clawtop.engine.providers.responses import ResponsesDecoder
 
 DOCUMENT = "document"
-"""The name of the event, of clawtop's own, that ends a body which was one JSON document."""
+"""The name of clawtop's own event at the end of a body that was one JSON document."""
 _DONE = "DONE"
 """With brackets, as most servers send it, or without."""
 _LONGEST_END = 40
@@ -30,7 +30,7 @@ _ANTHROPIC = frozenset({"message_start", "content_block_start", "content_block_d
 
 
 def decoder_for(event: str, value: Mapping[str, Any]) -> Callable[[str], ReplyDecoder] | None:
-    """Whose event this is; None where it tells nothing: an error, a ping, something unknown."""
+    """The decoder of an event's API; None if the event is inconclusive: an error, a ping, something unknown."""
     kind = reading.text(value.get("type")) or event
     if "choices" in value or "choices" in reading.obj(value.get("output")) or reading.obj(value.get("choice")):
         return OpenAiDecoder
