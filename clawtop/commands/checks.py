@@ -17,7 +17,7 @@ def arm(context: Context) -> str | None:
 def writable_store(context: Context) -> str | None:
     if context.snapshot is None:
         return "the OpenClaw generation of this state directory is not known"
-    from clawtop.core.operations.target import why_not_writable  # the table of commands does without it
+    from clawtop.core.operations.target import why_not_writable  # the table of commands works without it
 
     return why_not_writable(context.snapshot)
 
@@ -50,7 +50,7 @@ def not_replaying(context: Context) -> str | None:
 
 
 def names_session(context: Context) -> str | None:
-    """Of rows that stand for a warning only some name a session."""
+    """Only some warnings name a session."""
     target = context.target
     silent = target is not None and target.kind is TargetKind.WARNING and target.session_key is None
     return "this row names no session" if silent else None

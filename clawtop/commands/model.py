@@ -70,8 +70,8 @@ class Context:
     marked: frozenset[TargetKind] = frozenset()
     """Kinds of the marked rows: a command that acts on all of them is judged row by row, in its preview."""
     stays: Callable[[], str | None] = lambda: None
-    """Tells why the process must not be stopped for a while now: called only by who wants to know, as it asks the
-    kernel, and a footer is drawn each second.
+    """Returns why the process must not be suspended now. Called only when needed: it asks the kernel, and a footer is
+    drawn every second.
     """
 
 
@@ -104,7 +104,7 @@ class Command:
         footer: shown in the footer line.
         verb: the shell verb that does the same, if any.
         usage: the verb's arguments, for README and help.
-        verb_help: what the verb does, where `help` speaks of keys and rows; empty: the same.
+        verb_help: what the verb does, if `help` is about keys and rows; empty: the same.
         check: another reason why it cannot run.
     """
 

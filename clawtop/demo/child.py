@@ -1,4 +1,4 @@
-"""The demo's other processes run this very clawtop, whatever lies in the directory that the demo is started in."""
+"""The demo's other processes run this same clawtop, whatever is in the directory that the demo is started in."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def command(module: str, *args: str) -> tuple[str, ...]:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, by which the child finds the package where this process found it."""
+    """This process's environment, so that the child finds the package where this process found it."""
     home = str(Path(clawtop.__file__).parents[1])
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}

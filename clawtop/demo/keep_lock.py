@@ -1,6 +1,6 @@
 """A stand-in for an OpenClaw process: takes one lock and keeps it until its standard input ends.
 
-Its lifetime is its parent's: when the parent dies, the pipe closes and the lock is given back. Killed, it leaves a
+Its lifetime is its parent's: when the parent dies, the pipe closes and the lock is released. Killed, it leaves a
 stale lock, as a crashed gateway does.
 
     python -m clawtop.demo.keep_lock session SESSION_FILE

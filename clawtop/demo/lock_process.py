@@ -53,7 +53,7 @@ class LockProcess:
             raise RuntimeError(f"the lock was not taken: {self._command}")
 
     async def let_go(self) -> None:
-        """End the process, which gives its lock back; kill it if that takes too long."""
+        """End the process, which releases its lock; kill it if that takes too long."""
         if self._process is None or self._process.returncode is not None:
             return
         if self._process.stdin is not None:

@@ -279,7 +279,7 @@ async def _while_connected(
 ) -> tuple[bool | None, bytes]:
     """Run the answer, but end with the client: a cancelled call must not keep a stalled answer alive.
 
-    Returns the answer's result, or None if the client went away, and the byte of a next request that came early.
+    Returns the answer's result (None if the client went away), and the first byte of a next request if it came early.
     """
     answering = asyncio.create_task(answer)
     listening = asyncio.create_task(reader.read(1))

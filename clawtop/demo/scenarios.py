@@ -71,7 +71,7 @@ Doing = Behave | HoldLock | Crash | Talk | OtherTurn | Clear
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What happens at a time, and what is told about it, in a line that 80 columns show beside a screen's name."""
+    """What happens at a time, and its caption, short enough for 80 columns beside a screen's name."""
 
     at: float
     caption: str

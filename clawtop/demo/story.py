@@ -75,7 +75,7 @@ async def run_story(
     seconds: float | None = None,
     listen: Callable[[Event], None] | None = None,
 ) -> None:
-    """Play `scenario` on `world` for so many seconds (None: until cancelled), then give everything back.
+    """Play `scenario` on `world` for so many seconds (None: until cancelled), then release everything.
 
     The world's seed decides who says what, and when.
 
@@ -209,7 +209,7 @@ class _Play:
                 await settled(process.wait())
 
     def _set_status(self, session: Character, status: str) -> None:
-        """Set a session's entry in OpenClaw's list: no gateway runs in this world that would."""
+        """Set a session's entry in OpenClaw's list: no gateway runs in this world to do it."""
         path = self._world.sessions_dir(session.agent) / "sessions.json"
         entries = json.loads(path.read_text())
         entries[session.key] |= {"status": status, "startedAt": self._clock.now_ms()}

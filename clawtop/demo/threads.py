@@ -85,7 +85,7 @@ def _finding(thread: int, here: str, holds: bool, facts: dict[str, float | int |
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A world, its provider, a driver, and everything the engine told."""
+    """A world, its provider, a driver, and every event of the engine."""
 
     world: World
     provider: ScriptedProvider

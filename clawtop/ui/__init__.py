@@ -5,5 +5,6 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("TEXTUAL_FPS", "240")
-"""Textual reads it when it is imported. A key that comes just behind a frame waits for up to two more: at Textual's own
-60 a second that alone is 33 ms. Frames are drawn only where something changed."""
+"""Textual reads it when it is imported. A key that arrives just after a frame waits for up to two more: at Textual's
+own 60 frames a second that alone is 33 ms. Frames are drawn only where something changed.
+"""

@@ -1,7 +1,7 @@
 """The app: one snapshot, one clock, one arming switch. It is the `Shell` that the rest of ui/ is built on.
 
 It owns the state that is shown, the screen stack, the clock's tick, and what ends the process; what a key does is in
-`ui.commands`, what stands on the screen in `ui.screens`.
+`ui.commands`, what is on the screen in `ui.screens`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _palette() -> type[Provider]:
 TICK_SECONDS = 1.0
 TOAST_SECONDS = 12.0
 SETTLED_SECONDS = 0.25
-"""With a first snapshot on the screen, the source starts so much later: what it loads would delay the first frame."""
+"""With a first snapshot on the screen, the source starts this much later: what it loads would delay the first frame."""
 
 
 class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None]):
@@ -163,7 +163,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
     def _adopt(self, facts: Facts) -> None:
         """Show a snapshot that has been prepared."""
         if not self._has_view:
-            return  # it came while the screens were put up, or taken down
+            return  # it came while the screens were being opened or closed
         before, self.facts = self.facts, facts
         self.snapshot = facts.snapshot
         if before is not None and before is not facts:
@@ -186,7 +186,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
             self.exit(return_code=CLOSED_TERMINAL_EXIT)
             return
         if not self._has_view:
-            return  # the screens are being put up, or taken down
+            return  # the screens are being opened or closed
         if self.arming.expire():
             self.tell("disarmed: no key for five minutes", Tone.WARN)
         if self.screen is not self.view:
@@ -232,7 +232,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
 
     @property
     def mood(self) -> str:
-        """What the dashboard itself is doing, for the first line: paused, a run, a recording; empty when nothing."""
+        """What the dashboard itself is doing, for the first line: paused, a run, a recording; empty if nothing."""
         return self.notifier.mood(paused=self.paused, also=self.jobs.words if self.jobs is not None else ())
 
     def context(self) -> Context:
@@ -252,7 +252,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         )
 
     def _stays(self) -> str | None:
-        """Why this must not stand still: another process may wait for its locks, or nobody would continue it."""
+        """Why the process must not be suspended: others may wait for its locks, or no shell would continue it."""
         operating = self._executing is not None and self._executing.under_way > 0
         if operating or (self.jobs is not None and self.jobs.recovering):
             return "an operation is under way, and may hold a lock: wait for it to finish, or stop it"

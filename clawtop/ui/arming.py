@@ -18,7 +18,7 @@ MEANING: Mapping[Arming, str] = {
 
 
 class ArmingSwitch:
-    """The operator's permission to operate. Any key puts the end off while it is armed."""
+    """The operator's permission to operate. Any key extends it while it is armed."""
 
     def __init__(self, clock: Clock, *, locked: bool) -> None:
         self._clock = clock
@@ -44,7 +44,7 @@ class ArmingSwitch:
         return self.state
 
     def stay(self) -> None:
-        """Restart the idle time: the operator did something."""
+        """Restart the idle time: the operator pressed a key."""
         if self._ends is not None:
             self._ends = self._clock.monotonic() + ARMED_SECONDS
 

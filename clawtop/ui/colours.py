@@ -1,4 +1,4 @@
-"""What the colours of a palette are on a terminal that has 16, 256 or all of them, as codes of SGR."""
+"""The SGR codes of a palette's colours on a terminal with 16 colours, 256, or true colour."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Depth(IntEnum):
 
 
 def depth_of(environment: Mapping[str, str]) -> Depth:
-    """As the terminal libraries tell it from its names."""
+    """The depth by the environment's names of the terminal, as terminal libraries judge it."""
     if environment.get("COLORTERM", "").strip().lower() in {"truecolor", "24bit"}:
         return Depth.ALL
     last = environment.get("TERM", "").strip().lower().rpartition("-")[2]
@@ -31,12 +31,12 @@ def depth_of(environment: Mapping[str, str]) -> Depth:
 
 
 def is_drawn_exactly(palette: Palette, depth: Depth) -> bool:
-    """Whether each colour of the palette is one that the terminal has."""
+    """Whether the terminal has every colour of the palette exactly."""
     return palette.ansi or depth is not Depth.FEW
 
 
 def looks_of_paint(look: Paint, depth: Depth) -> Looks:
-    """The codes of a paint. ValueError for a colour that is none of the terminal's."""
+    """The codes of a paint. ValueError for a colour that the terminal does not have."""
     attributes = {code for code, has in (("1", look.bold), ("2", look.dim), ("7", look.reverse)) if has}
     foreground, background = _code(look.foreground, depth, 30), _code(look.background, depth, 40)
     return Looks(frozenset(attributes), foreground, background)

@@ -17,7 +17,7 @@ from clawtop.view.run_log import RunLog, end_lines
 
 
 class DrivenRun:
-    """One run: the engine's handle and what it told. `done` is set when it is over."""
+    """One run: the engine's handle and its log. `done` is set when it is over."""
 
     def __init__(self, drive: RunHandle, request: TurnRequest, clock: Clock) -> None:
         self._drive = drive

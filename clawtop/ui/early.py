@@ -1,4 +1,4 @@
-"""The first frame, drawn while Textual is still being imported, in the place where Textual draws the same.
+"""The first frame, drawn while Textual is still being imported, exactly as Textual will draw it.
 
 Importing Textual takes longer than reading the state. So the terminal is taken as soon as the state is known, and the
 overview written on it; Textual's driver takes the terminal over as it is, and what it draws first is what is there.
@@ -44,12 +44,12 @@ class CellRow(NamedTuple):
 
     @property
     def certain(self) -> list[str]:
-        """What the cells are known to show."""
+        """The cells whose content is known for certain."""
         return [glyph if len(glyph) == 1 else UNKNOWN for glyph in self.glyphs]
 
 
 class Painter:
-    """Turns lines of the overview into cells, with the looks of a theme."""
+    """Turns lines of the overview into cells, in the style of a theme."""
 
     def __init__(self, theme: str, depth: Depth, *, ascii_glyphs: bool = False) -> None:
         palette = BY_NAME[theme]
@@ -130,7 +130,7 @@ class EarlyScreen:
             self._write(self._changes(before))
 
     def _changes(self, before: Sequence[CellRow]) -> str:
-        """What turns these rows, and an unknown screen below them, into the present ones."""
+        """The bytes that turn these rows, and an unknown screen below them, into the current ones."""
         blank = CellRow([UNKNOWN] * self._size[0], [PLAIN] * self._size[0])
         pen = Pen()
         for y, (row, old) in enumerate(zip(self._rows, chain(before, repeat(blank)), strict=False)):
@@ -139,7 +139,9 @@ class EarlyScreen:
 
     def _write(self, text: str) -> None:
         if self._output is None:
-            self._output = TerminalOutput(screen_file(), lambda: None)  # first: what is set after it is given back
+            self._output = TerminalOutput(
+                screen_file(), lambda: None
+            )  # first: the terminal's attributes are set after it is handed back
             self._take()
             text = TAKEN + text
         self._output.write(text)
@@ -158,11 +160,11 @@ class EarlyScreen:
         changed[0] &= ~INPUT_FLAGS
         changed[3] &= ~FLAGS
         changed[6][termios.VMIN] = 1
-        changed[6][termios.VSUSP] = NO_KEY  # Ctrl-Z is a key like others, as it is once Textual reads them
+        changed[6][termios.VSUSP] = NO_KEY  # Ctrl-Z is a key like any other, as it will be once Textual reads keys
         termios.tcsetattr(descriptor, termios.TCSANOW, changed)
 
     def _lose(self, *_: object) -> None:
-        """The window changed: what it shows is unknown."""
+        """The window was resized: what it shows is unknown."""
         self._size, self._rows, self._drawn = (0, 0), [], []
 
     def _let_go(self) -> None:
@@ -176,19 +178,21 @@ class EarlyScreen:
                 termios.tcsetattr(0, termios.TCSANOW, self.attributes)
 
     def _take_again(self) -> None:
-        """Draw what was there once more: the terminal was another's."""
+        """Redraw: another program had the terminal."""
         if self._output is None:
             return
         try:
             self._set_attributes()
-        except termios.error:  # in the background still, or no longer our terminal
+        except termios.error:  # still in the background, or no longer our terminal
             return
         if self.room() != self._size:
             self._lose()
         self._write(TAKEN + self._changes([]))
 
     def hand_over(self) -> tuple[tuple[int, int], list[CellRow]]:
-        """Let Textual's driver have the terminal. Its size and cells; none if it did not take all of them."""
+        """Hand the terminal to Textual's driver. Returns its size and cells; none if the terminal did not take all of
+        them.
+        """
         global _early  # noqa: PLW0603 - one terminal, one process
         _early = None
         assert self._output is not None  # noqa: S101 - it was drawn on
@@ -213,7 +217,7 @@ _early: EarlyScreen | None = None  # the one that is shown until Textual takes o
 
 
 def early_screen(theme: str | None, environment: Mapping[str, str], *, ascii_glyphs: bool) -> EarlyScreen | None:
-    """Where a first frame can be drawn; None where it would not look as Textual's."""
+    """The screen for a first frame; None where it would not look like Textual's."""
     global _early  # noqa: PLW0603 - as above
     name, depth = choose(theme, environment), depth_of(environment)
     if not is_drawn_exactly(BY_NAME[name], depth) or not sys.stdin.isatty() or EarlyScreen.room() is None:
@@ -223,5 +227,5 @@ def early_screen(theme: str | None, environment: Mapping[str, str], *, ascii_gly
 
 
 def waiting_screen() -> EarlyScreen | None:
-    """What was drawn and not yet taken over."""
+    """The screen that was drawn and not yet taken over."""
     return _early if _early is not None and _early.taken else None

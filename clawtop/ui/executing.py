@@ -1,4 +1,4 @@
-"""The operations that are under way: a process that is stopped would keep their locks."""
+"""Counts operations under way: a suspended process would keep their locks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Executing:
-    """An executor that counts.
+    """An executor that counts its operations.
 
     Attributes:
         under_way: operations that were begun and have not ended; one that is cancelled ends when its write has.

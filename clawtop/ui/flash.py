@@ -24,7 +24,7 @@ class PassingMessage:
         self.stay()
 
     def stay(self) -> None:
-        """Begin the time of what is shown anew."""
+        """Restart the time of the message shown."""
         self._until = self._clock.monotonic() + self._seconds
 
     def expire(self) -> bool:

@@ -42,7 +42,7 @@ FROZEN_SECONDS = 6.0
 
 
 class Below:
-    """What stands below the hosts, kept up to date by the hosts that changed; Tab shows the next."""
+    """The pages below the hosts, updated by the hosts that changed; Tab shows the next."""
 
     TITLES = ("Accounts on several hosts", "Who can answer", "Timeline")
 
@@ -134,7 +134,7 @@ class FleetScreen(TableControl):
         self._order = tuple(host.name for host in ordered)
         self.table.show(fleet_rows.fleet_table(ordered, now, self.fleet_app.options.zone), now)
         if self._moved_at < 0:
-            self.table.point_at(0)  # the worst, as long as nobody chose another
+            self.table.point_at(0)  # the worst, until the operator chooses another
         self.draw(ordered, now)
 
     def draw(self, hosts: Sequence[Host], now: int) -> None:

@@ -64,7 +64,7 @@ class Hosts(Protocol):
 
 
 LOOK_SECONDS = 5.0
-"""How often hosts are looked at that send nothing new."""
+"""How often hosts are checked that send nothing new."""
 
 
 def run_fleet(fleet: Hosts, clock: Clock, options: Options) -> int:
@@ -83,7 +83,7 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
     seen: dict[str, HostSeen] = {}
 
     def look() -> None:
-        """Tell what has become worse or better on the hosts."""
+        """Give notice of what has become worse or better on the hosts."""
         nonlocal seen
         seen, told = host_notices(seen, fleet.hosts, clock.now_ms(), round(ports.blocked_minutes * 60_000))
         if told is not None:
@@ -95,7 +95,7 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
         pass_on(text, shown, ports)
 
     def looked() -> Sequence[Host]:
-        """The hosts as the screen may show them: what it shows is what the next state is compared with."""
+        """The hosts for the screen; each state that it shows is what the next one is compared with."""
         look()
         return fleet.hosts
 
@@ -151,12 +151,12 @@ def _raise_what_ended(keeping: Sequence[asyncio.Task[None]]) -> None:
 
 
 async def _regularly(look: Callable[[], None], clock: Clock) -> None:
-    """Look also where time alone may have made something worse."""
+    """Check regularly, since time alone may make something worse."""
     while True:
         look()
         await clock.sleep(LOOK_SECONDS)
 
 
 def _same(engine: Engine) -> Engine:
-    """A host's engine exists already: nothing has to be made in a thread."""
+    """Returns the host's engine as it is: nothing has to be made in a thread."""
     return engine

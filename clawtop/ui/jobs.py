@@ -109,7 +109,7 @@ class Jobs:
 
     @property
     def own_runs(self) -> frozenset[str]:
-        """The names of the runs under way, for `Context.own_runs`."""
+        """The ids of the runs under way, for `Context.own_runs`."""
         return frozenset(name for run in self.running for name in run.names)
 
     @property
@@ -222,7 +222,7 @@ class Jobs:
 
     @property
     def recovering(self) -> bool:
-        """Whether a session is being recovered, which no list of what is under way shows."""
+        """Whether a session is being recovered; neither `draining` nor `own_runs` shows that."""
         return self._recoveries > 0
 
     async def aclose(self) -> None:

@@ -17,18 +17,20 @@ if TYPE_CHECKING:
     from clawtop.core.operations.receipt import Receipt
 
 LookAgain = Callable[[Snapshot], "Awaitable[tuple[Receipt, ...]]"]
-"""New receipts of what was not seen when its receipt was given: `engine.operations.execute.Operations.look_again`."""
+"""Returns new receipts of operations that the gateway had not loaded at first:
+`engine.operations.execute.Operations.look_again`.
+"""
 
 
 class Noticed(Protocol):
-    """What can draw attention to itself: a terminal's app."""
+    """An app that can ring, notify, and show toasts."""
 
     def bell(self) -> None: ...
     def tell_terminal(self, text: str) -> None: ...
 
 
 def pass_on(text: str, apps: Iterable[Noticed], ports: IncidentPorts) -> None:
-    """Give a notice outside of the screen too, in the ways that the operator asked for."""
+    """Pass a notice on outside the screen, in the ways that the operator configured."""
     for app in apps:
         if ports.bell:
             app.bell()
@@ -39,7 +41,7 @@ def pass_on(text: str, apps: Iterable[Noticed], ports: IncidentPorts) -> None:
 
 
 class Notifier:
-    """Is shown every state. Remembers the last one, and when something will have been blocked for too long.
+    """Sees every state. Remembers the last one, and when something will have been blocked for too long.
 
     All on the event loop.
     """

@@ -27,7 +27,7 @@ class Canvas:
         self._glyphs: list[list[str]] = []
         self._looks: list[list[Looks]] = []
         self.adopted = False
-        """Whether what it shows was drawn by somebody else."""
+        """Whether what it shows was drawn by another program."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -40,7 +40,7 @@ class Canvas:
         self.adopted = False
 
     def adopt(self, size: tuple[int, int], rows: Iterable[tuple[Sequence[str], Sequence[Looks]]]) -> None:
-        """Believe that the terminal shows these cells; `UNKNOWN` for those of which that is not known."""
+        """Assume that the terminal shows these cells; `UNKNOWN` where that is not known."""
         self._size, self.adopted = size, True
         self._glyphs, self._looks = [], []
         for glyphs, looks in rows:
@@ -139,7 +139,7 @@ class Painted(CompositorUpdate):
         try:
             return self._canvas.paint(self._update, console)
         except Exception:
-            self._canvas.forget()  # nothing of this update is written
+            self._canvas.forget()  # none of this update is written
             raise
 
 

@@ -163,7 +163,7 @@ BADGES = frozenset({Tone.BADGE_OK, Tone.BADGE_WARN, Tone.BADGE_BAD, Tone.BADGE_C
 
 
 class Paint(NamedTuple):
-    """What something looks like: colours in Textual's notation, None for those of what lies below, and attributes."""
+    """What something looks like: colours in Textual's notation, None for those of the surface below, and attributes."""
 
     foreground: str | None = None
     background: str | None = None
@@ -213,7 +213,7 @@ def _badge(palette: Palette, colour: str) -> Paint:
 
 
 class SurfacePaint(NamedTuple):
-    """What lies under the pieces of a line, and over them: the cursor."""
+    """The paint under the pieces of a line, and over them: the cursor."""
 
     under: Paint
     over: Paint | None = None
@@ -231,7 +231,7 @@ class Surfaces(NamedTuple):
 
 
 def surfaces(palette: Palette) -> Surfaces:
-    """What lines lie on."""
+    """The surfaces of a palette."""
     base, reverse = Paint(palette.text, palette.background), palette.reverse_cursor
     return Surfaces(
         base=SurfacePaint(base),

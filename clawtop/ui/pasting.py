@@ -17,7 +17,7 @@ def pasted_text(text: str) -> str:
 
 
 class PasteFilter:
-    """What a terminal sends, in pieces of any size, without the escape characters inside of what is pasted.
+    """Filters what a terminal sends, in chunks of any size: removes escape characters inside pasted text.
 
     Textual (8.2) takes such a character for the start of a key's sequence, and hands up to 32 pasted characters over as
     keys: a pasted `y` would answer a question.

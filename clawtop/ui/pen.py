@@ -32,7 +32,7 @@ class Looks(NamedTuple):
 
 PLAIN = Looks()
 GlyphsAndLooks = tuple[Sequence[str], Sequence[Looks]]
-"""Of as many cells, one of each."""
+"""Looks and glyphs of the same cells, one of each per cell."""
 
 
 class Pen:
@@ -58,7 +58,7 @@ class Pen:
                 start = stop
 
     def write_changes(self, x: int, y: int, old: GlyphsAndLooks, new: GlyphsAndLooks) -> None:
-        """Write those of the new cells that differ from as many old ones."""
+        """Write the new cells that differ from the old ones, which are as many."""
         if old != new:
             glyphs, looks = new
             for start, stop in _spans(*old, glyphs, looks):
@@ -79,8 +79,8 @@ class Pen:
 def _spans(
     old_glyphs: Sequence[str], old_looks: Sequence[Looks], glyphs: Sequence[str], looks: Sequence[Looks]
 ) -> Iterator[tuple[int, int]]:
-    """Where the two differ: whole words and blocks, and cells so near that a jump is not worth it."""
-    if old_glyphs[0] == UNKNOWN:  # as a rule all of it
+    """Where the two differ: whole words and blocks, and cells in between where a cursor jump would take more bytes."""
+    if old_glyphs[0] == UNKNOWN:  # usually all of it
         yield 0, len(glyphs)
         return
     start = stop = -1

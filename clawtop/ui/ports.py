@@ -163,7 +163,7 @@ class IncidentPorts:
             ClawtopError. Runs in a thread.
         bell, notify: notices also ring, or are sent to the terminal as OSC 9.
         on_notice: called with each notice too; it never blocks and never raises.
-        blocked_minutes: after so many minutes, a blocked session is worth a notice.
+        blocked_minutes: a session blocked for this many minutes gets a notice.
         opens: id of the view to open first; None: the tree when something is blocked, else the overview.
     """
 
@@ -188,10 +188,10 @@ class Options:
         zone: of the clock times; None is this machine's.
         labels: session key -> the operator's label. save_label: keeps one; it runs in a thread and raises
             ClawtopError.
-        sorting: table -> the column it is sorted by, with `-` before it downwards. save_look: keeps a theme and such
-            orders; it runs in a thread and raises ClawtopError.
+        sorting: table -> the column it is sorted by, with a leading `-` for descending. save_look: keeps a theme and
+            such orders; it runs in a thread and raises ClawtopError.
         kept_in: the name of the file that both write to, for people.
-        ascii_glyphs: the terminal's encoding has no glyphs.
+        ascii_glyphs: the terminal's encoding has ASCII characters only.
         incident: the ports of the incident views.
         columns: table -> the columns to show, in their order.
         tour: questions and their keys, shown one after the other at the foot of each view.

@@ -9,7 +9,7 @@ from clawtop.core.model import Snapshot
 from clawtop.view.facts import Facts, Memory
 
 LARGE = 400
-"""Rows from which a state is prepared in a thread."""
+"""From this many rows on, a state is prepared in a thread."""
 
 
 class Preparation:
@@ -35,7 +35,7 @@ class Preparation:
         self._in_thread = False
 
     def begin(self, facts: Facts) -> None:
-        """Show these, which were judged before there was a screen, and go on from what they remember."""
+        """Show these facts, judged before there was a screen, and continue from their memory."""
         self._memory = facts.memory
         self._adopt(facts)
 

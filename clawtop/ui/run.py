@@ -117,7 +117,7 @@ async def show(app: ClawtopApp, *, mouse: bool) -> None:
 
 
 def settle_memory() -> None:
-    """Exempt what was loaded to start from garbage collection: it stays to the end."""
+    """Exempt what was loaded at the start from garbage collection: it stays to the end."""
     gc.collect()  # garbage that is frozen would never be freed
     give_back_memory()
     gc.freeze()
@@ -141,7 +141,7 @@ class LazyExecutor:
     def __init__(self, make: Callable[[], Operations]) -> None:
         self._make = make
         self._making: asyncio.Task[Operations] | None = None
-        self._made: Operations | None = None  # once something was carried out
+        self._made: Operations | None = None  # once an operation was executed
 
     def make_ready(self) -> asyncio.Task[Operations]:
         """Load and prepare everything. An error here is reported when a plan is executed."""

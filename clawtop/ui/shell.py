@@ -1,4 +1,4 @@
-"""What screens, widgets and commands may ask of the dashboard. Everything in ui/ depends on this, not on the app."""
+"""The dashboard's interface for screens, widgets and commands. Everything in ui/ depends on this, not on the app.
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ScreenView(Protocol):
     """A view of the dashboard, as the shell and the commands use it.
 
     Attributes:
-        opened_first: the dashboard opened with it, and the operator has been nowhere else since.
+        opened_first: the dashboard opened with it, and the operator has not left it since.
     """
 
     view_id: str
@@ -63,7 +63,7 @@ class Shell(Protocol):
         facts: of the snapshot that is shown; None before the first. failure: why the latest could not be read.
         execute: carries plans out; None where nothing can be changed.
         jobs: what this dashboard drives and drains; None where it does neither.
-        paused: the screen stands still.
+        paused: the screen is frozen.
         labels: session key -> the operator's label.
     """
 
@@ -139,7 +139,7 @@ class Shell(Protocol):
         """End the dashboard, as `q` does."""
 
     def to_shell(self) -> None:
-        """Stop the process, with the terminal given back to the shell, until that continues it."""
+        """Suspend the process and give the terminal back to the shell, until the shell continues it."""
 
     def toast(self, text: str) -> None:
         """Show a few lines in a corner for a while."""

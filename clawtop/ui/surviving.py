@@ -30,7 +30,7 @@ AGAIN_S = 2.0
 
 
 class Surviving(MessagePump):
-    """A message pump that survives what its handlers raise."""
+    """A message pump that survives exceptions in its handlers."""
 
     async def _dispatch_message(self, message: Message) -> None:
         try:
@@ -124,7 +124,7 @@ class SurvivingApp(Surviving):
 
 
 def _inner(error: Exception) -> Exception:
-    """The first exception of a task group's, or what a worker failed with."""
+    """The first exception in a task group, or the one that a worker failed with."""
     while True:
         if isinstance(error, ExceptionGroup) and error.exceptions:
             inner: BaseException = error.exceptions[0]

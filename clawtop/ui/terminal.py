@@ -47,7 +47,7 @@ def speaks_unicode(environment: Mapping[str, str]) -> bool:
 
 
 def given_environment() -> Mapping[str, str]:
-    """The environment that the process was started with, where the system tells; else the present one."""
+    """The environment that the process was started with, if the system shows it; else the current one."""
     try:
         raw = Path("/proc/self/environ").read_bytes()
     except OSError:
@@ -57,10 +57,10 @@ def given_environment() -> Mapping[str, str]:
 
 
 def why_not_suspended() -> str | None:
-    """Why this process would not come back once it is stopped; None: its shell takes over, and continues it.
+    """Why this process would stay stopped if it were suspended; None: its shell takes over, and can continue it.
 
-    As the kernel judges it for a stop from the keyboard: somebody outside of the process group, but in its session,
-    must be the parent of one of its processes.
+    By the kernel's rule for a stop from the keyboard: a process outside the process group, but in its session, must be
+    the parent of one of its processes.
     """
     if signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN:
         return "the program that started clawtop does not let it be suspended"
@@ -75,7 +75,7 @@ def why_not_suspended() -> str | None:
 
 
 def _parent_of(pid: int) -> int:
-    """Raises OSError where the system does not tell."""
+    """Raises OSError if the system does not show it."""
     return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
 
 
@@ -88,8 +88,8 @@ class JobControl:
 
     Args:
         give_back: leaves the terminal as it was. Called before the process stops.
-        take_again: called when the process goes on, whoever stopped it, and perhaps in the background still: then the
-            kernel stops it when it sets the terminal's attributes, and there is another SIGCONT.
+        take_again: called when the process continues, whatever stopped it, and perhaps still in the background: then
+            the kernel stops it when it sets the terminal's attributes, and there is another SIGCONT.
     """
 
     def __init__(self, give_back: Callable[[], None], take_again: Callable[[], None]) -> None:
@@ -99,14 +99,14 @@ class JobControl:
         self._waiting: list[int] = []
 
     def begin(self) -> None:
-        """Handle both signals from now on, except where whoever started the process had them ignored."""
+        """Handle both signals from now on, except those that were ignored when the process started."""
         for number in (signal.SIGTSTP, signal.SIGCONT):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
     @contextmanager
     def held_off(self) -> Iterator[None]:
-        """What must not be interrupted by either signal."""
+        """A context in which neither signal interrupts."""
         if self._busy:
             yield
             return
@@ -144,5 +144,5 @@ class JobControl:
 
     def _stop(self) -> None:
         self._give_back()
-        if signal.SIGCONT not in self._waiting:  # else whoever stopped it has continued it already
+        if signal.SIGCONT not in self._waiting:  # else it has been continued already
             os.kill(os.getpid(), signal.SIGSTOP)

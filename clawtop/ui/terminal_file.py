@@ -1,8 +1,8 @@
 """Writing to a terminal that may stop reading: a stalled SSH session, Ctrl-S, a closed window.
 
-Textual's writing thread hands its text to a file. When that file blocks, the thread's queue fills up and then the
-event loop stands still with everything it serves; when it fails, the thread ends and the next frames wait forever. So
-the terminal gets a file that does neither, and the thread gets only what the terminal does not take at once.
+Textual's writing thread hands its text to a file. When that file blocks, the thread's queue fills up and then the event
+loop blocks, with everything it serves; when it fails, the thread ends and the next frames wait forever. So the terminal
+gets a file that does neither, and the thread gets only what the terminal does not take at once.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ CANCEL = b"\x18"
 
 
 class TerminalOutput:
-    """A text file on a terminal that gives up what the terminal does not take, and never raises OSError.
+    """A text file on a terminal that drops what the terminal does not take, and never raises OSError.
 
     Args:
         file: the terminal as the process was given it; its encoding is kept.
-        on_resumed: called from the writing thread when text was given up and the terminal reads again.
+        on_resumed: called from the writing thread when text was dropped and the terminal reads again.
     """
 
     def __init__(self, file: TextIO, on_resumed: Callable[[], None]) -> None:
@@ -49,7 +49,7 @@ class TerminalOutput:
 
     @property
     def stalled(self) -> bool:
-        """Whether something was given up, and nothing written since."""
+        """Whether something was dropped, and nothing written since."""
         return self._stalled
 
     def isatty(self) -> bool:
@@ -69,7 +69,7 @@ class TerminalOutput:
         except BlockingIOError:
             done = 0
         except OSError:
-            return None  # nobody is there
+            return None  # nothing reads the terminal any more
         if done == len(data):
             return None
         self._left = data[done:]
@@ -103,7 +103,9 @@ class TerminalOutput:
         self._written += pieces
 
     def _taken(self, data: bytes) -> bool:
-        """Write. True if the terminal took all of it. One that is gone takes nothing, and the app ends by itself."""
+        """Write. True if the terminal took all of it. A terminal that is gone takes nothing, and the app ends by
+        itself.
+        """
         rest = memoryview(data)
         waited = False
         while rest:

@@ -16,7 +16,7 @@ from textual.message import Message
 from clawtop.ui.pasting import PasteFilter
 
 AGAIN_S = 0.1
-"""How soon to look again at what time alone decides: whether an escape was a key, whether a terminal is back."""
+"""How often to check what only time decides: whether an escape was a key, whether a terminal is back."""
 
 READ_BYTES = 4_096
 
@@ -38,7 +38,7 @@ class SleepingInput(LinuxDriver):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # open to the end of the process: one that was stopped takes its terminal again after `close`
+        # open until the process ends: a suspended process takes its terminal again after `close`
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._woken, False)
 
@@ -61,7 +61,7 @@ class SleepingInput(LinuxDriver):
             self.process_message(message)
 
     def disable_input(self) -> None:
-        """End the thread, and wait for its end."""
+        """End the thread, and wait for it."""
         os.write(self._wake, b"x")
         super().disable_input()
         with suppress(BlockingIOError):

@@ -1,4 +1,4 @@
-"""The terminal as Textual's driver has it: written through `terminal_file`, and only where something changed."""
+"""Textual's terminal driver, writing through `terminal_file`, and only where something changed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TerminalDriver(SleepingInput):
         """Write at once, or as soon as the terminal takes it."""
         if self._inherits and data == ENTER_ALTERNATE:
             self._inherits = False
-            return  # again, it would be cleared
+            return  # entering it again would clear it
         rest = self._output.write_now(data)
         if rest is not None:
             super().write(rest)
@@ -87,7 +87,7 @@ class TerminalDriver(SleepingInput):
             self.canvas.adopt(size, ((row.certain, row.looks) for row in rows))
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if self._key_thread is None:
-            return  # in the background: the process was stopped, and has just been told to go on
+            return  # in the background: the process was stopped, and has just been told to continue
         self._given_back = False
         if early is not None and self.attrs_before is not None:
             self.attrs_before = early.attributes
@@ -107,7 +107,7 @@ class TerminalDriver(SleepingInput):
         self._job.suspend()
 
     def _take_again(self) -> None:
-        """The process goes on: take the terminal."""
+        """The process continues: take the terminal again."""
         if self._given_back or (self in _drivers and self._key_thread is None):
             self.resume_application_mode()
         elif self in _drivers and not self._retaking:
@@ -129,7 +129,7 @@ class TerminalDriver(SleepingInput):
         self.repaint()
 
     def _watch_the_window(self) -> None:
-        """What Textual asks of itself at the start looks like a change of the window; a change also sends a signal."""
+        """Textual's own request at the start looks like a resize; a real resize also sends a signal."""
         told = signal.getsignal(signal.SIGWINCH)
 
         def changed(number: int, frame: FrameType | None) -> None:
@@ -146,13 +146,13 @@ class TerminalDriver(SleepingInput):
         _drivers.discard(self)
 
     def _enable_in_band_window_resize(self) -> None:
-        """A terminal that tells when its window changes begins with the size that it has."""
+        """A terminal that reports resizes starts with its current size."""
         self._tells_size = True
         super()._enable_in_band_window_resize()
 
     def resized(self, size: Size) -> None:
-        """Paint everything anew: terminals keep an unknown part, and Textual paints nothing at the same size. What it
-        tells before it has painted is no change, and neither is the size that the terminal tells of itself.
+        """Paint everything anew: terminals keep an unknown part, and Textual paints nothing at the same size. Sizes
+        reported before the first paint are no change, and neither is the terminal's own report of its size.
         """
         told, self._tells_size = self._tells_size, False
         if not self.canvas.adopted and not (told and self.canvas.size == size):
@@ -194,15 +194,15 @@ class SparingApp(MessagePump):
 
     @property
     def why_not_suspended(self) -> str | None:
-        """Why the process cannot be stopped for a while; None: its shell takes over, and continues it."""
+        """Why the process cannot be suspended now; None: its shell takes over, and can continue it."""
         return why_not_suspended() if isinstance(self._driver, TerminalDriver) else "nothing is drawn on a terminal"
 
     def to_shell(self) -> None:
-        """Stop the process, with the terminal given back to the shell, until that continues it."""
+        """Suspend the process and give the terminal back to the shell, until the shell continues it."""
         if isinstance(self._driver, TerminalDriver):
             self._driver.suspend()
 
     def action_redraw(self) -> None:
-        """Ctrl-L paints everything anew, after another program has written on the terminal."""
+        """Ctrl-L repaints everything, after another program has written on the terminal."""
         if isinstance(self._driver, TerminalDriver):
             self._driver.repaint()

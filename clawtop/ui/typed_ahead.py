@@ -22,7 +22,7 @@ AT_ONCE = frozenset({"ctrl+c", "ctrl+l"})
 
 LOOK_SECONDS = 0.005
 MOST_LOOKS = 100
-"""Nothing takes this long to open; something that never reports ready must not block the keys."""
+"""Nothing takes this long to open; a screen that never reports ready must not block the keys."""
 
 
 class KeyHeard(Message, bubble=True):
@@ -50,7 +50,7 @@ class TypedAheadApp(MessagePump):
             await super().on_event(event)
             return
         if not self.screen_stack:
-            return  # the app is ending: nothing is left to hear it
+            return  # the app is ending: nothing is left to handle it
         if event.key in AT_ONCE:
             await super().on_event(event)
             return
@@ -70,7 +70,7 @@ class TypedAheadApp(MessagePump):
                 self._looks += 1
             else:
                 await self._hand_on(self._ahead.popleft())
-        finally:  # whatever a key did: those after it are heard
+        finally:  # whatever a key did: the keys after it are handled
             if self._ahead:
                 self._looks_again = True
                 self.set_timer(LOOK_SECONDS, self._hear)
@@ -85,7 +85,7 @@ class TypedAheadApp(MessagePump):
 
     def on_key_heard(self, message: KeyHeard) -> None:
         message.stop()
-        if message.number == self._number:  # an earlier one comes late: that key was not waited for
+        if message.number == self._number:  # an earlier one arrives late: that key was not waited for
             self._hearing = False
 
     def _is_settled(self) -> bool:

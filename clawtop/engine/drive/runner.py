@@ -329,7 +329,7 @@ class ModelRun:
         return _Choice((override.profile, *(id_ for id_ in ids if id_ != override.profile)), by_id, locked=False)
 
     def _first(self) -> str | None:
-        """The profile to begin with; None: ask with the provider's own key. Raises ProviderError if there is neither."""
+        """The profile to begin with; None: ask with the provider's own key. ProviderError if there is neither."""
         choice, provider = self._choice, self._model.provider
         locked = choice.ids[0] if choice.locked else None
         first = first_profile(choice.ids, self._cooling(), locked=locked, may_probe=self._probe)

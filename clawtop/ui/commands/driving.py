@@ -38,7 +38,9 @@ def recover(app: Shell) -> None:
 
 
 def _session_of_row(app: Shell, doing: str) -> tuple[str, str | None] | None:
-    """Session and agent of the row under the cursor; where it has none, or nothing can be done here, that is said."""
+    """Session and agent of the row under the cursor; None after telling the operator that it has none, or that nothing
+    can be done here.
+    """
     from clawtop.view.row_sessions import session_of
 
     target, snapshot = app.view.target, app.snapshot

@@ -98,7 +98,7 @@ def copy(app: Shell) -> None:
         return
     try:
         app.copy_to_clipboard(target.named)
-    except UnicodeEncodeError:  # half of a character: JSON knows it, no terminal does
+    except UnicodeEncodeError:  # half of a surrogate pair: valid in JSON, but no terminal takes it
         app.say(f"not copied: {safe(target.named, 80)} cannot be sent to a terminal", Tone.WARN)
     else:
         app.say(f"sent to the terminal's clipboard (tmux may drop it): {safe(target.named, 80)}")

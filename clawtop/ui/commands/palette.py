@@ -15,7 +15,7 @@ from clawtop.commands import COMMANDS, Context, Section, key_label, meant, why_n
 def entries(context: Context, run: Callable[[str], None]) -> Iterable[SystemCommand]:
     """An entry for each command that has a key: first those that can run now; the help of others says why not.
 
-    What only a replay knows is left out elsewhere, and in a replay the commands whose key steers it.
+    Replay commands are left out elsewhere; in a replay, so are the commands whose keys control it.
     """
     possible = [
         (item, why_not(item, context))

@@ -82,7 +82,7 @@ class BulkScreen(DialogScreen):
         self._end()
 
     def _failed(self, error: ClawtopError) -> None:
-        """Whatever ended it: the rows after it were not started."""
+        """Report the error that ended it, and how many rows were not started."""
         rest = self._plans[len(self._results) :]
         self._results += [*(piece(f"at {safe(target.id)}:", Tone.BAD) for target, _ in rest[:1]), *error_lines(error)]
         if rest[1:]:
@@ -120,4 +120,4 @@ class BulkScreen(DialogScreen):
 
 
 def _hears_nothing(_holder: StoreHolder) -> None:
-    """Ignore whom a plan waits for: the next one may wait for another process."""
+    """Ignore the holder that a plan waits for: the next one may wait for another process."""

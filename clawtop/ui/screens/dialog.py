@@ -39,7 +39,7 @@ class DialogScreen(PaneScreen):
         self._made: list[Button] = []
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Disable `confirm` until the preview has been drawn: nobody can agree to what they have not seen."""
+        """Disable `confirm` until the preview has been drawn: operators cannot confirm what they have not seen."""
         return self.pane.painted if action == "confirm" else super().check_action(action, parameters)
 
     def title_line(self) -> Line:
@@ -112,7 +112,7 @@ class DialogScreen(PaneScreen):
     def carry_out(
         self, work: Coroutine[Any, Any, None], doing: str, failed: Callable[[ClawtopError], None]
     ) -> Worker[None]:
-        """Run `work` beside the screen; `failed` shows whatever it raises, so that no dialog stays at work for ever.
+        """Run `work` beside the screen; `failed` shows whatever it raises, so that no dialog looks busy for ever.
 
         Args:
             doing: completes "unexpected error while ..."; such an error has its report by then.

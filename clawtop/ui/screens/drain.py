@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class DialogState(Enum):
-    """The dialog's state: preview, running, asked whether to stop, over."""
+    """The dialog's state: preview, running, asking whether to stop, over."""
 
     LOOKING = auto()
     PREVIEW = auto()

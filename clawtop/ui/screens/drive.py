@@ -159,7 +159,7 @@ class DriveScreen(DialogScreen):
         run = await self._jobs.start_run(request)
         if self.on_top:
             self.app.switch_screen(RunScreen(self._jobs, run))
-        else:  # it was left meanwhile, or something lies over it
+        else:  # it was closed meanwhile, or another screen covers it
             shell(self).say("the run continues; W shows it")
             self.dismiss()
 

@@ -27,7 +27,7 @@ class PaneScreen(Surviving, ModalScreen[None]):
         Binding(command("suspend").keys[0], "app.suspend", show=False),
     ]
 
-    _closes = False  # as soon as nothing lies over it
+    _closes = False  # as soon as no other screen covers it
 
     def __init__(self, title_bar: LineBar, pane: LineScroll) -> None:
         super().__init__()
@@ -35,14 +35,14 @@ class PaneScreen(Surviving, ModalScreen[None]):
 
     @property
     def on_top(self) -> bool:
-        """Whether nothing lies over it. `is_current` is true too of what can be seen below a pane."""
+        """Whether no other screen covers it. `is_current` is also true of a screen visible below a pane."""
         return self.app.screen_stack[-1:] == [self]
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         """Close this pane, and no other: Textual closes whatever is on top.
 
-        What lies over it stays until it is closed; once this one is closed, a second call does nothing. Both happen: a
-        button is pressed twice, an operation ends while the palette is open.
+        A screen over it stays until that is closed; a second call does nothing. Both cases occur: a button is pressed
+        twice, an operation ends while the palette is open.
         """
         if self.on_top:
             return super().dismiss(result)

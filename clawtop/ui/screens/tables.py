@@ -46,7 +46,7 @@ class TablesScreen(TableControl, DashboardScreen):
 
     def compose(self) -> ComposeResult:
         options = shell(self).options
-        for table in self.tables:  # before rows are shown: the cursor stays on the row that is first then
+        for table in self.tables:  # before rows are shown, so that the cursor starts on the first of the sorted rows
             table.wanted = options.columns.get(table.id or "", ())
             table.sorting = Sorting.parse(options.sorting.get(table.id or "", ""))
         yield from super().compose()

@@ -1,4 +1,4 @@
-"""What widgets that draw their own lines share."""
+"""The base of widgets that draw their own lines."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Scrollable lines: the detail pane, pages, dialogs. Draws only changes, and its own scroll mark.
 
-Not a ScrollView: there, another number of lines lays the whole screen out anew, at every move of the cursor.
+Not a ScrollView: there, a change in the number of lines lays out the whole screen again, at every move of the cursor.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         return self.outer_size.width - (self.scrollbar_size_vertical if self.show_vertical_scrollbar else 0)
 
     def _present(self, table: Table[Any]) -> Env:
-        """The values that cells are made from, the same for all rows of one drawing."""
+        """The values that cells are made from, the same for all rows drawn together."""
         env, grouped = self._env, self.sorting is None
         if env is None or env.now != self._now or env.facts is not table.env.facts or env.grouped != grouped:
             env = self._env = Env(table.env.facts, self._now, table.env.zone, grouped=grouped)
@@ -238,7 +238,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
             self.point_at(index)
 
     def point_at(self, index: int) -> None:
-        """Put the cursor on this row without an operator's doing: rows need not keep their places."""
+        """Put the cursor on this row without the operator: rows need not keep their places."""
         if not self._rows:
             return
         before = self._cursor
