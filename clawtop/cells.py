@@ -11,7 +11,7 @@ ELLIPSIS = "…"
 _NARROW = re.compile(
     r"[ -~\xa0-\xac\xae-\u02ff\u2010-\u2027\u2030-\u205e\u2190-\u2211\u2298\u2299\u2500-\u25fc\u29d7⏎≥✓✗⚠]*"
 )
-"""Text of which every character takes one cell, whatever stands beside it: most of what is drawn."""
+"""Text in which every character takes one cell, whatever is beside it: most of what is drawn."""
 
 
 def cells(text: str) -> int:
@@ -29,7 +29,7 @@ def _cells(text: str) -> int:
 
 
 def clusters(text: str) -> Iterable[str]:
-    """The text in pieces that are never cut: a character with all that is drawn in its place."""
+    """The text in clusters that are never cut: a character with all that is drawn in its place."""
     if text.isascii() or _NARROW.fullmatch(text):
         return text
     from wcwidth import iter_graphemes
@@ -87,7 +87,7 @@ def elided_middle(text: str, width: int) -> str:
 
 _PARTS = re.compile(r"[:/]")
 _LEAST_TAIL = 5
-"""Fewer cells at the end of an id do not tell it from others."""
+"""Fewer cells at the end of an id do not distinguish it from others."""
 
 
 def _whole_parts(text: str, most: int, room: int) -> str:

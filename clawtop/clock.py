@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class Timer(Protocol):
-    """What `Clock.call_later` gives: a call to come, which can be called off."""
+    """What `Clock.call_later` returns: a pending call that can be cancelled."""
 
     def cancel(self) -> None:
-        """Call it off; nothing happens where it was made already."""
+        """Cancel the call; does nothing if it was made already."""
 
 
 class Deadline(Protocol):
-    """An end for whatever stands in its `async with`: TimeoutError is raised there when it comes first."""
+    """A time limit for the body of its `async with`: TimeoutError is raised there when it passes."""
 
     def reschedule(self, when: float | None, /) -> None:
-        """Move the end to `when` on the clock's `monotonic`; None: there is none."""
+        """Move the limit to `when` on the clock's `monotonic`; None: no limit."""
 
     async def __aenter__(self) -> object: ...
 
@@ -36,7 +36,7 @@ class Deadline(Protocol):
 class Clock(Protocol):
     """Wall time for records, monotonic time for waits, and every timer.
 
-    A clock that says how it sleeps has its timers from that: a simulated one drives them all.
+    All timers are built on `sleep`, so a clock that simulates it drives them all.
     """
 
     def now_ms(self) -> int:
@@ -49,8 +49,8 @@ class Clock(Protocol):
         """Block this thread."""
 
     def acquired(self, lock: threading.Lock, _seconds: float) -> bool:
-        """Block this thread until `lock` can be acquired, for at most this long; whether it was. Only the machine's own
-        clock waits: no other moves the time of threads.
+        """Block this thread until `lock` can be acquired, for at most this long; whether it was. Only the system clock
+        really waits: simulated clocks do not drive threads.
         """
         return lock.acquire(blocking=False)
 
@@ -108,13 +108,13 @@ def machine_began_ms() -> int:
 
 
 def processor_seconds(thread: int) -> float | None:
-    """How much processor time a thread of this process has used, by its `ident`; None where no system tells."""
+    """Processor time that a thread of this process has used, by its `ident`; None if the system does not report it."""
     clock_of = getattr(time, "pthread_getcpuclockid", None)
     return None if clock_of is None else time.clock_gettime(clock_of(thread))
 
 
 async def settled_within(clock: Clock, seconds: float, tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Wait until all these tasks are done, `seconds` at most; those that are not go on."""
+    """Wait until all these tasks are done, `seconds` at most; the others continue."""
     import asyncio
 
     with contextlib.suppress(TimeoutError):
@@ -150,7 +150,7 @@ class _SleptDeadline:
         self._timer: Timer | None = None
 
     def reschedule(self, when: float | None, /) -> None:
-        self._inner.reschedule(None)  # an end that came but has not cancelled anything yet is taken back
+        self._inner.reschedule(None)  # a limit that has passed but not cancelled anything yet is withdrawn
         self._when = when
         self._arm()
 

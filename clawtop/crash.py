@@ -34,7 +34,7 @@ class UnexpectedError(ClawtopError):
     """A fault of clawtop's own, or of the machine under it; what it was doing was not done (exit 70).
 
     Attributes:
-        report: where the report stands; None where none could be written.
+        report: the report's path; None if none could be written.
     """
 
     exit_code = CRASH_EXIT
@@ -57,7 +57,7 @@ def unexpected(error: BaseException, doing: str) -> UnexpectedError:
 
 
 def shortage(error: BaseException) -> str | None:
-    """What the machine has too little of, if that is the error: no fault of anybody's that needs a report."""
+    """The resource that the machine ran out of, if that is the error: it needs no report."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -75,7 +75,7 @@ def shortage(error: BaseException) -> str | None:
 
 
 def place(error: BaseException) -> str:
-    """The kind of error and the last line of clawtop's own that it passed."""
+    """The kind of error and the innermost line of clawtop's own code in its traceback."""
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(frame.filename).parents]
     if not own:
         return type(error).__name__
@@ -98,7 +98,7 @@ def report_text(error: BaseException, doing: str) -> str:
 
 
 def _clean(told: traceback.TracebackException) -> None:
-    """File names without the way to them: that names people and machines. What was said is masked here, before a group
+    """Traceback lines without directories, which name people and machines. Messages are masked here, before a group
     of exceptions is indented by bars and a long message is cut: both may divide a secret.
     """
     rest: list[traceback.TracebackException | None] = [told]

@@ -31,7 +31,7 @@ class ClawtopError(Exception):
 
 
 _COMMANDS = frozenset({"clawtop", "openclaw", "pipx", "ssh"})
-"""A sentence may begin with these as they are typed."""
+"""A sentence may begin with these in lower case, as they are typed."""
 
 
 def _as_sentence(text: str) -> str:

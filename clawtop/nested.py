@@ -1,4 +1,4 @@
-"""The only way from foreign JSON to values: nested no deeper than the code that walks them can recurse."""
+"""The only parser of foreign JSON: refuses values nested more deeply than the code that walks them can recurse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TooDeepError(ValueError):
 
 
 def loads(text: str | bytes | bytearray, **options: Any) -> Any:
-    """`json.loads` for foreign text: nested at most `MAX_DEPTH` deep, so that what walks through it may recurse.
+    """`json.loads` for foreign text: nested at most `MAX_DEPTH` deep, so that code that walks it may recurse.
 
     Raises:
         ValueError: not JSON; TooDeepError: nested deeper.
@@ -30,19 +30,19 @@ def loads(text: str | bytes | bytearray, **options: Any) -> Any:
 
 
 def _opens_few(text: str | bytes | bytearray) -> bool:
-    """Whether there are too few brackets for anything deep, in any encoding: and quickly counted."""
+    """Whether there are too few brackets for deep nesting, in any encoding; quick to count."""
     if isinstance(text, str):
         return text.count("{") + text.count("[") <= MAX_DEPTH
     return text.count(b"{") + text.count(b"[") <= MAX_DEPTH
 
 
 def among(value: object, words: Container[str]) -> TypeGuard[str]:
-    """Whether a foreign value is one of `words`. A list or an object is none; a set that is asked for one raises."""
+    """Whether a foreign value is one of `words`. False for a list or an object, for which `in` a set would raise."""
     return isinstance(value, str) and value in words
 
 
 def shallow(value: Any) -> Any:
-    """`value`, looked through level by level. Raises TooDeepError."""
+    """`value`, checked level by level. Raises TooDeepError."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [

@@ -54,7 +54,7 @@ _PEM_BEGIN, _PEM_END = "-----BEGIN ", "-----END "
 
 _HELD_BACK = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:@%-"
 LONGEST_SECRET = 16 * 1024
-"""The most that is held back of a growing text; no key is longer."""
+"""The most characters held back of a growing text; no key is longer."""
 
 _SHORTEST = 6
 _TELLING = 12
@@ -68,15 +68,15 @@ _PLACEHOLDERS = frozenset(
         *("unknown", "undefined", "required", "optional", "disabled", "enabled"),
     }
 )
-"""What people write where a key is wanted and none is needed: words of every log, and no secret."""
+"""Placeholders for keys that are not needed: common words in logs, not secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What must never be shown, in every form in which it may stand in a text.
+    """The loaded secrets, in every form in which they may appear in a text.
 
     Attributes:
-        forms: as they were loaded, and encoded, each behind what gives it away.
+        forms: as they were loaded, and encoded, each by the prefix that reveals it.
         by_head: the forms by their first characters.
         starts: what a form may begin with that is shorter than those.
         longest: length of the longest form.
@@ -93,7 +93,7 @@ _known_lock = threading.Lock()
 
 
 def remember_secrets(values: Iterable[str]) -> None:
-    """Take every loaded secret value into the redaction of `masked`, percent- and base64-encoded too.
+    """Add loaded secret values to those that `masked` removes, percent- and base64-encoded too.
 
     Values under 6 characters and placeholders ("ollama", "none") are ignored.
     """
@@ -125,7 +125,7 @@ def _is_secret(value: str) -> bool:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """A secret as it is, in a URL, in JSON, and in base64 wherever it stands in what was encoded."""
+    """A secret verbatim, in a URL, in JSON, and in base64 at any offset of the encoded text."""
     yield value
     raw = value.encode("utf-8", "surrogatepass")
     for kept in ("", "/", "/:+=@"):
@@ -215,7 +215,7 @@ def masked_words(value: Any, *, keys: bool = False) -> Any:
 
 
 def _shaped_spans(text: str) -> Sequence[tuple[int, int]]:
-    """Where something stands that looks like a secret."""
+    """Spans of text that look like secrets."""
     return _shapes_of(text) if len(text) <= _SHORT_TEXT else _shapes_in(text)
 
 
@@ -238,7 +238,7 @@ def _shapes_in(text: str) -> Sequence[tuple[int, int]]:
 
 
 def _unquoted(text: str) -> tuple[str, list[int]]:
-    """The text with what URLs quote as it was before; where each of its characters begins, and where it ends."""
+    """The text percent-decoded, with the start and the end of each of its characters in the original."""
     out: list[str] = []
     places: list[int] = []
     shown_to = 0
@@ -252,7 +252,7 @@ def _unquoted(text: str) -> tuple[str, list[int]]:
 
 
 def _known_spans(text: str) -> list[tuple[int, int]]:
-    """Where loaded secrets stand, also where a line break or blanks divide them, or a line break that was escaped."""
+    """Spans of loaded secrets, also if they are broken by line breaks, blanks, or an escaped line break."""
     known = _known_of(_known_secrets)
     if not known.forms or len(text) < _SHORTEST:
         return []
@@ -268,11 +268,11 @@ def _known_spans(text: str) -> list[tuple[int, int]]:
 
 
 _ESCAPED_BREAK = re.compile(r"\\[nrt]")
-"""A line break or a tab as JSON and Python write it inside of a string."""
+"""A line break or a tab as JSON and Python escape it in a string."""
 
 
 def _unbroken(text: str) -> list[int]:
-    """Where the characters stand that are neither blanks nor of a line break that was escaped."""
+    """The positions of characters that are neither blanks nor part of an escaped line break."""
     breaks = {place for match in _ESCAPED_BREAK.finditer(text) for place in range(*match.span())}
     return [index for index, char in enumerate(text) if not char.isspace() and index not in breaks]
 
@@ -297,13 +297,13 @@ def _places(known: _Known, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _beginning(form: str) -> str:
-    """What gives a secret away although its end is missing; an address is known by all of it only."""
+    """The prefix that reveals a secret although its end is missing; an address counts only as a whole."""
     beginning = form[:_TELLING]
     return form if "://" in beginning or "%3A%2F" in beginning else beginning
 
 
 def _end_of(form: str, text: str, at: int) -> int:
-    """Where the part of `form` ends that stands in `text` at `at`."""
+    """Where the part of `form` that is in `text` at `at` ends."""
     if text.startswith(form, at):
         return at + len(form)
     end = at + _TELLING

@@ -1,7 +1,7 @@
-"""A stop that waits: whoever is stopped while it holds a lock of OpenClaw's keeps it until somebody continues it.
+"""Delays SIGTSTP while clawtop holds a lock of OpenClaw's: a stopped process would keep the lock until it is continued.
 
 A terminal's Ctrl-Z, and `kill -TSTP`, stop this process only while it holds no such lock; SIGSTOP, and a terminal's
-SIGTTIN and SIGTTOU, ask nobody.
+SIGTTIN and SIGTTOU, cannot be delayed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from types import FrameType
 
 
 class _Stop:
-    """Whether this process may stand still.
+    """Whether this process may be stopped.
 
     Mutable state: `held` (the interpreter makes each change of it in one step); `asked`, whether a stop waits;
-    `standing`, taken while this process stops, so that whoever wants a lock meanwhile waits. No handler waits for it.
+    `standing`, taken while this process stops, so that a thread that wants a lock meanwhile waits. No handler waits for
+    it.
     """
 
     def __init__(self) -> None:
@@ -30,14 +31,14 @@ _state = _Stop()
 
 
 def holding(lock: Hashable) -> None:
-    """About to take a lock of OpenClaw's, or taken: any value that names it. `let_go` of the same has to follow."""
+    """Call before taking a lock of OpenClaw's, with any value that names it; `let_go` of the same must follow."""
     _state.held[lock] = None
     with _state.standing:
         pass
 
 
 def let_go(lock: Hashable) -> None:
-    """Released, or not taken after all. A stop that waits for it comes now."""
+    """Call when it is released, or was not taken after all. A delayed stop happens now."""
     _state.held.pop(lock, None)
     if _state.asked and not _state.held:
         os.kill(os.getpid(), signal.SIGTSTP)
@@ -48,7 +49,7 @@ def stop(now: Callable[[], object]) -> bool:
 
     Returns False if it does: the signal comes again when the last lock has been released.
     """
-    _state.asked = True  # before looking: whoever releases the last lock looks here afterwards
+    _state.asked = True  # before checking: the release of the last lock checks this afterwards
     if _state.held or not _state.standing.acquire(blocking=False):
         return False
     try:
@@ -62,9 +63,8 @@ def stop(now: Callable[[], object]) -> bool:
 
 
 def wait_with_stops(told: Callable[[], object]) -> None:
-    """Have this process stop at SIGTSTP only while it holds nothing; `told` is called when it has to wait.
-
-    Does nothing where whoever started it had the signal ignored, or something else handles it.
+    """Have this process stop at SIGTSTP only while it holds nothing; `told` is called when it must wait. Does nothing
+    if the signal was ignored when the process started, or something else handles it.
     """
     if signal.getsignal(signal.SIGTSTP) is not signal.SIG_DFL:
         return

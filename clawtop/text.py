@@ -35,7 +35,7 @@ def safe(text: object, limit: int | None = None) -> str:
 
 
 def _without_piles(raw: str) -> str:
-    """`raw` with no more combining marks in a row than are drawn in one place, and none before the first character."""
+    """`raw` with no more combining marks in a row than terminals draw in a cell, and none at the start."""
     out: list[str] = []
     combining = 0
     for char in raw:
@@ -46,7 +46,7 @@ def _without_piles(raw: str) -> str:
 
 
 class _ShownAs(dict[int, str]):
-    """What stands for each character, found when it is first met; as many as one text has, and no more for ever."""
+    """Cache of each character's replacement, computed on first use and bounded."""
 
     def __missing__(self, point: int) -> str:
         char = chr(point)
@@ -63,8 +63,8 @@ _SHOWN_AS = _ShownAs()
 def shown(text: object, limit: int | None = None) -> str:
     """`masked`, then `safe`: what foreign prose (errors, log lines) goes through.
 
-    With a limit the time does not depend on how long the text is: what lies far behind it is not looked at, and no part
-    of a secret that begins before is shown.
+    With a limit the time does not depend on the length of the text: what is far behind the limit is not examined, and
+    no part of a secret that begins before it is shown.
     """
     words = text if isinstance(text, str) else str(text)
     if limit is not None and len(words) > (looked_at := 8 * limit + 2 * LONGEST_SECRET):

@@ -63,7 +63,7 @@ ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def on_signal(number: int, callback: Callable[..., object], *args: object) -> None:
-    """Have the running loop call `callback` at a signal; it is the loop's, which takes it back when it is closed.
+    """Have the running loop call `callback` at a signal; the loop owns the handler and removes it when it closes.
 
     `loop.add_signal_handler` alone loses a signal while the loop's wake-up pipe is full, and some 280 calls from other
     threads fill it: a dashboard that is busy while many keys arrive would never end.
@@ -75,16 +75,16 @@ def on_signal(number: int, callback: Callable[..., object], *args: object) -> No
             loop.call_soon_threadsafe(callback, *args)
 
     loop.add_signal_handler(number, lambda: None)
-    signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)  # else Python writes on the screen
+    signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)  # else Python would write on the screen
     signal.signal(number, handle)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """`asyncio.run`, whose end waits for no thread.
 
-    Signals whose handlers unwind (an attribute of that name; they raise) end `main` as if it was cancelled; what they
-    raise is raised here, once everything is given back. What breaks in a callback or in a task that nobody awaits goes
-    the way of what breaks in a thread: `threading.excepthook`.
+    Signals whose handlers unwind (an attribute of that name; they raise) end `main` as if it were cancelled; what they
+    raise is raised here, once everything is released. Errors in callbacks and in tasks that are never awaited go to
+    `threading.excepthook`, like those of threads.
     """
     before = _unwinding() if threading.current_thread() is threading.main_thread() else {}
     try:
@@ -94,7 +94,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
             return runner.run(_ended_in_order(main, before))
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)  # a loop that is closed leaves the system's own
+            signal.signal(number, handler)  # a closed loop leaves the system's default
 
 
 def _as_in_a_thread(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ def _value(cls: type[Any], eq: bool) -> type[Any]:
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[object, ...]]:
-    """What gives the values of these fields, as a tuple; of fewer than two, the class fills it up."""
+    """A getter for the values of these fields as a tuple; with fewer than two, the class completes it."""
     return attrgetter(*names, *["__class__"] * (2 - len(names)))
 
 

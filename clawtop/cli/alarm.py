@@ -1,4 +1,4 @@
-"""Notices where there is no dashboard: the operator's `on_notice` command, run by verbs that keep looking."""
+"""Notices without a dashboard: the operator's `on_notice` command, run by verbs that keep watching."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 LOOK_AGAIN_MS = 60_000
-"""A state that does not change is judged again after so long, whenever its judgement is expected to change."""
+"""An unchanged state is judged again after this long at the latest, or when its judgement is expected to change."""
 
 
 class Alarm:
@@ -30,12 +30,12 @@ class Alarm:
         self._due = 0
 
     def is_due(self, snapshot: Snapshot, now: int) -> bool:
-        """Whether a look may find something else than the last one; `now` in ms since the epoch."""
+        """Whether another look may find a difference; `now` in ms since the epoch."""
         at = self._before.at if self._before is not None else now
         return snapshot is not self._seen or now >= self._due or not at <= now < at + LOOK_AGAIN_MS
 
     def look(self, snapshot: Snapshot, now: int) -> None:
-        """Compare with the last look, where it is due; `now` in ms since the epoch."""
+        """Compare with the last look, if it is due; `now` in ms since the epoch."""
         from clawtop.core.health.judgement import judge
         from clawtop.core.incident.notices import next_due, notice_state, notices
 
@@ -52,7 +52,7 @@ class Alarm:
 
 
 def alarm_of(args: argparse.Namespace) -> Alarm | None:
-    """What runs `on_notice`; None without one. Raises UsageError."""
+    """The alarm that runs `on_notice`; None without one. Raises UsageError."""
     from clawtop.cli.common import notice_hook
 
     tell = notice_hook(args)

@@ -92,7 +92,7 @@ def _incident_parts(args: argparse.Namespace) -> tuple[ExtraPart, ...]:
     shared: tuple[ExtraPart, ...] = ()
     try:
         choice = registry_of(args)
-    except UsageError as error:  # what only shows goes on without it
+    except UsageError as error:  # what only displays continues without it
         if any(item.dangerous for item in verbs() if item.verb == getattr(args, "verb", None)):
             raise
         shared = (_with_warning("registry-unusable", "registry", error.title),)
@@ -169,7 +169,7 @@ class _LaterParts:
         self._is_first = True
 
     def then(self, part: ExtraPart) -> None:
-        """Another one, after them; from now on."""
+        """Add another part after them, from now on."""
         self._also = (*self._also, part)
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
@@ -229,7 +229,7 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
 
 
 def unknown_session(snapshot: Snapshot, key: str, unchanged: str) -> RefusedError:
-    """Why a key that no session of the snapshot has cannot be meant: there is none, or not all were read."""
+    """The error for a key that no session of the snapshot has: there is no such session, or not all were read."""
     from clawtop.core.nearest import did_you_mean
     from clawtop.core.operations.target import of_another_user, unread_sessions
     from clawtop.core.session.key import agent_of

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 OPERATORS_OWN = ("sort", "columns")
-"""Saved settings that hold on the reef too, besides those that are options, such as the theme. Others name sessions,
-hosts and commands of the operator's own world."""
+"""Saved settings that also apply to the demo, besides those that are options, such as the theme. Others name the
+operator's own sessions, hosts and commands.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         args.settings = defaults() | {name: saved[name] for name in OPERATORS_OWN}
         args.config_file, args.kept_in = stage.config_file, "the demo's temporary config"
         args.tour = args.scenario == TOUR_SCENARIO
-        args.recordings = lasting_directory(os.environ, Path.home())  # the demo's own directory ends with it
+        args.recordings = lasting_directory(os.environ, Path.home())  # the demo's own directory is removed with it
         return dashboard.run(args)
 
 

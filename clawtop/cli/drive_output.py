@@ -123,7 +123,7 @@ FEW_S = 10
 
 
 class ToldNowAndThen:
-    """When a wait is told again: each second of the last ten, and before them every `pause_s` seconds."""
+    """When a wait is reported again: every second of the last ten, and before that every `pause_s` seconds."""
 
     def __init__(self, pause_s: int) -> None:
         self._pause_s = pause_s
@@ -131,7 +131,7 @@ class ToldNowAndThen:
         self._until: int | None = None
 
     def is_due(self, until: int, now: int) -> bool:
-        """Whether to say at `now` that something is waited for until `until`, both in ms since the epoch."""
+        """Whether to report at `now` a wait that lasts until `until`, both in ms since the epoch."""
         due = (
             self._told_at is None
             or until != self._until
@@ -175,8 +175,8 @@ class TurnOutput:
 class TextOutput(TurnOutput):
     """The reply on stdout, progress on stderr.
 
-    On a terminal the reply streams; elsewhere it is written once it is whole, so that nothing of an attempt that
-    failed stands in it.
+    On a terminal the reply streams; elsewhere it is written once it is whole, so that it contains nothing of a failed
+    attempt.
     """
 
     def __init__(self, *, streams: bool) -> None:
@@ -211,7 +211,7 @@ class TextOutput(TurnOutput):
             print(f"{words}; the next attempt starts over", file=sys.stderr)
 
     def _count(self, profile: str, until: int) -> None:
-        """For whom is waited and how long still: on a terminal in one line that counts, elsewhere now and then."""
+        """The awaited account and the time left: on a terminal in one line that counts down, elsewhere now and then."""
         from clawtop.clock import SystemClock
         from clawtop.view.humanize import countdown
 

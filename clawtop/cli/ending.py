@@ -9,8 +9,9 @@ import termios
 from typing import Any, NoReturn
 
 RELEASE_S = 0.7
-"""How long to wait for a lock that the disk does not release; whoever wants it next sees that its owner died. With what
-else is waited for on the way out this is less than a second."""
+"""How long to wait for a lock that the disk does not release; the next process that wants it sees that its owner died.
+Together with the other waits on the way out this is less than a second.
+"""
 
 _RESET = (
     b"\x18\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?2004l\x1b[?1004l"

@@ -110,8 +110,8 @@ def write_textfile(path: Path, content: bytes) -> None:
 
 
 class TextFile:
-    """The text file of an exporter that runs. Once it could be written, a disk that is full for a while does not end
-    the exporter: that is said once, and it is tried again.
+    """The text file of an exporter that runs. Once a first write has succeeded, a disk that is full for a while does
+    not end the exporter: it reports that once, and tries again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -164,7 +164,7 @@ async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, ad
                     await changed.wait()
 
     async def watch(alarm: Alarm) -> None:
-        while True:  # time alone, too, makes a notice: something is blocked for long
+        while True:  # time alone can cause a notice too: something has been blocked for long
             if latest and alarm.is_due(latest[0], clock.now_ms()):
                 await asyncio.to_thread(alarm.look, latest[0], clock.now_ms())
             await clock.sleep(ALARM_SECONDS)

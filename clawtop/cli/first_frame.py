@@ -1,4 +1,4 @@
-"""The dashboard's first frame: drawn from the first snapshot, before what draws the dashboard is imported."""
+"""The dashboard's first frame: drawn from the first snapshot, before the dashboard's own code is imported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FirstFrame:
-    """What is on the terminal until the dashboard draws. Where it cannot be drawn, nothing is."""
+    """The frame on the terminal until the dashboard draws; nothing where it cannot be drawn."""
 
     def __init__(self, args: argparse.Namespace, clock: Clock, tour: Tour | None) -> None:
         from clawtop.ui.early import early_screen
@@ -31,7 +31,7 @@ class FirstFrame:
         self._screen = early_screen(args.theme, os.environ, ascii_glyphs=self._ascii) if opens_here else None
 
     def read(self) -> tuple[LiveReader, Facts | None]:
-        """The reader, and its first snapshot, judged and drawn; what keeps it from being read, the dashboard will tell.
+        """The reader, and its first snapshot, judged and drawn; the dashboard reports what cannot be read.
 
         Raises StateUnreadableError, UsageError.
         """

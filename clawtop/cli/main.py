@@ -85,7 +85,7 @@ def run(argv: Sequence[str]) -> int:
         args.run, args.verb = _print_version, None
     gc.enable()
     if args.verb is not None:
-        unwind_on_signals()  # the dashboard takes nothing before it handles them itself
+        unwind_on_signals()  # the dashboard holds nothing before it handles signals itself
     try:
         return _lasting(args) if args.verb in CHANGING else _plain(args)
     except ClawtopError as error:
@@ -167,7 +167,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _refuse_other_hosts(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """A verb works on this machine, and must not look as if it worked on the hosts named before it."""
+    """A verb works on this machine, and must not seem to work on the hosts named before it."""
     from clawtop.cli.fleet import named_before
 
     if args.verb not in {None, "fleet"} and (option := named_before(args).option):

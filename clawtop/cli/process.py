@@ -52,7 +52,7 @@ def _words(stream: Any) -> Any:
 
 
 def _tell_unexpected(error: BaseException | None) -> None:
-    """One masked line for what no caller sees: errors of threads, of callbacks and of finalizers."""
+    """One masked line for errors that no caller sees: those of threads, callbacks and finalizers."""
     if isinstance(error, Exception):
         from clawtop.crash import unexpected
 
@@ -61,8 +61,8 @@ def _tell_unexpected(error: BaseException | None) -> None:
 
 
 def interruption(error: BaseException) -> KeyboardInterrupt | None:
-    """The signal that `error` comes from, where it comes from one: whatever is interrupted may make another
-    exception of it (a class body: RuntimeError from KeyboardInterrupt).
+    """The signal that caused `error`, if one did: interrupted code may turn it into another exception (a class body:
+    RuntimeError from KeyboardInterrupt).
     """
     seen: set[int] = set()
     found: BaseException | None = error
@@ -117,7 +117,7 @@ class _Ending:
 
     def __call__(self, number: int, _frame: FrameType | None) -> NoReturn:
         signal.signal(signal.SIGALRM, lambda *_: leave(128 + number))
-        signal.alarm(GRACE_S)  # whatever a disk does
+        signal.alarm(GRACE_S)  # even if a disk hangs
         raise EndedError(number)
 
 

@@ -2,7 +2,7 @@
 
 Out: what the verb tells anyway, a `{"type": "beat"}` every few seconds, and one last line that says how it ended.
 In: for a run first `{"message": text}`; then `{"rotate": true}`; for all `{"cancel": true}`. The id names the run or
-the drain in the journal, so that whoever lost the connection finds it there (`clawtop receipt ID`).
+the drain in the journal, so that a dashboard that lost the connection finds it there (`clawtop receipt ID`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _id(text: str) -> str:
 
 
 def say(kind: str, **facts: Any) -> None:
-    """One line for the other end. Raises BrokenPipeError when nobody reads any more."""
+    """One line for the other end. Raises BrokenPipeError when the other end is gone."""
     print(json.dumps({"schema": SCHEMA, "type": kind, **facts}), flush=True)
 
 
@@ -88,7 +88,7 @@ async def lines_of_stdin() -> AsyncIterator[dict[str, Any]]:
 
 
 async def until_told(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` with heartbeats until it ends; cancelled when the other end says so or disappears."""
+    """Run `work` with heartbeats until it ends; cancelled when the other end asks for it or disappears."""
     task, stdin = asyncio.ensure_future(work), lines_of_stdin()
 
     async def listen() -> None:

@@ -1,4 +1,4 @@
-"""The version, with the commit that this clawtop was built from or that its checkout is at."""
+"""The version, with the commit of the build or of the checkout."""
 
 from __future__ import annotations
 

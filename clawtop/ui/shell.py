@@ -1,4 +1,4 @@
-"""The dashboard's interface for screens, widgets and commands. Everything in ui/ depends on this, not on the app.
+"""The dashboard's interface for screens, widgets and commands. Everything in ui/ depends on this, not on the app."""
 
 from __future__ import annotations
 

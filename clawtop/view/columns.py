@@ -77,9 +77,9 @@ class Column(NamedTuple, Generic[T]):
 Placed = tuple[Column[T], int]
 
 MARGIN: Piece = (" ", Tone.PLAIN)
-"""Stands before each row, and before what else the tables say."""
+"""Precedes each row, and any other line of a table."""
 CURSOR: Piece = ("▌", Tone.ACCENT)
-"""Stands there on the row that the operator is at."""
+"""Precedes the row under the cursor instead."""
 MARGIN_WIDTH = 1
 
 
@@ -105,7 +105,7 @@ class Table(Generic[T]):
     """A table of one snapshot: rows in natural order, how to draw them, and what to say when there are none.
 
     `band` draws the heading of a group; `ids` gives the exact ids of a row, which the filter finds too where a cell
-    elides them or shows another name; `thing` tells what a row is, where several rows may be the same.
+    elides them or shows another name; `thing` identifies what a row shows, if several rows may show the same thing.
     """
 
     id: str
@@ -136,7 +136,7 @@ class Table(Generic[T]):
 
     @cached_property
     def _arranged(self) -> dict[tuple[str, Sorting | None], Sequence[TableRow[T]]]:
-        """The rows by what was asked for, so that they can be arranged ahead of being shown."""
+        """Arranged rows by filter and sorting, so that they can be computed before they are shown."""
         return {}
 
     def _sorted(
@@ -170,8 +170,8 @@ class Table(Generic[T]):
 
     @cached_property
     def needs(self) -> Mapping[str, int]:
-        """Column id -> the width of its widest row: of columns that time alone cannot change, and of those in
-        which no row says anything.
+        """Column id -> the width of its widest row, for columns that time alone cannot change and for columns that are
+        empty in every row.
         """
         rows, env = [row for row in self.rows[:MEASURED] if not row.band], self.env
         needs: dict[str, int] = {}
@@ -197,7 +197,7 @@ class Table(Generic[T]):
 
 
 def _by_value(things: Sequence[A], values: Sequence[Any], *, descending: bool) -> list[A]:
-    """Those without a value come last."""
+    """Rows without a value come last."""
     known = sorted((n for n, value in enumerate(values) if value is not None), key=values.__getitem__)
     if descending:
         known.reverse()
@@ -252,7 +252,7 @@ def placed(columns: Sequence[Column[T]], width: int, needs: Mapping[str, int] | 
 
 
 def _without_silent(kept: list[Column[T]], width: int, needs: Mapping[str, int]) -> list[Column[T]]:
-    """Without columns that are empty in every row, as long as others need the space."""
+    """The columns, without those that are empty in every row if others need the space."""
     silent = sorted((c for c in kept[1:] if c.rank and needs.get(c.id) == 0), key=lambda c: c.rank)
     while silent:
         least = (_least(column, needs, first=not place) for place, column in enumerate(kept))
@@ -265,7 +265,7 @@ def _without_silent(kept: list[Column[T]], width: int, needs: Mapping[str, int])
 
 
 def _room_for_prose(kept: list[Column[T]], width: int, needs: Mapping[str, int]) -> list[Column[T]]:
-    """Without the columns that matter least, as long as prose between `words` would be cut beside them."""
+    """The columns, without the least important ones as long as prose in `words` columns would be cut."""
     prose = next((column for column in kept if column.words), None)
     if prose is None or prose.id not in needs:
         return kept
@@ -304,8 +304,8 @@ _GAP: Piece = (" " * GAP, Tone.PLAIN)
 def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line, *, filtered: bool = False) -> Line:
     """The line of column titles; the first column, and those without a title next to it, carry the table's own.
 
-    The table's own says how many rows there are and by what they are filtered: rather than being cut, it takes the
-    place of further titles.
+    The table's title gives the number of rows and the filter: rather than being cut, it takes the place of further
+    titles.
     """
     out: list[Piece] = []
     taken = next((n for n, (column, _) in enumerate(columns) if n and column.title), len(columns))

@@ -170,7 +170,7 @@ def _provider(target: Target, env: Env) -> list[Fact] | None:
 
 
 def _own_process(session: Session, env: Env) -> Line:
-    """The process below the gateway that works on its run, and what it takes with everything below it."""
+    """The process below the gateway that works on its run, with the memory of its whole process tree."""
     own = next((w for w in session.witnesses if w.kind is WitnessKind.PROCESS and w.pid is not None), None)
     if own is None:
         return EMPTY

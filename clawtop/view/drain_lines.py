@@ -19,7 +19,7 @@ _STEP_TONES = {DrainStage.DRAINED: Tone.OK, DrainStage.NOT_RELEASED: Tone.BAD}
 
 @dataclass(frozen=True, slots=True)
 class DrainWait:
-    """What the drain waits for, and until when at most (monotonic seconds). The last step mostly says the same."""
+    """What the drain waits for, and until when at most (monotonic seconds). Usually the last step says the same."""
 
     why: str
     until: float

@@ -61,7 +61,7 @@ def window_words(window: Window) -> str:
 
 
 def lapsed_words(window: Window, now: int) -> str:
-    """That a recorded window has no effect."""
+    """Words for a recorded window that has no effect."""
     past = 0 < window.until <= now
     when = f"ended {ago(window.until, now)}" if past else f"{window.until} is not a valid time"
     return f"{when}; it stays recorded until the next use, without effect"

@@ -90,7 +90,7 @@ class Facts:
         self.agents: tuple[AgentInfo, ...] = tuple(a for a in snapshot.agents if agent is None or a.id == agent)
 
     def once(self, make: Callable[[A], T], argument: A) -> T:
-        """The value of `make` for this state, computed at the first call: a table, the headline's standing."""
+        """The value of `make` for this state, computed at the first call, such as a table."""
         if make not in self._made:
             self._made[make] = make(argument)
         made: T = self._made[make]
@@ -281,8 +281,8 @@ class Facts:
         return self.session_name(name.id) if name.what is Naming.SESSION else self.agent_name(name.id)
 
     def agent_name(self, agent: str) -> str:
-        """What the configuration calls the agent, else its id, safe to show; with the id where the name is not
-        another's alone.
+        """What the configuration calls the agent, else its id, safe to show; with the id if several agents have the
+        name.
         """
         return self._agent_names.get(agent) or safe(agent)
 
@@ -294,8 +294,8 @@ class Facts:
         return self.labels.get(session.key) or session.name or (rest if agent == session.agent else session.key)
 
     def session_name(self, key: str) -> str:
-        """What people call the session with this key, safe to show: its label or name, else the key without what
-        goes without saying; where there are several agents, whose it is.
+        """What people call the session with this key, safe to show: its label or name, else the key without its
+        redundant parts; with its agent if there are several.
         """
         if (name := self.given_name(key)) is not None:
             return shown(name)
@@ -345,7 +345,7 @@ class Facts:
         """Whether the journal has an operation that can be undone."""
         if not any(event.kind is EventKind.OPERATION for event in self.snapshot.events):
             return False
-        from clawtop.core.operations.undo import undoable  # heavy, and the first paint does not need it
+        from clawtop.core.operations.undo import undoable  # slow to load, and the first paint does not need it
 
         return bool(undoable(self.snapshot.events))
 

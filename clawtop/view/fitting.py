@@ -52,7 +52,7 @@ _LONG_WORD = 16
 def cut_at_words(line: Line, width: int) -> Line:
     """The line in at most `width` cells: whole words and an ellipsis; an id that does not fit keeps both its ends.
 
-    What remains does not end on a word that says nothing without the next one, if another word is left.
+    What remains does not end on a word that is meaningless without the next one, if another word is left.
     """
     if width_of(line) <= width:
         return line
@@ -82,15 +82,15 @@ _LOOSE_WORDS = frozenset(
         *("had", "does", "did", "do", "will", "would", "can", "could", "may", "might", "must", "shall", "should"),
     }
 )
-"""Words that say nothing without what follows."""
+"""Words that are meaningless without what follows."""
 _LOOSE = r"[(\[{<\"'“‘]*[\d.,:+~%-]*"
-"""A number without what it counts, or an open bracket. Compiled when a text is first cut: most starts cut none."""
+"""A number without its unit, or an open bracket. Compiled when a text is first cut: most starts cut none."""
 _CLOCK = r"\d{1,2}:\d\d(:\d\d)?"
 _FACT_ENDS = ("·", ";", ".", ",")
 
 
 def _is_loose(word: str) -> bool:
-    """Whether a word at the end of a cut text would say nothing, or something else."""
+    """Whether a word at the end of a cut text would be meaningless or misleading."""
     if word in _FACT_ENDS or re.fullmatch(_CLOCK, word):
         return False
     bare = word.lstrip("([{")

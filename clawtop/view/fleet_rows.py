@@ -113,7 +113,7 @@ FLEET_COLUMNS: tuple[Column[Host], ...] = (
 """STALE: locks whose owner is dead. TAKEN: session takeovers within the hour."""
 
 _NO_FACTS = Facts(Snapshot(0, 0, "", "", None, None), 0, None)
-"""A host's row knows no snapshot: everything in it comes from the summary."""
+"""A host's row is made from the summary alone, without a snapshot."""
 
 
 def fleet_table(hosts: Iterable[Host], now: int, zone: tzinfo | None = None) -> Table[Host]:
@@ -149,11 +149,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "back": ("Back", "Clear the filter."),
     "quit": ("Quit", "Leave the fleet."),
 }
-"""Commands that do or are called something else here: command id -> title and help."""
+"""Commands with another meaning or title here: command id -> title and help."""
 
 
 def hints(commands: Iterable[Command], width: int) -> Line:
-    """The footer: what the keys do here. The last one is shown at every width, of the others as many as fit."""
+    """The footer: what the keys do here. The last hint is shown at every width, and as many of the others as fit."""
     *parts, last = [((key_label(item.keys[0]), Tone.KEY), (f" {_words(item)[0]}", Tone.PLAIN)) for item in commands]
     while parts and width_of(join((*parts, last), _GAP)) >= width:
         parts.pop()
@@ -197,7 +197,7 @@ def about(host: Host, now: int) -> str:
 
 
 def _not_before(until: int | None, now: int) -> str:
-    """A provider's own time for an account; empty where it told none, or it has come."""
+    """When a provider itself allows an account again; empty if it named no time, or the time has come."""
     return f"; its provider says not before {countdown(until, now)}" if until is not None and until > now else ""
 
 

@@ -17,7 +17,7 @@ _GAP: Piece = ("  ", Tone.PLAIN)
 def footer_line(context: Context, width: int, said: Line | None = None) -> Line:
     """Keys of the footer commands; those that cannot run now are faint.
 
-    What was just `said` comes before the keys that are always shown; a long answer takes their place.
+    The latest answer (`said`) comes before the keys that are always shown; a long one takes their place.
     """
     line, _ = _footer(context, width, said)
     return line
@@ -86,7 +86,7 @@ def _footer_commands(context: Context) -> list[Command]:
 
 
 def _belongs(item: Command, context: Context) -> bool:
-    """Whether a hint applies here: on this view, and to the row under the cursor or to what is marked."""
+    """Whether a hint applies here: on this view, and to the row under the cursor or the marked rows."""
     if item.views and context.view and context.view not in item.views:
         return False
     if item.id == "back" and context.view in ("", "overview") and not context.of_fleet:

@@ -76,7 +76,7 @@ def _cost(row: LinkRow, env: Env) -> Line:
 
 
 def _waves(row: LinkRow, env: Env) -> Line:
-    """Which profiles come back when, in that order, and what their providers say of it."""
+    """Which profiles come back when, in that order, and the times that their providers named."""
     if row.link is None:
         return EMPTY
     parts: list[Piece] = []

@@ -138,7 +138,7 @@ def _room(width: int | None, taken: int) -> int | None:
 
 
 _LEAST_NAME = 12
-"""Fewer cells of a name tell nothing."""
+"""Fewer cells of a name are useless."""
 
 
 def _listed(head: str, names: Sequence[str], total: int, room: int | None) -> Line:
@@ -164,7 +164,7 @@ _BADGE_TONES = {
     Level.UNREADABLE: Tone.BADGE_BAD,
 }
 _GOES_WITHOUT_SAYING = frozenset({"profiles-resting", "provider-out"})
-"""Causes that the counts and the provider lines already cover."""
+"""Causes that the counts and the provider lines already show."""
 
 
 def reading_lines(facts: Facts) -> tuple[Line, Line]:
@@ -221,7 +221,7 @@ class _Outage:
 
 
 def _next(facts: Facts, room: int | None) -> Line:
-    """Which profile each provider's next run starts with."""
+    """The profile that each provider's next run starts with."""
     if facts.unknown_chains is not None:
         return (("next: ", Tone.DIM), ("unknown", Tone.WARN))
     firsts = [view.next.profile.id for view in facts.providers if view.next is not None]
@@ -283,7 +283,7 @@ _TOLD_APART = frozenset(
 
 
 def _others(health: Health) -> tuple[list[Line], list[Line]]:
-    """What is wrong besides the worst cause: what silences bots, and what does not."""
+    """Other problems besides the worst cause, those that silence bots first."""
     told = [cause for cause in health.causes[1:] if cause.code not in _TOLD_APART][:3]
     severe: list[Line] = [((cause.text, Tone.BAD),) for cause in told if cause.level >= Level.SILENT]
     return severe, [((cause.text, Tone.WARN),) for cause in told if cause.level < Level.SILENT]
@@ -306,7 +306,7 @@ def _blocked_names(facts: Facts, room: int | None) -> Line:
 
 
 def _hand(facts: Facts) -> list[Line]:
-    """What needs the operator: it does not resolve itself."""
+    """What needs the operator, since it does not resolve itself."""
     lines: list[Line] = []
     worst = facts.health.causes[0].code if facts.health.causes else ""
     stale = [lock for lock in facts.locks if lock.verdict.kind is VerdictKind.STALE and lock.leaked is None]
@@ -343,7 +343,7 @@ class Unread(NamedTuple):
 
     @classmethod
     def of(cls, error: object, now: int, before: Unread | None) -> Unread:
-        """The same after another failed read; `since` stays that of the first one in a row."""
+        """The same after another failed read; `since` stays that of the first in a row."""
         return cls(shown(str(error)), now if before is None else before.since)
 
 

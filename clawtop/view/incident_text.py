@@ -20,7 +20,7 @@ from clawtop.view.tree_rows import tree_table
 
 WIDTH = 118
 MOST_CHARACTERS = 45_000
-"""Of the text; GitHub takes 65,536 in all, and the recording follows it."""
+"""Maximum characters of the text: GitHub takes 65,536 in all, and the recording follows it."""
 
 ROWS = (200, 100, 60, 40, 25, 15, 8, 4)
 """Rows of each table, fewer until the text is short enough; the longest tables lose first."""

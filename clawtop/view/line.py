@@ -169,7 +169,7 @@ _TRACK: Piece = (" ", Tone.PLAIN)
 
 
 def scroll_mark(y: int, top: int, page: int, total: int) -> Piece:
-    """What the margin shows beside line `y` of a page of `total` lines, from line `top` on: how far one has read."""
+    """The scroll bar's piece beside line `y` of a page of `total` lines that is scrolled to line `top`."""
     if total <= page:
         return _TRACK
     size = max(1, page * page // total)

@@ -29,7 +29,7 @@ CONTENTS = {
     "not a regular file": "not a file",
     "unreadable": "unreadable file",
 }
-"""What a lock file is in the place of an owner's record; short, for a column."""
+"""What a lock file without an owner's record contains instead; short, for a column."""
 BAR_WIDTH = 6
 
 

@@ -37,7 +37,7 @@ class LongRows(Sequence[TableRow[T]]):
         make: Callable[[T], TableRow[T]],
         find: Callable[[str], T | None],
     ) -> None:
-        """`make` a row of an item; `find` the item of a row's key."""
+        """`make` makes a row from an item; `find` finds the item of a row's key."""
         self.items = items
         self.listed = listed
         self._make = make
@@ -75,7 +75,7 @@ class LongRows(Sequence[TableRow[T]]):
         return rows
 
     def place_of(self, key: str) -> int | None:
-        """Where the row with this key stands."""
+        """The place of the row with this key."""
         item = self._find(key)
         return _place(self.items, item) if item is not None else None
 
@@ -115,7 +115,7 @@ def _place(items: Sequence[T], item: T) -> int | None:
 
 
 def place_of(rows: Sequence[TableRow[T]], key: str, near: int) -> int | None:
-    """Where the row with this key stands, which is probably at `near`."""
+    """The place of the row with this key, which is probably `near`."""
     if 0 <= near < len(rows) and rows[near].key == key:
         return near
     if isinstance(rows, LongRows):

@@ -1,4 +1,4 @@
-"""Values that are printed as JSON, their words masked."""
+"""Masks secrets in values that are printed as JSON."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ EXACT = frozenset(
         *("target", "drain", "fresh", "plan_id", "fingerprint", "undo", "undoes"),
     }
 )
-"""What a verb takes stays as it is. Everything else, a name too, is somebody's words."""
+"""Members that verbs take as arguments stay exact. Everything else, names too, is foreign text."""
 
 
 class _Masked(dict[str, str]):
-    """Words, masked; each distinct one once."""
+    """Masks texts, each distinct one once."""
 
     def __missing__(self, word: str) -> str:
         found = self[word] = masked(word)
@@ -42,7 +42,9 @@ class _Masking:
         return value
 
     def _members(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        """Nearly all parts of a report are texts and numbers: a call for each is most of what masking takes."""
+        """Nearly all parts of a report are texts and numbers: a call for each would be most of the time that masking
+        takes.
+        """
         words = self._words
         out: dict[str, Any] = {}
         for key, part in value.items():
@@ -58,6 +60,6 @@ _NO_WORDS = frozenset({int, bool, float, type(None)})
 
 
 def without_secrets(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, JSON-ready, every word of it masked except `EXACT`."""
+    """The value, JSON-ready, with every text masked except the members in `EXACT`."""
     told: dict[str, Any] = _Masking().of(value)
     return told

@@ -1,4 +1,4 @@
-"""The overview as a whole: where its parts stand, and what it shows before there is a widget for any of them."""
+"""The overview as a whole: the layout of its parts, and its first frame, drawn before any widget exists."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MANY = 1_000
 
 
 def detail_width(width: int) -> int:
-    """Cells of the detail on a screen of `width` cells; 0: it has no place."""
+    """Cells of the detail on a screen of `width` cells; 0: there is no room for it."""
     return max(DETAIL_WIDTHS[0], min(DETAIL_WIDTHS[1], width - TABLE_WIDTH)) if width >= DETAIL_FROM else 0
 
 
@@ -48,12 +48,12 @@ def table_heights(room: int, rows: Sequence[int]) -> tuple[int, ...]:
 
 
 def first_view(facts: Facts) -> str:
-    """The view that opens first where none was wished for."""
+    """The view that opens first if none was asked for."""
     return "tree" if any(node.severity is not Severity.BUSY for node in facts.tree) else "overview"
 
 
 class Surface(StrEnum):
-    """What a line lies on."""
+    """The background of a line."""
 
     BASE = "base"
     RAISED = "raised"
@@ -91,7 +91,7 @@ class FrameWishes:
 def first_frame(
     env: Env, width: int, height: int, wishes: FrameWishes, *, whole: bool = True
 ) -> tuple[tuple[Stretch, ...], ...]:
-    """The overview as it opens, line by line from the top of the screen: what stands where the widgets will be.
+    """The overview as it opens, line by line from the top of the screen: exactly what the widgets will show.
 
     `whole`: False while only the accounts have been read; then nothing is said that depends on anything else.
     """

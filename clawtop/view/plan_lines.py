@@ -21,11 +21,11 @@ _TIMES = frozenset({"cooldownUntil", "disabledUntil", "blockedUntil", "lastFailu
 LABEL = 9
 SHELL_LABEL = 10
 LONG_WAIT_MS = 100
-"""The screen does not mention a shorter wait for a lock."""
+"""The screen does not mention shorter waits for a lock."""
 
 
 class Remark(NamedTuple):
-    """One thing that a plan or a receipt says, in one text or several."""
+    """One statement of a plan or a receipt, in one text or several."""
 
     label: str
     texts: tuple[str, ...]
@@ -34,7 +34,7 @@ class Remark(NamedTuple):
 
 
 def plan_remarks(*plans: Plan, now: int, zone: tzinfo | None = None) -> tuple[Remark, ...]:
-    """What plans do, what is lost, and what to know first; what several plans share appears once."""
+    """What plans do, what is lost, and what to know first; statements that several plans share appear once."""
     effects = (tuple(in_zone(text, now, zone) for text in plan.effects) for plan in plans)
     return (
         Remark("Effect", _shared(effects), Tone.INFO, "→"),

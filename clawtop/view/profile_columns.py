@@ -16,7 +16,7 @@ ProfileRow = ProfileFacts | ProviderFacts
 _DASH = piece("-", Tone.FAINT)
 BAR_WIDTH = 8
 _MANY = 10_000
-"""From here on, failures are not told apart."""
+"""Larger counts of failures are not shown exactly."""
 
 
 def _entry(item: ProfileRow) -> ProfileFacts:

@@ -11,7 +11,9 @@ from clawtop.view.humanize import countdown, time_near
 
 
 def provider_time_words(profile: Profile, now: int, zone: tzinfo | None) -> str:
-    """`says not before 14:03:07 (in 59m12s): rate_limit, all models`; empty where it says nothing, or its time came."""
+    """`says not before 14:03:07 (in 59m12s): rate_limit, all models`; empty if the provider named no time, or the time
+    has come.
+    """
     told = open_provider_time(profile, now)
     if told is None:
         return ""

@@ -105,7 +105,7 @@ def _openclaw(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _outlook(health: Health, texts: Texts | None) -> dict[str, Any]:
-    """How it is, what comes next, and who is blocked."""
+    """Health, what comes next, and who is blocked."""
     return {
         "health": _health(health, texts),
         "next": [_next(item) for item in health.next],

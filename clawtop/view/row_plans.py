@@ -1,4 +1,4 @@
-"""The plan that a command makes for the row under the cursor, or why it makes none."""
+"""The plan that a command makes for the row under the cursor, or the reason why it makes none."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def profile_table(env: Env) -> Table[ProfileRow]:
 
 
 def _profile(item: ProfileRow) -> Hashable:
-    """What the title counts: a profile counts once, however many agents see it."""
+    """The identity that the title counts: a profile counts once, however many agents see it."""
     assert isinstance(item, ProfileFacts)  # noqa: S101 - only bands are made from providers
     return item.profile.owner_agent, item.profile.id
 
@@ -151,7 +151,7 @@ def _session_of_row(facts: Facts, key: str) -> Session | None:
 
 
 def _standing(session: Session) -> tuple[int, int, str, str, str]:
-    """Where a session stands among all others, by itself."""
+    """A session's sort key, from the session alone."""
     rank = 0 if session.problems else 1 if session.active else 2 if session.status == RUNNING else 3
     changed = last_change(session) or session.started_at or 0
     return rank, -changed, session.agent, session.key, session.file or ""
@@ -161,11 +161,11 @@ _BY_STANDING = Ordering[Session, Session](lambda session: (session,), _standing)
 
 
 BISECTED = 64
-"""A few rows are found by bisection in an order that is so many times longer: each takes a dozen comparisons."""
+"""Few rows are found by bisection in an order this many times longer: each takes a dozen comparisons."""
 
 
 def _without(ordered: Sequence[Session], some: Collection[Session]) -> list[Session]:
-    """The sessions, in the order of their standing, without some of them."""
+    """The sessions in their order, without some of them."""
     if len(ordered) < BISECTED * len(some):
         gone = {*map(session_place, some)}
         return [session for session in ordered if session_place(session) not in gone]
@@ -178,7 +178,7 @@ def _without(ordered: Sequence[Session], some: Collection[Session]) -> list[Sess
 
 
 def _ordered_sessions(facts: Facts) -> Sequence[Session]:
-    """By their standing; blocked ones are among those with problems, held ones among those that run."""
+    """Sessions by their sort key; blocked ones are among those with problems, held ones among those that run."""
     ordered = derived(facts.sessions, _BY_STANDING)
     raised = {id(session): (1, session) for file in facts.held_files for session in of_file(facts.sessions, file)}
     named = ((agent, session) for agent, key in facts.blocked for session in with_key(facts.sessions, key))
@@ -225,7 +225,7 @@ def lock_table(env: Env) -> Table[Lock]:
 
 
 def trouble_table(env: Env) -> Table[Problem]:
-    """All known problems, after what the headline is judged by."""
+    """The causes that the headline is judged by, then all known problems."""
     return _problem_table(env, every_problem(env.facts))
 
 

@@ -80,7 +80,7 @@ class RunLog:
             self.passed -= {HOLDER, LOCK, "prompt", "stream"}
 
     def waits_for_account(self, profile: str, until: int) -> None:
-        """Every account is cooling; the run goes on when this one is back."""
+        """Every account is cooling; the run continues when this one is back."""
         self.account = (profile, until)
 
     def happened(self, event: Event) -> None:

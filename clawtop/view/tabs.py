@@ -79,7 +79,9 @@ def failure_rate(env: Env) -> Line:
 
 
 def _none_failed(env: Env) -> Line:
-    """That no call failed, and since when the gateway's log is known; empty if a profile's statistics contradict it."""
+    """Words for no failed calls, with the time since which the gateway's log is known; empty if a profile's statistics
+    contradict it.
+    """
     window = env.now - MINUTES * _MINUTE_MS
     told = env.facts.once(_told_since, env.facts.snapshot)
     if told is None or told > env.now:

@@ -37,7 +37,7 @@ def _by_key(problems: Iterable[Problem], agent: str | None) -> dict[str, Problem
 
 
 _TOLD_BELOW = frozenset({"problems", "profiles-resting"})
-"""Causes that need no row: one counts the problems that follow, the other is no trouble."""
+"""Causes that need no row: one only counts the problems that follow, the other is not a problem."""
 
 
 def trouble(facts: Facts) -> tuple[Problem, ...]:
@@ -82,12 +82,12 @@ def problem_id(problem: Problem) -> str:
 
 
 def row_key(problem: Problem) -> str:
-    """Tells a problem from every other one, also from the same one of another agent."""
+    """A key unique to the problem, also among the same problem of other agents."""
     return f"{problem.agent or ''}|{problem_id(problem)}"
 
 
 def problem_words(problem: Problem, facts: Facts) -> str:
-    """What the filter finds a problem by, besides what its row shows: its exact place, and its agent's id and name."""
+    """Texts besides its row by which the filter finds a problem: its exact place, and its agent's id and name."""
     agent = [problem.agent, facts.agent_name(problem.agent)] if problem.agent is not None else []
     return safe(" ".join((problem.where, *agent)))
 
