@@ -107,9 +107,9 @@ store/  The disk: one module for each format. Nothing else knows paths or format
                     piecemeal, unlisted, trajectory), tables (databases, 2026.8 on: agent_table, records) or
                     rows_and_tasks (between the two). Transcripts: conversation, tail, transcript_end, transcript_write,
                     fingerprint; entry, settings
-    own/            clawtop's own files: holders (who has a session) with holder_record, presence (which processes
-                    live), wake (what they tell each other) and admissions (reading them all); journal, mark_spool,
-                    spool_writer, accounts, recording, deltas, bundle, settings
+    own/            clawtop's own files: holders (who has a session) with holder_record and step_lock, presence (which
+                    processes live), wake (what they tell each other) and admissions (reading them all); journal,
+                    mark_spool, spool_writer, accounts, recording, deltas, bundle, settings
     incident        what led up to a state; snapshot: everything, read once; watch: when to read again
 
 engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store. No terminal library.

@@ -45,7 +45,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "httpx": ("engine/", "demo/"),
     "httpcore": ("engine/providers/connections.py", "engine/providers/http.py"),
     "websockets": ("engine/gateway/client.py",),
-    "filelock": ("store/own/accounts.py", "store/own/holders.py", "store/own/journal.py", "store/own/presence.py"),
+    "filelock": ("store/own/accounts.py", "store/own/journal.py", "store/own/presence.py"),
     "setproctitle": ("engine/prompt/session_lock.py", "demo/", "engine/prompt/process_title.py"),
     "psutil": ("store/locks/processes.py", "store/locks/stack.py", "store/place/mounts.py"),
     "prometheus_client": ("export/",),

@@ -36,7 +36,7 @@ from clawtop.store.own import holder_record
 from clawtop.store.own.admissions import profiles_in_flight, read_admissions
 from clawtop.store.own.holder_record import canonical
 from clawtop.store.own.holders import HolderRecords
-from clawtop.store.own.presence import Presence, holders_dir, is_alive
+from clawtop.store.own.presence import Presence, holders_dir, is_alive, steps_dir
 from clawtop.store.own.wake import WakeChannel, Word, tell
 from clawtop.store.snapshot import SnapshotReader
 from tests.support.holders import read_holders
@@ -376,25 +376,31 @@ def test_a_disk_without_room_for_a_channel_refuses_the_run_in_words(
     assert refused.value.unchanged == "no session was touched"
 
 
-@pytest.mark.parametrize("refusals", [1, 2, 3])
-def test_a_lock_that_the_disk_does_not_release_is_released_again(
-    records: HolderRecords, monkeypatch: pytest.MonkeyPatch, refusals: int
-) -> None:
-    """At once, and before the next step: no process waits for one that has done its work."""
-    real, left = fcntl.flock, [refusals]
+def test_a_step_that_fails_leaves_its_lock_free(records: HolderRecords, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: object, state: object, author: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def refusing(descriptor: int, operation: int) -> None:
-        if operation == fcntl.LOCK_UN and left[0]:
-            left[0] -= 1
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        real(descriptor, operation)
-
-    monkeypatch.setattr(fcntl, "flock", refusing)
-    assert records.apply(FILE, Ask(claimant(records, "a")), 2_000)
-    if refusals > 2:
-        with pytest.raises(OSError, match="Input/output"):
-            records.apply(FILE, Leave("a", "completed"), 2_100)
-    assert records.apply(FILE, Leave("a", "completed"), 2_200)
+    with monkeypatch.context() as broken:
+        broken.setattr(holder_record, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            records.apply(FILE, Ask(claimant(records, "a")), 2_000)
     (step,) = (records.directory / "locks" / "steps").iterdir()
     with step.open() as file:
-        real(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_step_whose_lock_was_removed_meanwhile_shuts_nobody_out_and_is_tried_again(
+    records: HolderRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def removed_before_it_is_locked(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        for path in steps_dir(records.directory).iterdir():
+            path.unlink()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_before_it_is_locked)
+    assert records.apply(FILE, Ask(claimant(records, "a"), OnContention.RAISE), 1) is None
+    assert records.apply(FILE, Ask(claimant(records, "a"), OnContention.RAISE), 1)
+    assert records.holder(FILE) is not None

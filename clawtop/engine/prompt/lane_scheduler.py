@@ -145,7 +145,9 @@ class LaneScheduler:
         try:
             self._feed(lane, Enqueue(task, priority))
             lane.collisions += not granted.done()
-            await self._granted(lane, granted, deadline)
+            if not granted.done():
+                await self._granted(lane, granted, deadline)
+            granted.result()
             waited = round((self._clock.monotonic() - began) * 1000)
             lane.waits.append(waited)
             lane.longest_ms = max(lane.longest_ms, waited)

@@ -53,14 +53,15 @@ def dumped(state: Admission) -> bytes:
     return _text_of(_written(state))
 
 
-def save(path: str | Path, state: Admission, author: str) -> None:
-    """Write `state` to `path` in one step, or remove the file if nobody holds or awaits the session.
+def save(path: str | Path, state: Admission, author: str) -> bytes | None:
+    """Write `state` to `path` in one step, or remove the file if nobody holds or awaits the session (None). Returns
+    what was written.
 
     Not flushed to disk: a record names live processes, and none survives a power failure.
     """
     if state.idle:
         disk.unlink_if_there(path)
-        return
+        return None
     temporary = f"{path}.{author}.tmp"
     record = dumped(state)
     try:
@@ -71,6 +72,7 @@ def save(path: str | Path, state: Admission, author: str) -> None:
         with contextlib.suppress(OSError):
             disk.unlink(temporary)
         raise
+    return record
 
 
 def _fresh(temporary: str) -> int:

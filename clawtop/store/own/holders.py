@@ -8,17 +8,13 @@ the processes they name.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
-
-import filelock
 
 from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, Ask, Holding, Reap, step
 from clawtop.errors import RefusedError
-from clawtop.store.own import holder_record
+from clawtop.store.own import holder_record, step_lock
 from clawtop.store.own.holder_record import record_key
-from clawtop.store.own.presence import Presence, file_lock, let_go, members, steps_dir
+from clawtop.store.own.presence import Presence, members, steps_dir
 from clawtop.text import safe
 
 SHARDS = 64
@@ -31,7 +27,7 @@ class HolderRecords:
     def __init__(self, presence: Presence) -> None:
         self.presence = presence
         self.directory = presence.directory
-        self._locks: dict[str, filelock.BaseFileLock] = {}
+        self._steps = str(steps_dir(presence.directory))
         self._read: dict[str, tuple[bytes, Admission]] = {}
         self._places: dict[str, tuple[str, str]] = {}
 
@@ -46,17 +42,19 @@ class HolderRecords:
         if isinstance(request, Ask):
             self.presence.assert_visible()
         key, path = self._place(session_file)
-        with self._exclusive(key) as entered:
-            if not entered:
+        with step_lock.taken(f"{self._steps}/{int(key[:8], 16) % SHARDS:02d}.lock") as free:
+            if not free:
                 return None
             before = self._load(session_file)
             dead = frozenset(member for member in before.members if not self.presence.alive(member))
             state, effects = step(before, Reap(dead), now) if dead else (before, ())
             state, more = step(state, request, now)
             if state != before:
-                holder_record.save(path, state, self.presence.member)
-            if state.idle:
-                self._read.pop(key, None)
+                written = holder_record.save(path, state, self.presence.member)
+                if written is None:
+                    self._read.pop(key, None)
+                else:
+                    self._read[key] = (written, state)
             self._remember(session_file, state)
             return effects + more
 
@@ -94,24 +92,6 @@ class HolderRecords:
             self.presence.held.add(session_file)
         else:
             self.presence.held.discard(session_file)
-
-    @contextlib.contextmanager
-    def _exclusive(self, key: str) -> Iterator[bool]:
-        name = f"{int(key[:8], 16) % SHARDS:02d}.lock"
-        lock = self._locks.get(name)
-        if lock is None:
-            lock = self._locks[name] = file_lock(steps_dir(self.directory) / name)
-        try:
-            if lock.is_locked:  # the disk refused to release it, twice
-                lock.release(force=True)
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            let_go(lock)
 
     def _load(self, session_file: str) -> Admission:
         try:

@@ -151,23 +151,12 @@ def cannot_coordinate(directory: Path, error: OSError | NotImplementedError) -> 
 
 
 def steps_dir(directory: Path) -> Path:
-    """Where the locks of the steps are: two levels below the records. filelock calls mkdir for a lock's directory at
-    each attempt, which locks the parent directory: next to the records it would wait for every rename of a record.
-    """
+    """Where the locks of the steps are: not among the records, whose directory is listed for every turn."""
     return directory / "locks" / "steps"
 
 
 def file_lock(path: Path) -> filelock.BaseFileLock:
     return filelock.FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
-
-
-def let_go(lock: filelock.BaseFileLock) -> None:
-    """Release the lock, whatever the disk answers: the step is done."""
-    with contextlib.suppress(OSError):
-        lock.release()
-        return
-    with contextlib.suppress(OSError):
-        lock.release(force=True)
 
 
 def members(directory: Path) -> Iterator[str]:
