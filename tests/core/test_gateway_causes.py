@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from clawtop.core.health.judgement import Level, judge
@@ -12,9 +14,11 @@ from clawtop.core.model import (
     ConfigSummary,
     Exchange,
     Gateway,
+    GatewayHealth,
     GatewayState,
     Generation,
     ModelRef,
+    Problem,
     ProcessCondition,
     ProcessUsage,
     ProviderKeys,
@@ -116,6 +120,16 @@ def test_a_busy_gateway_says_what_it_takes_and_what_it_does_not_get() -> None:
     gateway = Gateway(GatewayState.LIVE, 7, 18789, OLD, serving=Serving.SILENT, silent_since=NOW, usage=STARVES)
     (cause,) = (c for c in judge(snapshot(gateway), NOW).causes if c.code == "gateway-busy")
     assert cause.text.endswith("uses 2 % of a core, and waits for one 20 % of the time")
+
+
+def test_what_a_gateway_reports_of_itself_is_one_cause() -> None:
+    gateway = Gateway(
+        GatewayState.LIVE, 7, 18789, OLD, health=GatewayHealth(NOW, live=True, ready=False, degraded=True)
+    )
+    told = tuple(Problem(code, "127.0.0.1:18789", "ill") for code in ("gateway-not-ready", "gateway-degraded"))
+    world = replace(snapshot(gateway), warnings=told)
+    codes = [cause.code for cause in judge(world, NOW).causes]
+    assert (codes.count("gateway-degraded"), "problems" in codes) == (1, False)
 
 
 def test_a_busy_gateway_is_judged_anew_when_its_minute_is_over() -> None:

@@ -201,6 +201,13 @@ def test_what_waiting_does_not_mend_is_not_called_usable(stats: UsageStats, word
     assert words in remedies[0]
 
 
+def test_a_model_that_its_provider_does_not_have_is_replaced() -> None:
+    world = only_account(UsageStats(cooldown_until=NOW + HOUR, cooldown_reason="model_not_found", cooldown_model="m"))
+    assert plain_text(clear_profile(world, "p:one").effects[0]).endswith("until its provider has the model")
+    (out,) = (cause for cause in judge(world, NOW).causes if cause.code == "models-out")
+    assert "choose another with openclaw models set" in (out.remedy or "")
+
+
 def test_a_rate_limit_is_over_once_it_is_cleared() -> None:
     stats = UsageStats(cooldown_until=NOW + HOUR, cooldown_reason="rate_limit")
     world = only_account(stats)

@@ -27,7 +27,7 @@ from clawtop.core.operations.target import profiles_named, profiles_of
 from clawtop.errors import RefusedError
 from clawtop.store.sessions import agent_table, tables
 from clawtop.store.snapshot import SnapshotReader
-from clawtop.store.sqlite.database import COMPANIONS, Database, SqlRow, no_readers
+from clawtop.store.sqlite.database import COMPANIONS, MAKING_MS, Database, SqlRow, no_readers
 from clawtop.store.sqlite.schema import DatabaseRole
 from tests.cli.test_argument_paths import directory, endless, fifo
 from tests.support.clocks import ManualClock
@@ -160,6 +160,24 @@ def test_a_database_that_an_agent_is_about_to_get_hides_nothing_that_is_shared(s
     store = snapshot.agents[0].store
     assert store is not None
     assert (len(store.profiles), store.problem) == (4, None)
+
+
+@pytest.mark.parametrize(("age_ms", "wanted"), [(300, set()), (MAKING_MS + 1, {"empty"})], ids=["new", "left so"])
+@pytest.mark.parametrize("content", ["", "no tables"])
+def test_a_database_that_is_being_made_is_no_finding(
+    sample: Sample, content: str, age_ms: int, wanted: set[str]
+) -> None:
+    """2026.9.6 makes an agent's database at its first turn, in several steps."""
+    path = agent_database(sample.state_dir)
+    rewritten(path, b"")
+    if content:
+        run(path, "PRAGMA user_version=23")
+    written = (sample.captured_at - age_ms) * 1_000_000
+    os.utime(path, ns=(written, written))
+    snapshot = sample.reader().read()
+    assert codes(snapshot).get(path.name, set()) & {"empty"} == wanted
+    assert {problem.code for problem in snapshot.sessions_unread} == wanted
+    assert {session.agent for session in snapshot.sessions} == {"ops"}
 
 
 @pytest.mark.parametrize("column", ["session_key", "current_session_id", "status"])

@@ -1,5 +1,5 @@
-"""What has to be fixed before a profile works again: waiting or clearing does not help an account without credit or a
-rejected key.
+"""What has to be fixed before a profile works again: waiting or clearing does not help an account without credit, a
+rejected key, or a model that its provider does not have.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from clawtop.core.cooldown.windows import active_windows
-from clawtop.core.model import UsageStats
+from clawtop.core.model import FailureReason, UsageStats
 from clawtop.core.rules import Schedule
 
 
@@ -20,11 +20,14 @@ class Mending(NamedTuple):
     advice: str
 
 
+NO_SUCH_MODEL = Mending("its provider has the model", "choose another model")
+
 _BY_REASON: Mapping[str, Mending] = MappingProxyType(
     {
         "billing": Mending("its account has credit again", "pay, then clear"),
         "auth_permanent": Mending("its key or login is renewed", "renew the key"),
         "auth": Mending("its key or login is valid again", "renew the key"),
+        FailureReason.MODEL_NOT_FOUND: NO_SUCH_MODEL,
     }
 )
 

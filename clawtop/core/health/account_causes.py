@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-from clawtop.core.cooldown.mending import mended_by
+from clawtop.core.cooldown.mending import NO_SUCH_MODEL, Mending, mended_by
 from clawtop.core.cooldown.profile_state import CLOCK_SKEW, ProfileState, profile_state, stat_problems
 from clawtop.core.cooldown.windows import active_windows
+from clawtop.core.health.advice import advice
 from clawtop.core.health.cause import Cause, HealthScene, Level
 from clawtop.core.health.wording import SHOWN, some_names
 from clawtop.core.locks.removal import BY_HAND
@@ -16,6 +17,7 @@ from clawtop.core.model import (
     EMPTY_KEY,
     NOT_IMPORTED,
     AgentInfo,
+    FailureReason,
     GatewayState,
     LockKind,
     Problem,
@@ -188,7 +190,7 @@ def _hint(scene: HealthScene, chains: Sequence[ChainRecovery], until: int | None
 def _mend(scene: HealthScene, agents: Iterable[str], providers: Set[str]) -> str | None:
     """What to do if neither waiting nor clearing helps: every cooling account needs something else first."""
     snapshot, chosen = scene.view.snapshot, set(agents)
-    needs: dict[str, str] = {}
+    needs: dict[str, Mending] = {}
     for agent in snapshot.agents:
         for profile in agent.store.profiles if agent.id in chosen and agent.store is not None else ():
             schedule = schedule_of(snapshot, profile.provider)
@@ -197,10 +199,12 @@ def _mend(scene: HealthScene, agents: Iterable[str], providers: Set[str]) -> str
             first = mended_by(profile.stats, scene.now, schedule)
             if first is None:
                 return None
-            needs[profile.id] = first.until
+            needs[profile.id] = first
     if not needs:
         return None
-    some = "; ".join(f"{safe(name, 40)} works once {first}" for name, first in list(needs.items())[:SHOWN])
+    if all(first is NO_SUCH_MODEL for first in needs.values()):
+        return advice(FailureReason.MODEL_NOT_FOUND)
+    some = "; ".join(f"{safe(name, 40)} works once {first.until}" for name, first in list(needs.items())[:SHOWN])
     return f"{some}; clear it then"
 
 

@@ -124,7 +124,7 @@ ADVICE = frozenset(
 """Findings that are advice, or about something that is over: shown, although nothing is wrong now."""
 
 
-TOLD_APART = ADVICE | {EMPTY_KEY, NOT_IMPORTED}
+TOLD_APART = ADVICE | {EMPTY_KEY, NOT_IMPORTED, "gateway-not-ready", "gateway-degraded"}
 """The same, plus findings that are separate causes."""
 
 

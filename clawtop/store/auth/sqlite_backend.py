@@ -28,6 +28,7 @@ from clawtop.store.json_text import UnreadableError, parse
 from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sqlite.cells import OWN_CELLS, SHARED_CELLS, Cell
+from clawtop.store.sqlite.database import EMPTY
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.sqlite.writing import check_writable
@@ -79,10 +80,11 @@ class SqlitePlace(RowStore):
                     warnings.append(Problem("schema-not-known", self.file, f"{schema}: read, never written"))
                     why_not = schema
         except UnreadableError as error:
-            if not (error.problem.code == "empty" and self.needs_credentials):
+            if not (error.problem.code == EMPTY and self.needs_credentials):
                 return OwnAuth(self.owner, self.file, self.file, problem=error.problem, stamps=stamps)
             # OpenClaw will create it (2026.9.6 does with an agent's first turn): until then the shared entries count.
-            warnings.append(error.problem)
+            if not self.database.is_being_made(error):
+                warnings.append(error.problem)
         found = own_auth(self.owner, self.file, self.file, documents, warnings=warnings, stamps=stamps)
         return replace(
             found, takes_orders=self.takes_orders, why_not_writable=why_not, digest=digest.hexdigest()[:DIGEST_CHARS]

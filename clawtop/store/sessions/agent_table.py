@@ -21,6 +21,7 @@ from clawtop.core.session.turns import QueuedTurn
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.sessions.tail import entry_of
 from clawtop.store.sqlite.database import Database, SqlRow
+from clawtop.store.sqlite.schema import DatabaseIdentity
 from clawtop.store.wire import flag, mapping, milliseconds, session_entry, session_name, suspension, text
 
 MOST_TRANSCRIPTS = 100
@@ -95,11 +96,11 @@ def load_table(
         first: how many rows are enough for a table of which nothing is known yet; None: all of them.
         now_s: the monotonic time.
     """
-    if not database.is_there:
+    identity = _identity(database) if database.is_there else None
+    if identity is None:
         _forget(table, list(table.nodes))
         table.version, table.inputs, table.unread, table.newest = None, {}, 0, 0
         return 0
-    identity = database.identity()
     version = database.version()
     if version != table.version or table.unread or (table.unsummed and now_s >= table.sums_due):
         if not {*_NODE, "entry_json"} <= database.columns("session_nodes"):
@@ -109,6 +110,16 @@ def load_table(
         table.inputs = _inputs(database)
         table.version = version
     return _read_details(table, database, agent, details)
+
+
+def _identity(database: Database) -> DatabaseIdentity | None:
+    """None: it holds nothing yet."""
+    try:
+        return database.identity()
+    except UnreadableError as error:
+        if database.is_being_made(error):
+            return None
+        raise
 
 
 def _select(database: Database, where: str) -> str:

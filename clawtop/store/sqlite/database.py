@@ -53,6 +53,12 @@ MAX_COPIED_BYTES = 1024 * MEGABYTE
 _STEPS = 20_000
 """Virtual machine steps between clock checks."""
 
+EMPTY = "empty"
+"""Code of the problem of a database without tables."""
+
+MAKING_MS = 5_000
+"""A program that makes a database has given it tables by then (2026.9.6: within 0.3 s, at an agent's first turn)."""
+
 
 class Stat(NamedTuple):
     """A file as far as `stat` can tell."""
@@ -154,6 +160,11 @@ class Database:
     def is_there(self) -> bool:
         """Whether anything is there, or something is in its way."""
         return os.path.lexists(self._name) or door.in_the_way(self._name) is not None
+
+    def is_being_made(self, error: UnreadableError) -> bool:
+        """Whether `error` says that it is empty because its program has just begun to make it."""
+        written = [item.mtime_ns // 1_000_000 for item in self._files()[:2] if item is not None]
+        return error.problem.code == EMPTY and bool(written) and abs(self._clock.now_ms() - max(written)) <= MAKING_MS
 
     @property
     def linked_directory(self) -> Path | None:
@@ -305,7 +316,7 @@ class Database:
             if _is_no_file(companion):
                 raise UnreadableError(Problem("not-a-file", companion, "is not a regular file"))
         if facts.st_size == 0 and not (files.wal is not None and files.wal.size):
-            raise UnreadableError(Problem("empty", self._name, "is empty: it has no content at all"))
+            raise UnreadableError(Problem(EMPTY, self._name, "is empty: it has no content at all"))
 
     def _connected(self, files: DatabaseFiles) -> sqlite3.Connection:
         self._follows_log = self._counts_itself = False
@@ -378,7 +389,7 @@ class Database:
         ((user_version,),) = self._rows("PRAGMA user_version")
         if not self._rows("SELECT 1 FROM sqlite_master WHERE type='table' AND name='schema_meta'"):
             if not self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
-                raise UnreadableError(Problem("empty", self._name, "is empty: it has no tables yet"))
+                raise UnreadableError(Problem(EMPTY, self._name, "is empty: it has no tables yet"))
             raise UnreadableError(Problem("foreign-database", self._name, "is a database, but not OpenClaw's"))
         known = {str(row[0]) for row in self._rows("SELECT name FROM pragma_table_info('schema_meta')")}
         wanted = [name if name in known else "NULL" for name in ("role", "agent_id", "app_version")]
