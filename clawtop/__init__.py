@@ -39,7 +39,7 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
     diff            whether two snapshots differ
     javascript      numbers and dates as OpenClaw's own language reads them
     failure/        What kind of failure an error is. record and signal: the error as a value; phrases, phrase_tables,
-                    billing_tables, status, rules: how OpenClaw classifies it; as_3_28, as_6_11, as_9_6 (with
+                    billing_tables, status, rules: how OpenClaw classifies it; as_3_28, as_6_11, as_8_2, as_9_6 (with
                     tables_9_6, local_9_6, provider_plugins): what differs by version, chosen by dialect. engine_reason,
                     engine_tables, local_trouble, differences: where clawtop's engine deviates on purpose. classify
                     decides; failover_error, marked, explanation: what follows from it. provider_json, provider_time,

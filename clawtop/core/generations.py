@@ -274,6 +274,7 @@ _COOLING_9 = _COOLING_8._replace(
     surviving_counts=frozenset({"rate_limit"}),
     provider_blocks_win=True,
     success_is_probe=True,
+    linked_pins_stay=True,
     compactions_move_pins=False,
     pins_go_back=True,
 )
@@ -319,13 +320,12 @@ _KEYS_8 = ConfigKeys(
 )
 
 _ATTENTION_6 = AttentionRules(silence_aborts=True, models_may_think=True, orphans_are_stuck=True, reclaims_silent=True)
-_ATTENTION_7 = _ATTENTION_6._replace(lane_task_ms=5 * MINUTE_MS)
+_ATTENTION_7 = _ATTENTION_6._replace(lane_task_ms=5 * MINUTE_MS, lone_calls_abort=True)
 _ATTENTION_8 = _ATTENTION_7._replace(
     configurable=False,
     sees_requests=True,
     sees_tool_ends=True,
     least_tool_ms=15 * MINUTE_MS,
-    lone_calls_abort=True,
     clears_idle=True,
 )
 
@@ -419,6 +419,7 @@ _7_1 = _6_11._replace(
     first=(2026, 7, 1),
     last=(2026, 7, 1),
     cooling=_COOLING_6._replace(name="7.1"),
+    reading=ErrorDialect.V7_1,
     marking=_MARKED_7,
     attention=_ATTENTION_7,
     policy=RunPolicy(leaves_timeouts_to_harness=True, budget_ends=True, escalates_lost_models=True),
@@ -428,7 +429,7 @@ _8_X = _7_1._replace(
     first=(2026, 8, 2),
     last=(2026, 8, 2),
     cooling=_COOLING_8,
-    reading=ErrorDialect.V9_6,
+    reading=ErrorDialect.V8_2,
     marking=_MARKED_8,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8, nested=1),
     config_keys=_KEYS_8,
@@ -447,6 +448,7 @@ _9_X = _8_X._replace(
     first=(2026, 9, 6),
     last=(2026, 9, 6),
     cooling=_COOLING_9,
+    reading=ErrorDialect.V9_6,
     attention=_ATTENTION_8._replace(sees_deadlines=True),
     remote=_REMOTE_8._replace(reload_takes_marks=True, stores_queue=True),
     retries=SameAccountRetries(

@@ -66,6 +66,7 @@ class Schedule(NamedTuple):
         replaced_pins: whose pins are replaced if their profile is cooling and another is usable: "user", "auto", both
             or none.
         pins_stay: a person's pin is never replaced, whatever cools; and where all profiles cool, no other pin is set.
+        linked_pins_stay: so does a pin of source "user-link" (2026.9).
         compactions_move_pins: an automatic pin moves on after each compaction.
         pins_go_back: such a pin returns to an earlier profile of a stored or configured order that recovered from a
             rate limit.
@@ -102,6 +103,7 @@ class Schedule(NamedTuple):
     expired_logins_last: bool = False
     replaced_pins: frozenset[str] = frozenset({"user", "auto"})
     pins_stay: bool = False
+    linked_pins_stay: bool = False
     compactions_move_pins: bool = True
     pins_go_back: bool = False
     user_pins_outlive_order: bool = True
@@ -197,6 +199,8 @@ class ErrorDialect(StrEnum):
     V3_28 = "3.28"
     V5_20 = "5.20"
     V6_11 = "6.11"
+    V7_1 = "7.1"
+    V8_2 = "8.2"
     V9_6 = "9.6"
 
 

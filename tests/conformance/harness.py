@@ -271,11 +271,10 @@ def _record_from_spec(spec: Any) -> ErrorRecord:
     for name, value in (spec.get("props") or {}).items():
         if isinstance(value, Mapping) and "$err" in value:
             nested[name] = error_from_spec(value["$err"])
-            aside += [_record_from_spec(value["$err"])] if name == "suppressed" else []
         elif name == "errors" and isinstance(value, list):
             aside += [_record_from_spec(each["$err"]) for each in value]
         else:
             said[name] = value
     record = from_mapping(said)
-    changes = {name: inner for name, inner in nested.items() if name in {"error", "cause", "reason"}}
+    changes = {name: inner for name, inner in nested.items() if name in {"error", "cause", "reason", "suppressed"}}
     return replace(record, is_exception=thrown, aside=tuple(aside), **changes)

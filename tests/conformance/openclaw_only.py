@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from clawtop.core.failover.candidate import FallbackSummary
-from clawtop.core.failure import as_9_6
-from clawtop.core.failure.dialect import DIALECTS
+from clawtop.core.failure import as_8_2, as_9_6
+from clawtop.core.failure.dialect import DIALECTS, Dialect
 from clawtop.core.javascript import is_finite, to_number
 from clawtop.core.locks.limits import ACQUIRE, MAX_HOLD, STALE, resolve
 from clawtop.core.model import FailureReason
@@ -23,8 +23,11 @@ from clawtop.core.session.lane_queue import LaneState
 from clawtop.core.session.lanes import CRON, CRON_NESTED, NESTED
 from clawtop.core.session.recovery import RecoveryAction, RecoveryOutcome, RecoveryStatus, StuckSession
 
-WITHOUT_PLUGINS = replace(DIALECTS[ErrorDialect.V9_6], of_signal=as_9_6.read_signal)
-"""2026.9.6 before any provider's plugin is loaded, which is how the rows were made."""
+WITHOUT_PLUGINS: Mapping[str, Dialect] = {
+    "8.x": replace(DIALECTS[ErrorDialect.V8_2], of_signal=as_8_2.read_signal),
+    "9.x": replace(DIALECTS[ErrorDialect.V9_6], of_signal=as_9_6.read_signal),
+}
+"""By the name of the version's row, before any provider's plugin is loaded, which is how the rows were made."""
 
 
 # --- how its client library waits ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How OpenClaw 2026.6.11 classifies an error, where it differs from 2026.5.20: billing is checked first.
+"""How OpenClaw 2026.6.11 and 2026.7.1 classify an error, where they differ from 2026.5.20: billing is checked first.
 
 Any billing text makes a 429 a billing failure, unless it is the one balance text that can also be a limit; the other
 texts of an error's body count where its message says little.
@@ -7,6 +7,7 @@ texts of an error's body count where its message says little.
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 
 from clawtop.core.failure import phrase_tables as phrases
 from clawtop.core.failure import rules as common
@@ -140,6 +141,17 @@ def read_signal(signal: Signal) -> Classification:
     if (reason := code_reason(signal.code)) is not None:
         return because(reason, "error-code", signal.code or "")
     return words if answer is None else answer
+
+
+DEFAULTS_7_1 = MappingProxyType({**plain.DEFAULT_STATUS, Reason.CONTEXT_OVERFLOW: 413})
+
+
+def read_signal_7_1(signal: Signal) -> Classification:
+    """The same in 2026.7.1, where a conversation that is too long is a reason of its own."""
+    answer = read_signal(signal)
+    if answer.kind is not Kind.CONTEXT_OVERFLOW:
+        return answer
+    return Classification(answer.kind, Reason.CONTEXT_OVERFLOW, answer.rule, answer.matched)
 
 
 def _by_status(signal: Signal, status: int | float, provider: str, words: Classification) -> Classification | None:

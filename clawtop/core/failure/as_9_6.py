@@ -1,5 +1,6 @@
-"""How OpenClaw 2026.8 and 2026.9 read an error: what fails at once is the server's, certificates and overflows are
-classes of their own, and the provider's own plugin is asked before the tables (`provider_plugins`).
+"""How OpenClaw 2026.9 reads an error: what fails at once is the server's, certificates and overflows are classes of
+their own, and the provider's own plugin is asked before the tables (`provider_plugins`). 2026.8 reads them by other
+tables in the same order (`as_8_2`).
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 from clawtop.core.failure import billing_tables as money
 from clawtop.core.failure import phrase_tables as phrases
@@ -19,6 +21,7 @@ from clawtop.core.failure.rules import (
     NOTHING,
     Classification,
     Kind,
+    MessageRule,
     Reader,
     because,
     normalized,
@@ -128,7 +131,8 @@ def _context_overflow(text: str, _provider: str) -> Classification | None:
     return None if found is None else _overflow(found)
 
 
-def _overflow_last(text: str, _provider: str) -> Classification | None:
+def overflow_last(text: str, _provider: str) -> Classification | None:
+    """Words that mean an overflow where nothing else was found."""
     found = tables.OVERFLOW_LAST.find(text)
     return None if found is None else _overflow(found)
 
@@ -179,7 +183,8 @@ def _periodic(text: str, _provider: str) -> Classification | None:
     return because(Reason.RATE_LIMIT if unpaid is None else Reason.BILLING, "periodic-limit", unpaid or found)
 
 
-def _server_error_field(text: str, _provider: str) -> Classification | None:
+def server_error_field(text: str, _provider: str) -> Classification | None:
+    """The body calls itself an error of the server."""
     kind = (body_of(text).kind or "").strip().lower()
     found = next((f'"{kind}"' for known in ("server_error", "upstream_error") if kind == known), None)
     for known in ("server_error", "upstream_error"):
@@ -229,46 +234,50 @@ def _kind_of_body(text: str, _provider: str) -> Classification | None:
     return None if reason is None else because(reason, "error-type", kind)
 
 
-def _status_alone(text: str, provider: str) -> Classification | None:
+def status_alone(text: str, provider: str) -> Classification | None:
+    """The status with which the text begins, where nothing else was found."""
     status = leading_status(text)
-    return None if status is None else _by_status(Signal(message=text), status, provider, NOTHING, own=False)
+    return None if status is None else by_status(Signal(message=text), status, provider, NOTHING, own=False)
 
 
-read_words = Reader(
-    (
-        _image,
-        says(tables.IMAGE_UNSUPPORTED, Reason.FORMAT, "image-unsupported"),
-        _of_provider("claude-cli", tables.CLAUDE_CLI_LOGIN, Reason.AUTH, "claude-cli-login"),
-        says(tables.BROKEN_TRANSCRIPT, Reason.FORMAT, "broken-transcript"),
-        says(tables.SESSION_EXPIRED, Reason.SESSION_EXPIRED, "session-expired-text"),
-        says(tables.MODEL_NOT_FOUND, Reason.MODEL_NOT_FOUND, "model-not-found-text"),
-        says(tables.WORKERS_AI, Reason.RATE_LIMIT, "provider-limit"),
-        says(tables.MODEL_NOT_READY, Reason.OVERLOADED, "bedrock-model-not-ready"),
-        says(tables.MODEL_RETIRED, Reason.MODEL_NOT_FOUND, "model-retired"),
-        _context_overflow,
-        _replay,
-        _quoted_402,
-        _billing,
-        _periodic,
-        says(tables.RATE_LIMIT, Reason.RATE_LIMIT, "rate-limit-text"),
-        says(tables.OVERLOADED, Reason.OVERLOADED, "overloaded-text"),
-        says(tables.FINISHED_IN_ERROR, Reason.SERVER_ERROR, "finished-in-error"),
-        _server_error_field,
-        _openai_processing,
-        _oauth_refresh,
-        says(tables.AUTH_PERMANENT, Reason.AUTH_PERMANENT, "auth-permanent-text"),
-        says(tables.AUTH, Reason.AUTH, "auth-text"),
-        whole(phrases.WHOLE_UNKNOWNS, Reason.TIMEOUT, "unknown-error"),
-        _server_text,
-        _api_error,
-        says(tables.FORMAT, Reason.FORMAT, "format-text"),
-        whole(phrases.WHOLE_NO_DETAILS, Reason.NO_ERROR_DETAILS, "no-error-details"),
-        _timeout,
-        _overflow_last,
-        _kind_of_body,
-        _status_alone,
-    )
+broken_transcript = says(tables.BROKEN_TRANSCRIPT, Reason.FORMAT, "broken-transcript")
+
+RULES: tuple[MessageRule, ...] = (
+    _image,
+    says(tables.IMAGE_UNSUPPORTED, Reason.FORMAT, "image-unsupported"),
+    _of_provider("claude-cli", tables.CLAUDE_CLI_LOGIN, Reason.AUTH, "claude-cli-login"),
+    broken_transcript,
+    says(tables.SESSION_EXPIRED, Reason.SESSION_EXPIRED, "session-expired-text"),
+    says(tables.MODEL_NOT_FOUND, Reason.MODEL_NOT_FOUND, "model-not-found-text"),
+    says(tables.WORKERS_AI, Reason.RATE_LIMIT, "provider-limit"),
+    says(tables.MODEL_NOT_READY, Reason.OVERLOADED, "bedrock-model-not-ready"),
+    says(tables.MODEL_RETIRED, Reason.MODEL_NOT_FOUND, "model-retired"),
+    _context_overflow,
+    _replay,
+    _quoted_402,
+    _billing,
+    _periodic,
+    says(tables.RATE_LIMIT, Reason.RATE_LIMIT, "rate-limit-text"),
+    says(tables.OVERLOADED, Reason.OVERLOADED, "overloaded-text"),
+    says(tables.FINISHED_IN_ERROR, Reason.SERVER_ERROR, "finished-in-error"),
+    server_error_field,
+    _openai_processing,
+    _oauth_refresh,
+    says(tables.AUTH_PERMANENT, Reason.AUTH_PERMANENT, "auth-permanent-text"),
+    says(tables.AUTH, Reason.AUTH, "auth-text"),
+    whole(phrases.WHOLE_UNKNOWNS, Reason.TIMEOUT, "unknown-error"),
+    _server_text,
+    _api_error,
+    says(tables.FORMAT, Reason.FORMAT, "format-text"),
+    whole(phrases.WHOLE_NO_DETAILS, Reason.NO_ERROR_DETAILS, "no-error-details"),
+    _timeout,
+    overflow_last,
+    _kind_of_body,
+    status_alone,
 )
+"""What a text is asked, in order."""
+
+read_words = Reader(RULES)
 
 
 # --- status, code and words together ---------------------------------------------------------------------------------
@@ -278,7 +287,7 @@ _SERVER_SAYS = frozenset({Reason.OVERLOADED, Reason.SERVER_ERROR})
 _TIME_STATUSES = frozenset({499, 504, 522, 524})
 
 
-def _by_status(
+def by_status(
     signal: Signal, status: int | float, provider: str, words: Classification, *, own: bool
 ) -> Classification | None:
     """What the status says; None where it says nothing. `own`: the provider's plugin gave the words."""
@@ -350,6 +359,32 @@ Plugin = Callable[[Signal, int | float | None], Classification | None]
 """How the provider's own plugin classifies a signal; the status is the one passed to the plugin."""
 
 
+class ByStatus(Protocol):
+    """What a status says together with the words; None where it says nothing. `own`: the plugin gave the words."""
+
+    def __call__(
+        self, signal: Signal, status: int | float, provider: str, words: Classification, *, own: bool
+    ) -> Classification | None: ...
+
+
+class SignalReading(NamedTuple):
+    """What differs between the versions that read errors in this way.
+
+    Attributes:
+        words: how a text is classified.
+        by_status: how a status is.
+        code: the reason for an error code.
+        body_codes: the code inside the error's body counts too, and one that means a malformed request comes first.
+        pages_time_out: an HTML page with a server's status is a timeout, whichever status it is.
+    """
+
+    words: Reader
+    by_status: ByStatus
+    code: Callable[[str | None], FailureReason | None]
+    body_codes: bool = True
+    pages_time_out: bool = False
+
+
 def no_plugin(_signal: Signal, _status: int | float | None) -> Classification | None:
     """A provider without a plugin."""
     return None
@@ -357,25 +392,37 @@ def no_plugin(_signal: Signal, _status: int | float | None) -> Classification | 
 
 def read_signal(signal: Signal, plugin: Plugin = no_plugin) -> Classification:
     """The class of an error's status, code and message, after what its provider's plugin says."""
+    return read(signal, _READING, plugin)
+
+
+def read(signal: Signal, reading: SignalReading, plugin: Plugin) -> Classification:
+    """The same by the tables of `reading`."""
     provider = (signal.provider or "").lower()
     text = normalized(signal.message or "")
     status = signal.status if signal.status is not None else leading_status(text)
-    spoken = read_words(signal.message or "", provider)
+    spoken = reading.words(signal.message or "", provider)
     own = _asked_plugin(signal, status, text, spoken, plugin)
     if own is None and status is None and _is_certificate(signal, text):
         return because(Reason.TLS_CERTIFICATE, "tls-certificate", signal.code or text[:80])
     if own is None and _is_html(status, text):
-        return _by_status(Signal(status=signal.status), status or 0, provider, NOTHING, own=False) or NOTHING
-    code = code_reason(signal.code) or code_reason(body_of(text).code)
+        if reading.pages_time_out:
+            return because(Reason.TIMEOUT, "html-error-page", f"{status:g}")
+        return reading.by_status(Signal(status=signal.status), status or 0, provider, NOTHING, own=False) or NOTHING
+    code = reading.code(signal.code)
+    if reading.body_codes:
+        code = code or reading.code(body_of(text).code)
     coded = NOTHING if code is None else because(code, "error-code", signal.code or "")
     if code is Reason.AUTH_PERMANENT:
         return coded
-    words = merged(spoken, first_detail(signal, read_words))
-    words = own or (coded if code is Reason.FORMAT else merged(words, coded))
-    answer = None if status is None else _by_status(signal, status, provider, words, own=own is not None)
+    words = merged(spoken, first_detail(signal, reading.words))
+    words = own or (coded if code is Reason.FORMAT and reading.body_codes else merged(words, coded))
+    answer = None if status is None else reading.by_status(signal, status, provider, words, own=own is not None)
     if answer:
         return answer
     return coded or (words if answer is None else answer)
+
+
+_READING = SignalReading(read_words, by_status, code_reason)
 
 
 def _asked_plugin(

@@ -14,7 +14,7 @@ from typing import Any
 from clawtop.core.failure.dialect import CLAWTOP, TAKEOVER, Dialect
 from clawtop.core.failure.local_9_6 import Local
 from clawtop.core.failure.phrase_tables import ABORTED_REQUEST
-from clawtop.core.failure.record import ErrorRecord, ErrorValue, Extractor, from_exception, from_mapping, nested
+from clawtop.core.failure.record import ErrorRecord, ErrorValue, Extractor, from_exception, from_mapping, nested, walk
 from clawtop.core.failure.rules import NOTHING, Classification, Kind, normalized
 from clawtop.core.failure.signal import direct_signal, holds_code, holds_name, signal_of
 from clawtop.core.failure.status import Signal, inferred_status, says_nothing
@@ -214,6 +214,8 @@ def is_non_provider_runtime_coordination_error(error: AnyError, dialect: Dialect
         return True
     if isinstance(value, ErrorRecord) and value.is_failover:
         return False
-    if not holds_code(value, dialect.lock_codes) and not holds_name(value, dialect.local_names):
+    said = dialect.local_unclassified
+    marked = said is not None and any(said(each) for each in walk(value))
+    if not marked and not holds_code(value, dialect.lock_codes) and not holds_name(value, dialect.local_names):
         return False
     return not classify_failure(value, None, dialect)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from types import MappingProxyType
 
-from clawtop.core.failure import as_3_28, as_6_11, as_9_6
+from clawtop.core.failure import as_3_28, as_6_11, as_8_2, as_9_6
 from clawtop.core.failure import rules as common
-from clawtop.core.failure.local_9_6 import Local, aborted_9_6, local_9_6
-from clawtop.core.failure.provider_plugins import plugin_of
+from clawtop.core.failure.local_9_6 import Local, aborted_9_6, lacks_tool_result, local_8_2, local_9_6
+from clawtop.core.failure.provider_plugins import plugin_of, plugin_of_8_2
 from clawtop.core.failure.record import ErrorValue
 from clawtop.core.failure.rules import Classification
 from clawtop.core.failure.status import DEFAULT_STATUS, Signal, code_reason, read_signal
@@ -39,7 +39,8 @@ class Dialect:
         lock_codes, local_names: codes and names of errors that mean contention on one session.
         aborted: whether an error's code means that somebody ended the run; None: the name AbortError does.
         local: whether an error is local by other signs as well; None: only codes and names decide.
-            takeover_wins: a takeover that is the error itself ends the chain, whatever a provider said.
+        takeover_wins: a takeover that is the error itself ends the chain, whatever a provider said.
+        local_unclassified: whether anything in an error without a class is local by other signs (2026.7).
         ends_local_trouble: a full disk or a locked file ends the run instead of walking the models.
         describes_context: a description carries the session, the lane and the provider's own words.
     """
@@ -55,6 +56,7 @@ class Dialect:
     local_names: frozenset[str] = frozenset({TAKEOVER})
     local: Callable[[ErrorValue], Local] | None = None
     takeover_wins: bool = False
+    local_unclassified: Callable[[ErrorValue], bool] | None = None
     ends_local_trouble: bool = False
     describes_context: bool = True
     aborted: Callable[[ErrorValue], bool] | None = None
@@ -64,6 +66,10 @@ def _with_plugin(signal: Signal) -> Classification:
     return as_9_6.read_signal(signal, plugin_of(signal.provider))
 
 
+def _with_plugin_8_2(signal: Signal) -> Classification:
+    return as_8_2.read_signal(signal, plugin_of_8_2(signal.provider))
+
+
 _5_20 = Dialect(read_signal, common.timeout_text)
 _6_11 = replace(
     _5_20,
@@ -71,6 +77,12 @@ _6_11 = replace(
     timeout_text=as_6_11.timeout_text,
     lock_codes=frozenset({LOCK_TIMEOUT, LOCK_STALE}),
     takeover_wins=True,
+)
+_7_1 = replace(
+    _6_11,
+    of_signal=as_6_11.read_signal_7_1,
+    default_status=as_6_11.DEFAULTS_7_1,
+    local_unclassified=lacks_tool_result,
 )
 _3_28 = Dialect(
     as_3_28.read_signal,
@@ -93,6 +105,7 @@ _9_6 = Dialect(
     local=local_9_6,
     aborted=aborted_9_6,
 )
+_8_2 = replace(_9_6, of_signal=_with_plugin_8_2, code_reason=as_8_2.code_reason, local=local_8_2)
 
 CLAWTOP = replace(
     _5_20,
@@ -103,5 +116,12 @@ CLAWTOP = replace(
 """clawtop's own engine. A contended session is local, as a takeover is (thread 83510)."""
 
 DIALECTS: Mapping[ErrorDialect, Dialect] = MappingProxyType(
-    {ErrorDialect.V3_28: _3_28, ErrorDialect.V5_20: _5_20, ErrorDialect.V6_11: _6_11, ErrorDialect.V9_6: _9_6}
+    {
+        ErrorDialect.V3_28: _3_28,
+        ErrorDialect.V5_20: _5_20,
+        ErrorDialect.V6_11: _6_11,
+        ErrorDialect.V7_1: _7_1,
+        ErrorDialect.V8_2: _8_2,
+        ErrorDialect.V9_6: _9_6,
+    }
 )

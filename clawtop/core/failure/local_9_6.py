@@ -1,4 +1,4 @@
-"""Which errors OpenClaw 2026.9 treats as local trouble of a run: no session locks any more, but claims and workers.
+"""Which errors OpenClaw 2026.8 and 2026.9 treat as local trouble of a run: claims and workers, not session locks.
 
 And which mean that somebody ended the run: the name AbortError alone no longer does.
 """
@@ -20,15 +20,15 @@ class Local(StrEnum):
     NO = "no"
 
 
-NAMES = frozenset(
+NAMES_8 = frozenset(
     {
         "GatewayDrainingError",
         "WorkerRunnerUnavailableError",
         "WorkerRunnerCapacityError",
         "WorkerWorkspaceReconciliationError",
-        "ActiveTurnClaimError",
     }
 )
+NAMES = NAMES_8 | {"ActiveTurnClaimError"}
 CLAIM_LOST = "SessionTranscriptWriterClaimReboundError"
 STALE_RUN = "ERR_STALE_GATEWAY_LIFECYCLE"
 NO_TOOL_RESULT = "missing_tool_result"
@@ -37,9 +37,19 @@ _NO_TOOL_RESULT = re.compile(r"native codex tool\.call without a matching tool\.
 
 def local_9_6(value: ErrorValue) -> Local:
     """Whether the error is local to the run, so that no other model would help."""
+    return _local(value, NAMES, suppressed=True)
+
+
+def local_8_2(value: ErrorValue) -> Local:
+    """The same in 2026.8, which does not look into what an error suppressed."""
+    return _local(value, NAMES_8, suppressed=False)
+
+
+def _local(value: ErrorValue, names: Set[str], *, suppressed: bool) -> Local:
     if not isinstance(value, ErrorRecord):
-        return Local.UNLESS_CLASSIFIED if _lacks_tool_result(value) else Local.NO
-    if any(isinstance(each, ErrorRecord) and each.name in NAMES for each in walk(value, aside=True)):
+        return Local.UNLESS_CLASSIFIED if lacks_tool_result(value) else Local.NO
+    around = walk(value, aside=True, suppressed=suppressed)
+    if any(isinstance(each, ErrorRecord) and each.name in names for each in around):
         return Local.ALWAYS
     within = [each for each in walk(value) if isinstance(each, ErrorRecord)]
     stale = any(each.code == STALE_RUN and each.is_exception for each in within)
@@ -47,7 +57,7 @@ def local_9_6(value: ErrorValue) -> Local:
         return Local.ALWAYS
     if any(isinstance(each, ErrorRecord) and each.name == CLAIM_LOST for each in walk(value, reasons=True)):
         return Local.ALWAYS
-    return Local.UNLESS_CLASSIFIED if stale or any(_lacks_tool_result(each) for each in within) else Local.NO
+    return Local.UNLESS_CLASSIFIED if stale or any(lacks_tool_result(each) for each in within) else Local.NO
 
 
 _ENDED = frozenset({"OPENCLAW_DIRECT_ABORT", "OPENCLAW_RESTART_ABORT"})
@@ -57,7 +67,7 @@ _REPLACED = frozenset({"AGENT_RUN_SUPERSEDED_ABORT", "SESSION_PLACEMENT_TURN_SET
 
 def aborted_9_6(value: ErrorValue) -> bool:
     """Whether the run was ended: by its user, for a restart, or because another run took its place."""
-    if any(_has_code(each, _REPLACED) for each in walk(value, reasons=True, aside=True)):
+    if any(_has_code(each, _REPLACED) for each in walk(value, reasons=True, aside=True, suppressed=True)):
         return True
     if not isinstance(value, ErrorRecord):
         return False
@@ -74,7 +84,8 @@ def _names_a_provider(value: ErrorRecord) -> bool:
     return value.is_failover or any((value.status, value.status_code, value.code, value.provider))
 
 
-def _lacks_tool_result(value: ErrorValue) -> bool:
+def lacks_tool_result(value: ErrorValue) -> bool:
+    """A tool was called and its result never came."""
     if isinstance(value, str):
         return _NO_TOOL_RESULT.search(value) is not None
     if not isinstance(value, ErrorRecord):

@@ -1,4 +1,4 @@
-"""How the plugins shipped with OpenClaw 2026.9 classify their own provider's errors, before any table."""
+"""How the plugins shipped with OpenClaw 2026.8 and 2026.9 classify their own provider's errors, before any table."""
 
 from __future__ import annotations
 
@@ -49,12 +49,19 @@ def _openai(signal: Signal, _status: Status) -> Classification | None:
     return None if reason is None else because(reason, "openai-plugin", signal.code or "")
 
 
-def _xai(signal: Signal, status: Status) -> Classification | None:
+def _xai_8_2(signal: Signal, _status: Status) -> Classification | None:
     text = normalized(signal.message or "")
     if (found := _XAI_MONEY.find(text)) is not None:
         return because(Reason.BILLING, "xai-plugin", found)
     if (found := _XAI_LIMIT.find(text)) is not None:
         return because(Reason.RATE_LIMIT, "xai-plugin", found)
+    return None
+
+
+def _xai(signal: Signal, status: Status) -> Classification | None:
+    own, text = _xai_8_2(signal, status), normalized(signal.message or "")
+    if own is not None:
+        return own
     if status is None and signal.code is None and (found := _XAI_INTERNAL.find(text)) is not None:
         return because(Reason.SERVER_ERROR, "xai-plugin", found)
     return None
@@ -96,3 +103,11 @@ _PLUGINS: Mapping[str, Plugin] = MappingProxyType(
 def plugin_of(provider: str | None) -> Plugin:
     """The plugin for a provider; a neutral one if there is none."""
     return _PLUGINS.get((provider or "").strip().lower(), no_plugin)
+
+
+_PLUGINS_8_2: Mapping[str, Plugin] = MappingProxyType({**_PLUGINS, "xai": _xai_8_2})
+
+
+def plugin_of_8_2(provider: str | None) -> Plugin:
+    """The same in 2026.8.2."""
+    return _PLUGINS_8_2.get((provider or "").strip().lower(), no_plugin)

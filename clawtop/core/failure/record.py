@@ -31,8 +31,8 @@ class ErrorRecord:
         details: model, profile_id, session_id, lane, raw_error, suspend of a failover error, where it has them.
         body: other parts of it that may contain details: param, errorBody, body, detail, type; output and result of a
             tool.
-        aside: errors alongside it: JavaScript's `errors` and `suppressed`, where OpenClaw 2026.9 looks for local
-            errors only.
+        aside: errors alongside it, JavaScript's `errors`, where OpenClaw 2026.8 and later look for local errors only.
+        suppressed: the error that it took the place of (JavaScript's `suppressed`; the same from 2026.9 on).
     """
 
     name: str | None = None
@@ -49,6 +49,7 @@ class ErrorRecord:
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
     aside: tuple[ErrorRecord, ...] = field(default=(), repr=False)
+    suppressed: ErrorRecord | None = field(default=None, repr=False)
 
     @property
     def is_failover(self) -> bool:
@@ -64,7 +65,7 @@ class ErrorRecord:
     def is_simple(self) -> bool:
         """Nothing is nested in it, so reading it once is enough."""
         alone = self.error is None and self.cause is None and self.reason is None
-        return alone and not self.members and not self.aside
+        return alone and not self.members and not self.aside and self.suppressed is None
 
 
 ErrorValue = ErrorRecord | str | int | float | bool | None
@@ -79,12 +80,14 @@ def nested(value: ErrorValue) -> tuple[ErrorValue, ...]:
     return tuple(each for each in inner if each is not None and each is not value)
 
 
-def walk(value: ErrorValue, *, reasons: bool = False, aside: bool = False) -> Iterator[ErrorValue]:
+def walk(
+    value: ErrorValue, *, reasons: bool = False, aside: bool = False, suppressed: bool = False
+) -> Iterator[ErrorValue]:
     """`value` and everything in it, depth first, each record once.
 
     Args:
         reasons: an abort's reason is looked into too.
-        aside: so is what happened alongside it.
+        aside, suppressed: so are errors alongside it, and the one that it took the place of.
     """
     stack: list[ErrorValue] = [value]
     seen: set[int] = set()
@@ -96,6 +99,7 @@ def walk(value: ErrorValue, *, reasons: bool = False, aside: bool = False) -> It
             seen.add(id(current))
             inner = nested(current)
             stack.extend((current.reason,) if reasons and isinstance(current.reason, ErrorRecord) else ())
+            stack.extend((current.suppressed,) if suppressed and current.suppressed is not None else ())
             stack.extend(reversed(current.aside) if aside else ())
             stack.extend(reversed(inner))
         yield current
@@ -233,11 +237,12 @@ def _primitive(value: Any) -> ErrorValue:
 
 def _mapping_links(record: Mapping[str, Any]) -> dict[str, Any]:
     links: dict[str, Any] = {
-        name: inner for name in ("error", "cause", "reason") if isinstance(inner := record.get(name), Mapping)
+        name: inner
+        for name in ("error", "cause", "reason", "suppressed")
+        if isinstance(inner := record.get(name), Mapping)
     }
     listed = record.get("errors")
-    beside = (*(listed if isinstance(listed, list) else ()), record.get("suppressed"))
-    aside = tuple(each for each in beside if isinstance(each, Mapping))
+    aside = tuple(each for each in (listed if isinstance(listed, list) else ()) if isinstance(each, Mapping))
     return {**links, "aside": aside} if aside else links
 
 

@@ -131,7 +131,7 @@ def recovered_check(profiles: Iterable[Profile], *, ordered: bool) -> Callable[[
 def _staying(pin: Pin, asked: _PinQuery) -> Override:
     """2026.8 on: a person's pin always stays; an automatic one moves when needed."""
     current, order = (pin.profile or "").strip() or None, asked.order
-    by_user = (pin.pinned_by or "").startswith("user")
+    by_user = pin.pinned_by == "user" or (asked.schedule.linked_pins_stay and (pin.pinned_by or "").startswith("user"))
     if (
         by_user
         and current is not None
@@ -151,7 +151,8 @@ def _staying(pin: Pin, asked: _PinQuery) -> Override:
         chosen = better
     elif current is None or asked.is_new_session or cools or compacted:
         chosen = _after(None if cools else current, order, asked.is_cooling)
-    if chosen == pin.profile and pin.source == "auto":
+    counted = not asked.schedule.compactions_move_pins or pin.compaction_count == asked.compaction_count
+    if chosen == pin.profile and pin.source == "auto" and counted:
         return Override(chosen, pin)
     return Override(chosen, Pin(chosen, "auto", asked.compaction_count))
 
