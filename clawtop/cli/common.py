@@ -213,19 +213,26 @@ def load_incident(args: argparse.Namespace) -> Snapshot:
 
 
 def load_whole_incident(args: argparse.Namespace) -> Snapshot:
-    """As `load_incident`, and a live gateway is asked for its health and lanes. Raises StateUnreadableError."""
+    """As `load_incident`, and a live gateway is asked for its health, runs and lanes. Raises StateUnreadableError."""
+    return read_whole_incident(args)[1]
 
+
+def read_whole_incident(args: argparse.Namespace) -> tuple[SnapshotReader, Snapshot]:
+    """The same, with its reader. A gateway that does not answer at all is asked nothing more."""
     from clawtop import threads
-    from clawtop.core.model import GatewayState
+    from clawtop.core.model import GatewayState, Serving
     from clawtop.engine.gateway.watch import GatewayWatch
 
     watch = GatewayWatch(SystemClock(), enabled=not args.no_gateway)
     reader = open_reader(args, None, (*_incident_parts(args), watch))
     snapshot = reader.read()
-    if snapshot.gateway.state is not GatewayState.LIVE or args.at is not None or args.no_gateway:
-        return snapshot
+    gateway = snapshot.gateway
+    if args.at is not None or args.no_gateway or gateway.state is not GatewayState.LIVE:
+        return reader, snapshot
+    if gateway.serving in {Serving.SILENT, Serving.REFUSES}:
+        return reader, snapshot
     threads.run(watch.look_once())
-    return reader.read()
+    return reader, reader.read()
 
 
 def unknown_session(snapshot: Snapshot, key: str, unchanged: str) -> RefusedError:

@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="fit: as wide as the terminal; wide: every column and id in full (default without a terminal)",
     )
     parser.add_argument(
-        "--check", action="store_true", help="exit 0 all well, 1 attention, 2 silent or about to be, 3 cannot read"
+        "--check",
+        action="store_true",
+        help="ask a live gateway too, and exit 0 all well, 1 attention, 2 silent or about to be, 3 cannot read",
     )
     parser.add_argument("--show-text", action="store_true", help="show the text of messages that have no answer")
     parser.add_argument(
@@ -46,10 +48,14 @@ def run(args: argparse.Namespace) -> int:
         return _watch(args)
     gc.disable()  # everything that is read stays until the end: collecting in between finds nothing
     try:
-        from clawtop.cli.common import open_incident_reader
+        from clawtop.cli.common import open_incident_reader, read_whole_incident
 
-        reader = open_incident_reader(args)
-        return _show(reader.read(), reader, args)
+        if args.check:
+            reader, snapshot = read_whole_incident(args)
+        else:
+            reader = open_incident_reader(args)
+            snapshot = reader.read()
+        return _show(snapshot, reader, args)
     finally:
         gc.enable()
 

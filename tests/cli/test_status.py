@@ -9,15 +9,24 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from clawtop.cli import common
 from clawtop.cli.main import run
-from clawtop.core.model import Generation
+from clawtop.core.model import Gateway, GatewayHealth, GatewayState, Generation, LaneStats, Serving, Snapshot
+from clawtop.engine.gateway import watch
+from clawtop.engine.gateway.rounds import GatewayReport
+from clawtop.engine.gateway.watch import GatewayWatch
 from clawtop.store.own.accounts import AccountNote, AccountNotes
+from clawtop.store.place.layout import Layout
 from tests.support.samples import Sample, copy, sample, samples
+from tests.support.worlds import CALM, NOW
 
 KEYS: dict[str, set[str]] = {
     "": {
@@ -244,6 +253,53 @@ def test_the_first_line_of_a_check_says_why(tmp_path: Path, capsys: pytest.Captu
     (chosen.state_dir / "agents" / "main" / "agent" / "auth-profiles.json").write_text('{"profiles"')
     assert run(["status", "--check", *options_for(chosen)]) == 3
     assert capsys.readouterr().out.startswith("3 BLIND: no auth profile can be read")
+
+
+class Lanes:
+    """Asked once, a gateway says that its lane is full."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def all_at_once(self, gateway: Gateway) -> GatewayReport:
+        self.asked += 1
+        full = LaneStats("cron", "cron", "gateway", active=8, queued=6, limit=8)
+        return GatewayReport(GatewayHealth(NOW, live=True), (full,))
+
+
+@pytest.mark.parametrize(
+    ("words", "serving", "wanted"),
+    [
+        pytest.param(("--check",), Serving.ANSWERS, (1, 1), id="check"),
+        pytest.param(("--check", "--no-gateway"), Serving.ANSWERS, (0, 0), id="check without"),
+        pytest.param(("--check",), Serving.SILENT, (2, 0), id="check beside a frozen one"),
+        pytest.param((), Serving.ANSWERS, (0, 0), id="no check"),
+    ],
+)
+def test_check_asks_a_gateway_that_answers(
+    words: tuple[str, ...],
+    serving: Serving,
+    wanted: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What waits for a lane is known to the gateway alone."""
+    lanes = Lanes()
+    live = Gateway(GatewayState.LIVE, 7, 18789, NOW - 3_600_000, serving=serving, silent_since=NOW - 600_000)
+
+    def read(parts: Sequence[Any]) -> Snapshot:
+        snapshot = replace(CALM, gateway=live, warnings=(), sessions=())
+        for part in parts:
+            snapshot = part(cast("Layout", None), snapshot) if isinstance(part, GatewayWatch) else snapshot
+        return snapshot
+
+    def opened(_args: object, _clock: object = None, parts: Sequence[Any] = ()) -> Any:
+        return SimpleNamespace(read=lambda: read(parts))
+
+    monkeypatch.setattr(common, "open_reader", opened)
+    monkeypatch.setattr(watch, "_asker", lambda _watch: lanes)
+    assert (run(["status", *words]), lanes.asked) == wanted
+    assert ("lane cron is full" in capsys.readouterr().out) is bool(lanes.asked)
 
 
 def test_ids_are_exact_and_text_is_safe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

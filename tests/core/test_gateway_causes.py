@@ -132,6 +132,14 @@ def test_what_a_gateway_reports_of_itself_is_one_cause() -> None:
     assert (codes.count("gateway-degraded"), "problems" in codes) == (1, False)
 
 
+@pytest.mark.parametrize(("serving", "finding"), [(Serving.SILENT, False), (Serving.ANSWERS, True)])
+def test_a_gateway_that_does_not_answer_is_not_a_finding_too(serving: Serving, finding: bool) -> None:
+    gateway = Gateway(GatewayState.LIVE, 7, 18789, OLD, serving=serving, silent_since=NOW, usage=WORKS)
+    told = Problem("gateway-http", "127.0.0.1:18789", "accepts connections but does not answer")
+    codes = [cause.code for cause in judge(replace(snapshot(gateway), warnings=(told,)), NOW).causes]
+    assert ("problems" in codes) is finding
+
+
 def test_a_busy_gateway_is_judged_anew_when_its_minute_is_over() -> None:
     gateway = Gateway(GatewayState.LIVE, 7, 18789, OLD, serving=Serving.SILENT, silent_since=NOW, usage=WORKS)
     health = judge(snapshot(gateway), NOW)

@@ -17,6 +17,7 @@ from clawtop.core.health.account_causes import (
 from clawtop.core.health.cause import JUST_NOW_MS, Cause, Finder, HealthScene, Level
 from clawtop.core.health.gateway_causes import gateway_causes
 from clawtop.core.health.in_force import CONFIG_NOT_TAKEN, CONFIG_UNREAD, refused_config
+from clawtop.core.health.silence import silence_of
 from clawtop.core.health.turn_causes import (
     dropped_turns,
     failing_turns,
@@ -171,7 +172,8 @@ def _refused_config(scene: HealthScene) -> Iterator[Cause]:
 
 def _problems(scene: HealthScene) -> Iterator[Cause]:
     apart = scene.snapshot.config.path if scene.snapshot.config.unread else None
-    told = [p for p in scene.snapshot.warnings if p.code not in TOLD_APART and p.where != apart]
+    codes = TOLD_APART if silence_of(scene.snapshot.gateway, scene.now) is None else TOLD_APART | {"gateway-http"}
+    told = [p for p in scene.snapshot.warnings if p.code not in codes and p.where != apart]
     told += [p for session in troubled(scene.snapshot.sessions) for p in session.problems if p.code not in TOLD_APART]
     if told:
         text = f"{counted(len(told), 'finding')}: {_sentence(told[0], scene.snapshot.state_dir)}"

@@ -59,10 +59,10 @@ CYCLE = tuple(
     question
     for other in (
         Question.TASKS,
+        Question.LANES,
         Question.READY,
         Question.TASKS,
         Question.LANES,
-        Question.TASKS,
         Question.EVENTS,
     )
     for question in (Question.SESSIONS, other)
