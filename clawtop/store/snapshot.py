@@ -44,7 +44,7 @@ from clawtop.store.gateway.reader import GatewayReader, Site
 from clawtop.store.interning import Interned
 from clawtop.store.json_text import Stamp
 from clawtop.store.locks.command_line import CommandLineWatch
-from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.locks.processes import ProcessTable, SeesEnds
 from clawtop.store.locks.reader import LockJudge
 from clawtop.store.place.environment import other_owners
 from clawtop.store.place.layout import AgentPaths, Layout
@@ -108,6 +108,7 @@ class SnapshotReader:
         self._home = home
         self._clock = clock
         self._processes = processes
+        self._ends = processes if isinstance(processes, SeesEnds) else None
         self._agent = agent
         self._at = at
         self._extra_parts = tuple(extra_parts)
@@ -172,14 +173,18 @@ class SnapshotReader:
         return self._sessions.message_text(session, at) if self._sessions is not None else None
 
     @property
-    def has_databases(self) -> bool:
-        """Whether any was asked for until now."""
-        return self._databases.in_use
+    def may_change_unseen(self) -> bool:
+        """Whether anything was asked for until now whose changes no watched directory shows."""
+        return self._databases.in_use or (self._ends is not None and self._ends.any_alive())
 
     def has_changed(self) -> bool:
-        """Whether a database was committed to, or replaced, since the last read, or was not read whole in it."""
+        """Whether a database was committed to, or replaced, since the last read, or was not read whole in it; or a
+        process ended that was alive then.
+        """
+        if self._ends is not None and self._ends.any_ended():
+            return True
         overdue = self._sessions is not None and self._sessions.is_overdue
-        return overdue or self._databases.versions() != self._versions
+        return overdue or (self._databases.in_use and self._databases.versions() != self._versions)
 
     def read(self) -> Snapshot:
         """Read what changed and judge everything again.

@@ -347,7 +347,7 @@ class GlancingReader(FakeReader):
     news: list[bool] = field(default_factory=list)
 
     @property
-    def has_databases(self) -> bool:
+    def may_change_unseen(self) -> bool:
         return True
 
     def has_changed(self) -> bool:
@@ -360,7 +360,7 @@ async def glanced(reader: GlancingReader, count: int) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_databases_are_glanced_at_every_second_and_more_often_after_news() -> None:
+async def test_what_changes_unseen_is_glanced_at_every_second_and_more_often_after_news() -> None:
     clock = ManualClock()
     reader = GlancingReader()
     hub = Hub(reader, clock, native=False)

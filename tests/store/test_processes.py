@@ -53,6 +53,23 @@ def test_a_zombie_is_dead() -> None:
 
 
 @LINUX
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+@pytest.mark.parametrize("reaped", [True, False])
+def test_the_end_of_a_process_that_was_alive_is_noticed_once(platform: str, reaped: bool) -> None:
+    table = SystemProcesses(platform=platform)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert not table.any_alive()
+        assert table.look(process.pid).alive
+        assert table.any_alive()
+        assert not table.any_ended()
+        process.kill()
+        if reaped or platform != "linux":
+            process.wait()
+        else:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert [table.any_ended(), table.any_ended(), table.any_alive()] == [True, False, False]
+
+
 def test_a_command_with_brackets_in_its_name(tmp_path: Path) -> None:
     fields = " ".join(["S", *["0"] * 18, "429440", *["0"] * 30])
     proc = fake_proc(tmp_path, f"{os.getpid()} (a) S 1 (b) ) {fields}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,15 +15,18 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.model import AuthStore, Generation, LockKind, Problem, Snapshot
+from clawtop.core.model import AuthStore, Generation, LockKind, Problem, Snapshot, VerdictKind
 from clawtop.core.session import activity
+from clawtop.engine.live.hub import GLANCE_SECONDS, Hub
 from clawtop.errors import StateUnreadableError
 from clawtop.store.auth import json_files as auth_json
 from clawtop.store.locks import lockfile
+from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.place import locating
 from clawtop.store.place.layout import Layout
 from clawtop.store.sessions import index as sessions
 from tests.support.states_made import NOW, StateDir, codes, write_json
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -44,6 +50,46 @@ def test_numbers_rise_and_equal_states_are_equal(state: StateDir) -> None:
     assert replace(second, number=1) == first
     assert first.taken_at == NOW
     assert first.host == os.uname().nodename
+
+
+@pytest.mark.parametrize("sessions", [3, 450])
+def test_sessions_that_are_looked_at_in_turns_are_told_alike_in_between(tmp_path: Path, sessions: int) -> None:
+    """Else the screen would be painted anew, and each reader woken, at every read of a state in which nothing moves."""
+    made, long_ago = StateDir(tmp_path), NOW - 3 * 86_400_000
+    names = [f"s{number}" for number in range(sessions)]
+    made.sessions(
+        {f"agent:main:{name}": {"sessionId": name, "status": "done", "updatedAt": long_ago} for name in names}
+    )
+    ended = {"type": "session.ended", "ts": "2020-01-01T00:00:00Z", "runId": "r", "data": {"status": "success"}}
+    for name in names:
+        (made.sessions_dir / f"{name}.jsonl").write_text("{}\n")
+        (made.sessions_dir / f"{name}.trajectory.jsonl").write_text(json.dumps(ended) + "\n")
+    reader = made.reader()
+    for _ in range(4):
+        looked = reader.read()
+    assert {row.active_how for row in looked.sessions} == {"its trajectory ended"}
+    for _ in range(4):
+        assert reader.read().sessions == looked.sessions
+
+
+@pytest.mark.anyio
+async def test_a_lock_whose_owner_dies_is_told_at_once_though_no_file_changes(tmp_path: Path) -> None:
+    made = StateDir(tmp_path)
+    made.sessions({"agent:main:main": {"sessionId": "s", "status": "done", "updatedAt": NOW}})
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as owner:
+        started = SystemProcesses().look(owner.pid).start_ticks
+        lock = {"pid": owner.pid, "createdAt": datetime.now(UTC).isoformat(), "starttime": started}
+        (made.sessions_dir / "s.jsonl.lock").write_text(json.dumps(lock))
+        verdicts: list[VerdictKind] = []
+        hub = Hub(made.reader(SystemProcesses()), made.clock, native=False, poll_seconds=1e9)
+        running = asyncio.create_task(hub.run(lambda told: verdicts.append(told.locks[0].verdict.kind)))
+        await until(lambda: verdicts)
+        owner.kill()
+        owner.wait()
+        await made.clock.advance(GLANCE_SECONDS)
+        await until(lambda: len(verdicts) == 2)
+        running.cancel()
+    assert verdicts == [VerdictKind.HELD, VerdictKind.STALE]
 
 
 class Counter:

@@ -29,10 +29,10 @@ next change does not wait.
 """
 
 RECHECK_FACTOR = 1000
-"""A read without a known change (processes die silently) waits this many times its own duration, so that it costs
-at most a tenth of a percent of a core."""
+"""A read without a known change waits this many times its own duration, so that it costs at most a tenth of a percent
+of a core."""
 
-RECHECK_SECONDS = 5.0
+RECHECK_SECONDS, LONGEST_RECHECK_SECONDS = 5.0, 60.0
 READ_DEADLINE = 5.0
 """Seconds after which an unanswered read is reported, and again at the same interval."""
 
@@ -41,7 +41,7 @@ TRAFFIC_WINDOW_MS = 60_000
 GLANCE_SECONDS = 1.0
 LIVELY_GLANCE_SECONDS = 0.05
 LIVELY_SECONDS = 1.0
-"""Databases are checked every second, and twenty times a second for a second after anything happened."""
+"""What changes unseen is checked every second, and twenty times a second for a second after anything happened."""
 
 
 class StateReader(Protocol):
@@ -56,14 +56,16 @@ class StateReader(Protocol):
 
 @runtime_checkable
 class Glancing(Protocol):
-    """A reader that can tell cheaply whether databases have changed: watching their logs does not show everything."""
+    """A reader that can tell cheaply about changes that no watched directory shows: commits to a database, ends of
+    processes.
+    """
 
     @property
-    def has_databases(self) -> bool:
-        """Whether there are any databases to check. Does not touch the disk."""
+    def may_change_unseen(self) -> bool:
+        """Whether there is any such thing to check. Does not touch the disk."""
 
     def has_changed(self) -> bool:
-        """Whether one was committed to, or replaced, since the last read. Takes microseconds."""
+        """Whether one of them has changed since the last read. Takes microseconds."""
 
 
 def _no_answer(reader: StateReader, seconds: float) -> StateUnreadableError:
@@ -143,7 +145,7 @@ class Hub:
         while True:
             lively = self._clock.monotonic() < self._lively_until
             await self._clock.sleep(LIVELY_GLANCE_SECONDS if lively else GLANCE_SECONDS)
-            if reader.has_databases and await asyncio.to_thread(reader.has_changed):
+            if reader.may_change_unseen and await asyncio.to_thread(reader.has_changed):
                 self._stir()
 
     def _stir(self) -> None:
@@ -179,7 +181,8 @@ class Hub:
                 if snapshot.counting:
                     self._dirty.set()
             spent = self._clock.monotonic() - started
-            recheck = RECHECK_SECONDS if self._failing else max(RECHECK_SECONDS, spent * RECHECK_FACTOR)
+            wait = min(max(RECHECK_SECONDS, spent * RECHECK_FACTOR), LONGEST_RECHECK_SECONDS)
+            recheck = RECHECK_SECONDS if self._failing else wait
             await self._clock.sleep(max(0.0, interval - spent))
 
     async def _read(self, failed: Callable[[ClawtopError], None]) -> Snapshot:

@@ -23,6 +23,8 @@ from clawtop.store.locks.standpoint import Standpoint, boot_by_first_sight
 _SECRET_OPTION = re.compile(r"--?[a-z-]{0,30}(?:token|key|secret|password|passphrase|credential)s?", re.IGNORECASE)
 _MAX_PID = 2**31 - 1
 _MAX_ARGV_BYTES = 64 * 1024
+MOST_WATCHED = 256
+_ENDED = frozenset({b"Z", b"X", b"x"})
 _BTIME_SLACK_MS = 1_500  # /proc/stat gives the boot time in whole seconds
 
 
@@ -47,6 +49,17 @@ class Census(Protocol):
 
     def environment(self, pid: int) -> Mapping[str, str]:
         """The environment that a process was started with; empty if it may not be read."""
+
+
+@runtime_checkable
+class SeesEnds(Protocol):
+    """A process table that notices when a process that it found alive ends."""
+
+    def any_alive(self) -> bool:
+        """Whether it has found any alive that has not ended since."""
+
+    def any_ended(self) -> bool:
+        """Whether one of them has ended since the last call. Takes microseconds for each."""
 
 
 class UncheckedProcesses:
@@ -81,6 +94,7 @@ class SystemProcesses:
         self._first_began = 0
         self._earlier_by = 0
         self._boot_at: int | None = None
+        self._alive: dict[int, None] = {}
         self.standpoint = Standpoint(proc, began) if self._linux else None
 
     @property
@@ -105,7 +119,32 @@ class SystemProcesses:
             return ProcessEvidence(pid, alive=None, why_unknown="not-visible")
         else:
             foreign = False
-        return self._look_linux(pid, foreign) if self._linux else self._look_psutil(pid, foreign)
+        return self._watched(self._look_linux(pid, foreign) if self._linux else self._look_psutil(pid, foreign))
+
+    def any_alive(self) -> bool:
+        """As `SeesEnds`."""
+        return bool(self._alive)
+
+    def any_ended(self) -> bool:
+        """As `SeesEnds`."""
+        ended = [pid for pid in tuple(self._alive) if self._has_ended(pid)]
+        for pid in ended:
+            self._alive.pop(pid, None)
+        return bool(ended)
+
+    def _watched(self, found: ProcessEvidence) -> ProcessEvidence:
+        if found.alive and len(self._alive) < MOST_WATCHED:
+            self._alive[found.pid] = None
+        return found
+
+    def _has_ended(self, pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+            return self._linux and stat_fields(f"{self._proc}/{pid}")[0] in _ENDED
+        except ProcessLookupError:
+            return True
+        except (OSError, IndexError):
+            return False
 
     def boot_at(self) -> int | None:
         """When this machine booted, in ms since the epoch."""
@@ -141,7 +180,7 @@ class SystemProcesses:
             return tuple(evidence for evidence in looked if evidence.alive and _calls_itself_openclaw(evidence.argv))
         named = (pid for pid in self._pids() if _calls_itself_openclaw(_words(f"{self._proc}/{pid}/cmdline")))
         looked = (self._look_linux(pid, foreign=False) for pid in named)
-        return tuple(evidence for evidence in looked if evidence.alive)
+        return tuple(self._watched(evidence) for evidence in looked if evidence.alive)
 
     def environment(self, pid: int) -> Mapping[str, str]:
         """As `Census`."""
@@ -220,7 +259,7 @@ class SystemProcesses:
             state, ticks = fields[0], int(fields[START_TICKS])
         except (OSError, ValueError, IndexError):
             return self._unseen(pid, foreign)
-        if state in {b"Z", b"X", b"x"}:
+        if state in _ENDED:
             return ProcessEvidence(
                 pid, alive=False, start_ticks=ticks, boot_at=self.boot_at(), uid=facts.st_uid, zombie=True
             )

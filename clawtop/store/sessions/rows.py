@@ -134,13 +134,19 @@ class JsonSessions:
         rows = [row for read in self._lists.values() for row in read.rows]
         looked = self._looked_at(rows, now)
         under = (gateway, self._locked_throughout)
-        before, self._final = self._final if under == self._final_under else {}, {}
+        earlier, self._final = self._final, {}
+        before = earlier if under == self._final_under else {}
         self._final_under = under
         sessions: list[Session] = []
         for number, row in enumerate(rows):
             lock = by_file.pop(row.file, None) if by_file and row.file is not None else None
             if number not in looked and row.active is not None and lock is None:
-                sessions.append(row)  # settled long ago, and nothing holds it
+                final = earlier.get(id(row))  # settled long ago, and nothing holds it
+                if final is None or final.row is not row or final.lock is not None:
+                    sessions.append(row)
+                else:
+                    self._final[id(row)] = final
+                    sessions.append(final.session)
                 continue
             runs, recorded = self._trajectory(row), told(row)
             final = before.get(id(row)) if recorded is NOTHING_TOLD else None
@@ -197,8 +203,8 @@ class JsonSessions:
             if row.active is None or now - (row.updated_at or 0) < RECENT_MS or row.file in self._looked
         }
         quiet = [number for number in range(len(rows)) if number not in recent]
-        if not quiet:
-            return recent
+        if len(quiet) <= BY_TURNS:
+            return set(range(len(rows)))
         start = self._next_quiet % len(quiet)
         self._next_quiet = start + BY_TURNS
         return recent | set(quiet[start : start + BY_TURNS])
