@@ -39,6 +39,7 @@ class World:
     ) -> None:
         self.http: list[tuple[str, str | None]] = []
         self.metrics = metrics or httpx.Response(404)
+        self.ready: httpx.Response | None = READY
         self.fake = FakeGateway(
             {"sessions.list": lambda _: listing(session_row(KEY, True))}, methods=("sessions.list",)
         )
@@ -57,7 +58,11 @@ class World:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.http.append((request.url.path, request.headers.get("authorization")))
-        return self.metrics if request.url.path == METRICS_PATH else READY
+        if request.url.path == METRICS_PATH:
+            return self.metrics
+        if self.ready is None:
+            raise httpx.ReadTimeout("mute", request=request)
+        return self.ready
 
     @property
     def questions(self) -> int:
@@ -154,6 +159,21 @@ async def test_what_is_said_is_as_old_as_its_older_half(tmp_path: Path) -> None:
     assert report is not None
     assert report.words is not None
     assert report.words.at == 4_000, "its tasks were asked for in the third round"
+
+
+async def test_health_that_did_not_come_is_asked_for_again_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.ready = None
+    async with serving(world.fake):
+        for _ in range(4):
+            report = await world.rounds.look(live(world.fake.port))
+        assert report is not None
+        assert not report.health.live
+        world.ready = READY
+        report = await world.rounds.look(live(world.fake.port))
+    assert report is not None
+    assert report.health.live
+    assert [path for path, _ in world.http] == ["/readyz"] * 4
 
 
 async def test_metrics_that_are_not_there_are_asked_for_once(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from typing import Any
 import pytest
 
 from clawtop.clock import SystemClock
+from clawtop.core.generations import generation_of, storage_of
 from clawtop.core.health.judgement import judge
 from clawtop.core.model import Session, Snapshot
 from clawtop.core.operations.loaded import with_unloaded
@@ -285,6 +286,8 @@ class IncidentLab(GatewayLab):
         config["auth"] = {"order": {"fakeai": [id_ for id_ in credentials() if id_.startswith("fakeai:")]}}
         path.write_text(json.dumps(config))
         write_store(self.directory, "main", generation, credentials(), {})
+        if not storage_of(generation_of(self.openclaw.version)).session_files:
+            self.openclaw.run(("doctor", "--fix", "--non-interactive", "--yes"), self.env, timeout=600)
 
     def reader(self, parts: tuple[Any, ...] = ()) -> SnapshotReader:
         env = {name: self.env[name] for name in ("TMPDIR", "OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH")}
@@ -654,14 +657,21 @@ def hanging(*labels: str) -> Callable[[str, str], str]:
     return lambda label, _profile: "hang" if label in labels else "ok"
 
 
-def play_limits(script: Script) -> None:
-    """429: of one provider, of all, and over."""
+def play_limit(script: Script) -> None:
+    """429 of one provider."""
     provider = script.lab.script
     script.phase("healthy")
     script.turn("well1")
     script.phase("429 of one provider")
     provider.behave = refusing("fakeai", code="429")
     script.turn("limited1")
+
+
+def play_limits(script: Script) -> None:
+    """429 of all, and over. 2026.9.6 asks each account ten times: a turn fails after five minutes."""
+    provider = script.lab.script
+    script.phase("healthy")
+    script.turn("well1")
     script.phase("429 of all")
     provider.behave = refusing("fakeai", "backupai", code="429")
     script.turn("limited2")
@@ -761,7 +771,9 @@ def play_crashes(script: Script) -> None:
     script.pause(5)
 
 
-PLAYS = (play_limits, play_hangs, play_bills, play_crashes)
+PLAYS = (play_limit, play_limits, play_hangs, play_bills, play_crashes)
+BY_VERSION = {"2026.5.20": PLAYS, "2026.3.28": PLAYS, "2026.9.6": (play_limit, play_limits, play_bills)}
+"""2026.9.6 runs nothing with `--local` beside a gateway; `test_incident.py` has its hangs and crashes."""
 
 
 def _begin_cron(lab: IncidentLab, provider: Scripted) -> None:
@@ -800,8 +812,14 @@ def incident_lab(openclaw: OpenClaw, home: Path) -> Iterator[IncidentLab]:
             provider.let_go()
 
 
-@pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__.removeprefix("play_"))
-@pytest.mark.parametrize("version", ["2026.5.20", "2026.3.28"])
+@pytest.mark.parametrize(
+    ("version", "play"),
+    [
+        pytest.param(version, play, id=f"{version}-{play.__name__.removeprefix('play_')}")
+        for version, plays in BY_VERSION.items()
+        for play in plays
+    ],
+)
 def test_nothing_that_is_said_of_an_incident_stays_wrong(
     version: str, play: Callable[[Script], None], tmp_path: Path
 ) -> None:

@@ -152,11 +152,14 @@ class Rounds:
         return self._round >= self._wordless_until
 
     def _next(self) -> Question:
-        question = question_of(self._round) if self._gives_words else Question.READY
+        """A gateway that did not tell its health is asked for it again at once: what it said is shown until then."""
+        well = self._last is None or self._last.health.live
+        question = question_of(self._round) if self._gives_words and well else Question.READY
         if question is not Question.READY:
             return question
         self._health_rounds += 1
-        return Question.METRICS if self._metrics is not None and self._health_rounds % 2 == 0 else Question.READY
+        turn = well and self._metrics is not None and self._health_rounds % 2 == 0
+        return Question.METRICS if turn else Question.READY
 
     async def _ask(self, question: Question, gateway: Gateway, port: int) -> None:
         if question is Question.METRICS and await self._ask_metrics(gateway, port):
