@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from clawtop import threads
@@ -60,8 +61,10 @@ def run(args: argparse.Namespace) -> int:
 async def _probe(args: argparse.Namespace, model: ModelRef | None) -> list[Probed]:
     from clawtop.engine.drive.driver import Driver
     from clawtop.engine.drive.probe import probe
+    from clawtop.store.owners import check_calls
 
     async with Driver(args.state_dir) as driver:
+        check_calls(driver.layout.state_dir, os.geteuid())
         agent = args.agent or _default_agent(driver)
         profiles = _chosen(args, driver, agent)
         return await probe(driver.resources, agent, profiles, mark=args.mark, model=model)

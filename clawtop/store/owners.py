@@ -21,6 +21,19 @@ def check_owner(path: str, euid: int) -> None:
         )
 
 
+def check_calls(state_dir: Path, euid: int) -> None:
+    """Raise RefusedError if providers must not be called from this state directory: it is another user's, whose
+    configuration says where keys go, and may name files and variables of this user as keys.
+    """
+    owner = state_dir.stat().st_uid
+    if owner != euid:
+        raise RefusedError(
+            f"{safe(state_dir)} belongs to {user_name(owner)}, and clawtop runs as {user_name(euid)}",
+            unchanged="no request was sent",
+            hint=f"run clawtop as {user_name(owner)}: that configuration says which keys are sent, and where to",
+        )
+
+
 def user_name(uid: int) -> str:
     """The user's name, for people."""
     try:

@@ -273,7 +273,7 @@ def config(tmp_path: Path, text: str) -> ConfigRead:
     ],
 )
 def test_where_the_token_comes_from(tmp_path: Path, text: str, env: dict[str, str], token: str | None) -> None:
-    assert gateway_token(config(tmp_path, text), env) == token
+    assert gateway_token(config(tmp_path, text), env, owned=True) == token
 
 
 # --- who listens -------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -153,8 +154,17 @@ def test_a_link_is_followed_where_that_was_asked_for(tmp_path: Path) -> None:
             door.read(tmp_path / "to-pipe", 100, follow=follow)
 
 
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that every user may enter."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be two users")
-def test_a_users_link_leads_root_to_no_file_that_is_closed_to_the_user(tmp_path: Path) -> None:
+def test_a_users_link_leads_root_to_no_file_that_is_closed_to_the_user(open_directory: Path) -> None:
+    tmp_path = open_directory
     secret, public, his = tmp_path / "secret", tmp_path / "public", tmp_path / "his"
     for path, mode, uid in ((secret, 0o600, 0), (public, 0o644, 0), (his, 0o600, 4321)):
         path.write_bytes(SECRET)

@@ -65,7 +65,7 @@ class Door:
         listener = self._listener(gateway)
         layout = self._layout()
         assert layout is not None  # noqa: S101 - _listener has seen it
-        token = gateway_token(layout.config, self._env)
+        token = self._token(layout)
         if token is None:
             raise GatewayCallError(
                 Trouble.CLOSED, "the gateway's token cannot be read here (gateway.auth.token, OPENCLAW_GATEWAY_TOKEN)"
@@ -79,7 +79,14 @@ class Door:
         layout = self._layout()
         if not self._enabled:
             return Access.OFF
-        return Access.NO_TOKEN if layout is None or gateway_token(layout.config, self._env) is None else Access.OPEN
+        return Access.NO_TOKEN if layout is None or self._token(layout) is None else Access.OPEN
+
+    def _token(self, layout: Layout) -> str | None:
+        try:
+            owned = layout.state_dir.stat().st_uid == os.geteuid()
+        except OSError:
+            owned = False
+        return gateway_token(layout.config, self._env, owned=owned)
 
     def refused(self, leave: Pass) -> None:
         """Never send this token to this listener again."""

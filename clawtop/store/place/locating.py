@@ -13,6 +13,7 @@ from clawtop.core.generations import newest_version
 from clawtop.core.model import AGENTS_UNREAD, Problem
 from clawtop.errors import StateUnreadableError
 from clawtop.store import config as config_file
+from clawtop.store import door
 from clawtop.store.config import ConfigRead, read_config
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.place import temporary
@@ -58,7 +59,7 @@ def locate(
     )
     config = _config_in_force(read_config(path, include_roots=roots), last_config)
     agents_root = chosen / "agents"
-    names = directories(agents_root) if "agents" in own else ()
+    names = directories(agents_root) if "agents" in own and _closed_way(agents_root) is None else ()
     foreign = foreign_roots(chosen, path, names)
     draft = Layout(chosen, path, config, foreign_roots=foreign)
     agents = _agents(draft, names, env, base_home, follows_env=follows_env)
@@ -107,10 +108,21 @@ def _problems(state_dir: Path, config: ConfigRead, agents: Sequence[AgentPaths],
     place = state_dir / "agents"
     if os.path.lexists(place) and not place.is_dir():
         yield Problem(AGENTS_UNREAD, str(place), "is not a directory: agents, accounts and sessions are not seen")
+    elif (closed := _closed_way(place)) is not None:
+        yield Problem(AGENTS_UNREAD, str(place), f"{closed}: agents, accounts and sessions are not seen")
     if not agents and not config.exists:
         yield Problem("empty-state-dir", str(state_dir), "holds neither openclaw.json nor agents")
     elif found.generation is None or not found.proven:
         yield Problem("generation-guessed", str(state_dir), f"{found.how}; clawtop writes nothing there")
+
+
+def _closed_way(directory: Path) -> str | None:
+    """Why nothing in a directory may be read: for root, where another user's link leads to what is closed to them."""
+    try:
+        door.check_way(directory / "anything")
+    except door.NotAllowedError as error:
+        return error.strerror
+    return None
 
 
 def layout_stamps(layout: Layout) -> dict[Path | str, Stamp | None]:
@@ -247,6 +259,9 @@ def _placed(
     if draft.config.session_store is not None:
         wanted = _user_path(draft.config.session_store.replace("{agentId}", agent), home)
         store = draft.map_path(str(wanted)) or store
+    for place in (agent_dir, store.parent):
+        if not place.is_relative_to(draft.state_dir):
+            door.named_by(place, draft.state_dir.stat().st_uid)
     older = tuple(
         draft.state_dir.parent / name / "agents" / agent / "sessions" for name in former_names(draft.state_dir)
     )

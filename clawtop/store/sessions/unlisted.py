@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Container
 
+from clawtop.store import door
 from clawtop.store.json_text import Stamp, stamp_of
 
 FRESH_MS = 10 * 60_000
@@ -38,6 +39,7 @@ class UnlistedTranscripts:
             return {}
         if stamp != self._stamp:
             try:
+                door.check_way(f"{directory}/x")
                 names = os.listdir(directory)  # noqa: PTH208 - names only
             except OSError:
                 return {}

@@ -312,6 +312,10 @@ class Database:
             raise UnreadableError(
                 Problem("foreign-link", self._name, "is a symbolic link by one user to another user's file")
             )
+        try:
+            door.check_makers(self._name, facts)
+        except door.NotAllowedError as error:
+            raise UnreadableError(Problem("foreign-link", self._name, error.strerror or "")) from None
         for companion in (f"{self._real}{suffix}" for suffix in COMPANIONS):
             if _is_no_file(companion):
                 raise UnreadableError(Problem("not-a-file", companion, "is not a regular file"))
