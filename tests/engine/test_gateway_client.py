@@ -13,7 +13,8 @@ from websockets.asyncio.server import ServerConnection
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Gateway, GatewayState, ProcessEvidence
-from clawtop.engine.gateway import client
+from clawtop.engine.gateway import caller, client
+from clawtop.engine.gateway.caller import Caller
 from clawtop.engine.gateway.client import connected
 from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
@@ -207,6 +208,37 @@ async def test_bad_answers_are_bounded_and_named(tmp_path: Path, answer: Any, ki
     )
     assert error.trouble is kind
     assert words in error.words
+
+
+@pytest.mark.parametrize("said", [{}, [], None, 7, {"ok": "true"}, {"ok": False, "warningCount": 0}])
+async def test_a_reload_is_done_only_where_the_gateway_says_so(tmp_path: Path, said: Any) -> None:
+    fake = FakeGateway({"secrets.reload": lambda _: said})
+    async with serving(fake):
+        with pytest.raises(GatewayCallError, match="without saying that it was done") as caught:
+            await Caller(door(tmp_path), SystemClock()).reload(live(fake.port))
+    assert caught.value.leaves_open
+
+
+async def test_a_reload_that_hangs_may_be_done_and_one_that_was_never_asked_for_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller, "ACTION_SECONDS", 0.2)
+    fake = FakeGateway({"secrets.reload": lambda _: HANG})
+    asking = Caller(door(tmp_path), SystemClock())
+    async with serving(fake):
+        with pytest.raises(GatewayCallError, match=r"did not answer secrets\.reload in time") as caught:
+            await asking.reload(live(fake.port))
+        assert caught.value.leaves_open
+        fake.first = '{"type":"event","event":"welcome"}'
+        with pytest.raises(GatewayCallError, match="is not a gateway") as caught:
+            await asking.reload(live(fake.port))
+    assert not caught.value.leaves_open
+
+
+async def test_a_reload_that_the_gateway_did_is_believed(tmp_path: Path) -> None:
+    fake = FakeGateway({"secrets.reload": lambda _: {"ok": True, "warningCount": 0}})
+    async with serving(fake):
+        await Caller(door(tmp_path), SystemClock()).reload(live(fake.port))
 
 
 async def test_an_endless_answer_is_left_at_its_beginning(tmp_path: Path) -> None:

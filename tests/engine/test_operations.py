@@ -413,6 +413,19 @@ async def test_a_reload_that_is_refused_is_told_and_the_words_to_type_are_offere
     assert receipt.follow_up == ("openclaw", "secrets", "reload")
 
 
+@pytest.mark.parametrize("trouble", [Trouble.MUTE, Trouble.NONSENSE])
+async def test_a_reload_without_a_clear_answer_is_not_known_and_never_seen(world: World, trouble: Trouble) -> None:
+    world.refusal = GatewayCallError(trouble, "the gateway did not answer secrets.reload in time")
+    world.refusal.was_sent = True
+    receipt = await watched(world, reload=True, verify=0)
+    assert receipt.sight is Sight.NOT_YET
+    assert not receipt.reloaded
+    assert receipt.notes == (
+        "whether the gateway has reloaded its secrets is not known: the gateway did not answer secrets.reload in time",
+    )
+    assert receipt.follow_up == ("openclaw", "secrets", "reload")
+
+
 @pytest.mark.parametrize(
     ("out", "live"),
     [

@@ -12,7 +12,14 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 
 TOKEN = "gateway-token-0123456789"
-METHODS = ("sessions.list", "tasks.list", "diagnostics.lanes", "diagnostics.stability", "sessions.abort")
+METHODS = (
+    "sessions.list",
+    "tasks.list",
+    "diagnostics.lanes",
+    "diagnostics.stability",
+    "sessions.abort",
+    "secrets.reload",
+)
 
 Answer = Callable[[Mapping[str, Any]], Any]
 

@@ -28,6 +28,12 @@ LONGEST_ID = 200
 OPEN_TASKS = frozenset({"queued", "running"})
 
 
+def reload_said(payload: Any) -> None:
+    """The answer to `secrets.reload`. Raises GatewayCallError unless it says that it was done."""
+    if not isinstance(payload, dict) or payload.get("ok") is not True:
+        raise GatewayCallError(Trouble.NONSENSE, "secrets.reload answered without saying that it was done")
+
+
 def sessions_said(payload: Any) -> tuple[Mapping[str, RunSight], bool]:
     """The answer to `sessions.list`: by session key, and whether it lists every session. Raises GatewayCallError."""
     if not isinstance(payload, dict) or not isinstance(payload.get("sessions"), list):

@@ -24,6 +24,9 @@ class Trouble(StrEnum):
     FOREIGN = "foreign"
 
 
+_MAY_BE_DONE = frozenset({Trouble.MUTE, Trouble.NONSENSE})
+
+
 class GatewayCallError(Exception):
     """A request that got no usable answer. `words` are safe for a screen."""
 
@@ -31,3 +34,9 @@ class GatewayCallError(Exception):
         super().__init__(words)
         self.trouble = trouble
         self.words = words
+        self.was_sent = False
+
+    @property
+    def leaves_open(self) -> bool:
+        """The gateway may have done what it was told: it did not answer, or not intelligibly."""
+        return self.was_sent and self.trouble in _MAY_BE_DONE

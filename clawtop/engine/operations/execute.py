@@ -204,9 +204,9 @@ class Operations:
         live = loads(receipt.changes, remote, all_out=job.plan.all_out)
         reloaded = False
         if request.reload:
-            why_not = await self._reload(job, request.gateway)
-            reloaded = why_not is None
-            note = "the gateway has reloaded its secrets" if reloaded else f"not reloaded: {why_not}"
+            error = await self._reload(job, request.gateway)
+            reloaded = error is None
+            note = "the gateway has reloaded its secrets" if error is None else _not_reloaded(error)
             receipt = replace(receipt, notes=(*receipt.notes, note))
         taken_in = reloaded and reload_loads(remote)
         receipt = replace(receipt, reloaded=taken_in)
@@ -222,7 +222,7 @@ class Operations:
         follow_up = RELOAD if reload_loads(remote) and not reloaded else ()
         return replace(receipt, sight=sight, sight_how=f"{how}; the gateway loads it {live}", follow_up=follow_up)
 
-    async def _reload(self, job: StoreChange, gateway: Gateway) -> str | None:
+    async def _reload(self, job: StoreChange, gateway: Gateway) -> GatewayCallError | None:
         """Tell the gateway to reload its stores; returns why it did not, or None. A refusal changes nothing."""
         caller = self._caller
         if caller is None:
@@ -231,7 +231,7 @@ class Operations:
         try:
             await caller.reload(gateway)
         except GatewayCallError as error:
-            return error.words
+            return error
         return None
 
     def _others(self, own_id: str) -> Callable[[int], list[Event]]:
@@ -247,6 +247,12 @@ class Operations:
         except ClawtopError as error:
             return error.title
         return None
+
+
+def _not_reloaded(error: GatewayCallError) -> str:
+    if error.leaves_open:
+        return f"whether the gateway has reloaded its secrets is not known: {error.words}"
+    return f"not reloaded: {error.words}"
 
 
 def _operation_id(now: int) -> str:
