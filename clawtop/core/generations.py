@@ -412,7 +412,7 @@ _6_11 = _5_X._replace(
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8),
     attention=_ATTENTION_6,
     remote=Remote(cancels_cron=True, model_clears_pin=True),
-    policy=RunPolicy(leaves_timeouts_to_harness=True),
+    policy=RunPolicy(leaves_timeouts_to_harness=True, empty_retries=3),
 )
 _7_1 = _6_11._replace(
     name="7.1",
@@ -422,7 +422,7 @@ _7_1 = _6_11._replace(
     reading=ErrorDialect.V7_1,
     marking=_MARKED_7,
     attention=_ATTENTION_7,
-    policy=RunPolicy(leaves_timeouts_to_harness=True, budget_ends=True, escalates_lost_models=True),
+    policy=_6_11.policy._replace(budget_ends=True, escalates_lost_models=True),
 )
 _8_X = _7_1._replace(
     name="8.x",
@@ -439,7 +439,14 @@ _8_X = _7_1._replace(
     ),
     remote=_REMOTE_8,
     policy=_7_1.policy._replace(
-        certificates_skip_accounts=True, keeps_first_reason=True, final_codes=frozenset({"cli_max_turns"})
+        certificates_skip_accounts=True,
+        keeps_first_reason=True,
+        needs_replay=True,
+        refreshes_logins=True,
+        empty_is_unknown=True,
+        empty_server_errors=True,
+        own_status=False,
+        final_codes=frozenset({"cli_max_turns"}),
     ),
     copilot_exchanges=False,
 )
@@ -468,6 +475,7 @@ _9_X = _8_X._replace(
         needs_replay=True,
         refreshes_logins=True,
         empty_retries=3,
+        empty_is_unknown=True,
         final_codes=frozenset({"cli_max_turns", "cli_turn_stopped"}),
     ),
 )

@@ -275,7 +275,10 @@ class RunPolicy(NamedTuple):
         logs_continuing: it also logs that a run continues as if nothing had failed.
         needs_replay: an attempt that had effects is not repeated with any account or model.
         refreshes_logins: after a credential failure the login is refreshed first.
-        empty_retries: how often an empty answer is retried.
+        empty_retries: how often an empty answer is retried (from 2026.6 on before anything else is done about it).
+        empty_is_unknown: one without a class goes to the next model once the retries are spent (2026.8).
+        empty_server_errors: so is one whose text is an error of the server (2026.8).
+        own_status: a failure carries the status that the provider gave; else the one that stands for its reason.
         final_codes: codes with which a harness ends a run for good.
     """
 
@@ -291,6 +294,9 @@ class RunPolicy(NamedTuple):
     needs_replay: bool = False
     refreshes_logins: bool = False
     empty_retries: int = 0
+    empty_is_unknown: bool = False
+    empty_server_errors: bool = False
+    own_status: bool = True
     final_codes: frozenset[str] = frozenset()
 
 

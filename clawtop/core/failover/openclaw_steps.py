@@ -167,10 +167,11 @@ class _Walk:
         if not self._ended.replayable and self._policy.needs_replay:
             return self._course(End(EndKind.PROCEED), first)
         silent = self._is_silent()
-        if silent and self._signals.reason in _SAYS_NOTHING and self._counts.empty < self._policy.empty_retries:
+        if silent and self._says_nothing() and self._counts.empty < self._policy.empty_retries:
             self._counts = replace(self._counts, empty=self._counts.empty + 1)
             return self._course(End(EndKind.RETRY, same="empty"), first)
-        if silent and self._signals.reason is None and self._signals.fallback_configured:
+        escalates = self._policy.empty_is_unknown and self._signals.fallback_configured
+        if silent and self._signals.reason is None and escalates:
             first = Decision(Action.FALLBACK_MODEL, FailureReason.UNKNOWN)
         refreshes = self._policy.refreshes_logins and not self._ended.harness.interrupted
         if refreshes and self._signals.reason in _CREDENTIALS:
@@ -183,6 +184,10 @@ class _Walk:
             self._steps += [AwaitMark()] if self._ended.mark else []
             decision = self._decide(AttemptStage.ASSISTANT, spent=True)
         return self._course(self._ended_as(decision, first), first)
+
+    def _says_nothing(self) -> bool:
+        reason = self._signals.reason
+        return reason in _SAYS_NOTHING or (self._policy.empty_server_errors and reason is FailureReason.SERVER_ERROR)
 
     def _is_silent(self) -> bool:
         """An empty answer in an attempt that was not cut short."""
@@ -307,7 +312,9 @@ class _Walk:
         self._counts = replace(self._counts, last=last)
 
     def _status(self, reason: FailureReason) -> int | None:
-        return self._ended.status if self._ended.status is not None else self._default_status(reason)
+        if self._ended.status is not None and self._policy.own_status:
+            return self._ended.status
+        return self._default_status(reason)
 
     def _default_status(self, reason: FailureReason) -> int | None:
         return self._dialect.default_status.get(reason)
