@@ -21,11 +21,11 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - as every verb
 def page() -> str:
     """The page in section 1."""
     from clawtop.cli.main import DESCRIPTION, usage_of, whole_parser
-    from clawtop.cli.version import version_line
+    from clawtop.cli.version import commit_date, version_line
     from clawtop.commands import verbs
 
     parser = whole_parser()
-    lines = [f'.TH CLAWTOP 1 "" "{_roff(version_line())}" "User Commands"']
+    lines = [f'.TH CLAWTOP 1 "{_roff(commit_date())}" "{_roff(version_line())}" "User Commands"']
     lines += [".SH NAME", f"clawtop \\- {_roff(DESCRIPTION)}"]
     lines += [".SH SYNOPSIS", ".B clawtop", "[OPTION ...] [VERB ...]", ".SH DESCRIPTION", _roff(DESCRIPTION)]
     lines += [".SH OPTIONS", *_actions(parser)]

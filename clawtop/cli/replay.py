@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     if args.state_dir is not None:
         raise UsageError("a recording includes its own state directory", hint="leave out --state-dir")
     clock = SystemClock()
-    player = Player(load_recording(Path(args.file)), clock)
+    with _telling(args.file) as read:
+        player = Player(load_recording(Path(args.file), read), clock)
     if args.at is not None:
         player.seek(args.at)
     while player.speed != args.speed:
@@ -56,6 +59,41 @@ def run(args: argparse.Namespace) -> int:
     ports = IncidentPorts(save=save, playback=player, opens=args.view)
     options = Options(read_only=True, mouse=not args.no_mouse, theme=args.theme, agent=args.agent, incident=ports)
     return run_dashboard(player, PlayerClock(player, clock), options)
+
+
+@contextmanager
+def _telling(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Says on a terminal that the file is being read, and how much of it was, until it is."""
+    from clawtop.cells import elided_middle
+    from clawtop.cli.common import has_terminal
+    from clawtop.text import safe
+
+    if not (has_terminal() and sys.stderr.isatty()):
+        yield lambda _done, _all: None
+        return
+    shown = elided_middle(safe(name), 40)
+    said = -1
+
+    def tell(done: int, of: int) -> None:
+        nonlocal said
+        percent = 100 * done // max(1, of)
+        if percent != said:
+            said = percent
+            _say(f"\r\x1b[Kreading {shown}: {percent} %")
+
+    _say(f"reading {shown} ...")
+    try:
+        yield tell
+    finally:
+        _say("\r\x1b[K")
+
+
+def _say(text: str) -> None:
+    """A terminal that takes nothing more loses the words, not the replay."""
+    with suppress(OSError, ValueError):
+        encoding = sys.stderr.encoding or "ascii"
+        sys.stderr.write(text.encode(encoding, "replace").decode(encoding))
+        sys.stderr.flush()
 
 
 def _print(player: Player, args: argparse.Namespace) -> int:

@@ -11,6 +11,8 @@ from clawtop.text import safe
 
 
 def arm(context: Context) -> str | None:
+    if context.replaying:
+        return "a recording is being replayed: there is nothing that can be changed"
     return "this dashboard was started read-only" if context.arming is Arming.LOCKED else None
 
 

@@ -23,6 +23,10 @@ class PassingMessage:
         self.line = ((text, tone),)
         self.stay()
 
+    def withdraw(self) -> None:
+        """Remove the message: the operator looks at something else, where the keys of that are of use."""
+        self.line = None
+
     def stay(self) -> None:
         """Restart the time of the message shown."""
         self._until = self._clock.monotonic() + self._seconds

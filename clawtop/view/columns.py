@@ -58,6 +58,7 @@ class Column(NamedTuple, Generic[T]):
         words: with `middle`: between words, and only ids within one. Without, values end on a whole word.
         rank: the higher, the sooner it is dropped when space is short, with those of the same rank; 0 stays. A column
             that is empty in every row is dropped before all others.
+        of_group: what its group's heading says: it is shown where rows stand without one.
         sort: the value rows sort by; None values come last.
     """
 
@@ -72,6 +73,7 @@ class Column(NamedTuple, Generic[T]):
     live: bool = True
     middle: bool = False
     words: bool = False
+    of_group: bool = False
 
 
 Placed = tuple[Column[T], int]
@@ -173,7 +175,14 @@ class Table(Generic[T]):
         """Column id -> the width of its widest row, for columns that time alone cannot change and for columns that are
         empty in every row.
         """
-        rows, env = [row for row in self.rows[:MEASURED] if not row.band], self.env
+        return self._measured(self.env)
+
+    def needs_in(self, env: Env) -> Mapping[str, int]:
+        """The same for cells that are drawn with `env`: without their group's heading they may need more."""
+        return self.needs if env.grouped == self.env.grouped else self._measured(env)
+
+    def _measured(self, env: Env) -> Mapping[str, int]:
+        rows = [row for row in self.rows[:MEASURED] if not row.band]
         needs: dict[str, int] = {}
         if not rows:
             return needs
@@ -209,8 +218,12 @@ def _without_empty_bands(rows: Sequence[TableRow[T]]) -> tuple[TableRow[T], ...]
     return tuple(row for row, after in zip(rows, following, strict=False) if not row.band or (after and not after.band))
 
 
-def chosen(columns: tuple[Column[T], ...], wanted: Sequence[str]) -> tuple[Column[T], ...]:
-    """The wanted columns, in that order; all of them if none is wanted or none of the wanted exist."""
+def chosen(columns: tuple[Column[T], ...], wanted: Sequence[str], *, grouped: bool) -> tuple[Column[T], ...]:
+    """The wanted columns, in that order; all of them if none is wanted or none of the wanted exist.
+
+    `grouped`: without those that only repeat the heading of the rows' group.
+    """
+    columns = tuple(column for column in columns if not (grouped and column.of_group))
     by_id = {column.id: column for column in columns}
     return tuple(by_id[name] for name in dict.fromkeys(wanted) if name in by_id) or columns
 

@@ -136,17 +136,18 @@ def _table(table: Table[Any], width: int, height: int, wishes: FrameWishes, *, f
     rows = table.arranged(sorting=sorting)
     inner = width - (wishes.scroll_bars and len(rows) + 1 > height) - MARGIN_WIDTH
     env = Env(table.env.facts, table.env.now, table.env.zone, grouped=sorting is None)
-    columns = placed(chosen(table.columns, wishes.columns.get(table.id, ())), inner, table.needs)
+    columns = chosen(table.columns, wishes.columns.get(table.id, ()), grouped=env.grouped)
+    across = placed(columns, inner, table.needs_in(env))
     title = table_title(table, Tone.ACCENT if focused else Tone.TITLE)
     surface = Surface.HEAD_FOCUSED if focused else Surface.HEAD
-    yield Stretch((MARGIN, *heading(columns, sorting, title)), width, surface)
+    yield Stretch((MARGIN, *heading(across, sorting, title)), width, surface)
     here = next((index for index, row in enumerate(rows) if not row.band), 0)
     empty = wrapped(table.empty, inner) if not rows else []
     for index in range(height - 1):
         if index < len(rows):
             margin = CURSOR if focused and index == here else MARGIN
             surface = (Surface.CURSOR if focused else Surface.CURSOR_IDLE) if index == here else Surface.BASE
-            yield Stretch((margin, *render_row(rows[index], table, columns, env)), width, surface)
+            yield Stretch((margin, *render_row(rows[index], table, across, env)), width, surface)
         else:
             yield Stretch((MARGIN, *empty[index]) if index < len(empty) else EMPTY, width)
 

@@ -11,7 +11,7 @@ from clawtop.core.health.judgement import Health
 from clawtop.core.model import Snapshot
 from clawtop.core.session.key import short_key
 from clawtop.text import safe, shown
-from clawtop.view.columns import Env, Table, full, heading, placed, render_row
+from clawtop.view.columns import Env, Table, chosen, full, heading, placed, render_row
 from clawtop.view.facts import NO_LABELS, Facts
 from clawtop.view.fitting import cut
 from clawtop.view.headline import first_line, headline
@@ -90,7 +90,8 @@ def table_title(table: Table[Any], tone: Tone = Tone.TITLE) -> Line:
 
 
 def _table(table: Table[Any], width: int | None, most_rows: int) -> Sequence[Line]:
-    columns = full(table.columns, table.needs) if width is None else placed(table.columns, width, table.needs)
+    shown = chosen(table.columns, (), grouped=table.env.grouped)
+    columns = full(shown, table.needs) if width is None else placed(shown, width, table.needs)
     lines: list[Line] = [heading(columns, None, table_title(table))]
     if not table.rows:
         return [*lines, ((" ", Tone.PLAIN), *table.empty)]

@@ -37,6 +37,11 @@ def _profile(item: ProfileRow, env: Env) -> Line:
     return (marker, (rank, Tone.DIM), (safe(short_id(entry) if env.grouped else entry.profile.id), tone))
 
 
+def _agents(item: ProfileRow, env: Env) -> Line:
+    first, *others = map(env.facts.agent_name, _entry(item).agents)
+    return ((first, Tone.DIM), *(((f" +{len(others)}", Tone.DIM),) if others else ()))
+
+
 def _state(item: ProfileRow, _env: Env) -> Line:
     return said(profile_words(_entry(item)))
 
@@ -120,6 +125,17 @@ def _owner(item: ProfileRow, _env: Env) -> Line:
 
 PROFILE_COLUMNS: tuple[Column[ProfileRow], ...] = (
     Column("profile", "PROFILE", 20, _profile, lambda i, _e: _entry(i).profile.id, grow=14, live=False, middle=True),
+    Column(
+        "agent",
+        "AGENT",
+        10,
+        _agents,
+        lambda i, _e: _entry(i).agents[0],
+        grow=6,
+        live=False,
+        middle=True,
+        of_group=True,
+    ),
     Column("state", "STATE", 10, _state, lambda i, _e: _entry(i).state, live=False),
     Column("window", "WINDOW", BAR_WIDTH, _window, rank=3),
     Column(

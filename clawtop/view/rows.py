@@ -51,7 +51,8 @@ def profile_table(env: Env) -> Table[ProfileRow]:
             for entry in view.profiles
         )
     inherited = any(e.profile.owner_agent not in e.agents for v in facts.providers for e in v.profiles)
-    columns = tuple(c for c in PROFILE_COLUMNS if c.id != "owner" or inherited)
+    kept = {"owner": inherited, "agent": len(facts.agents) > 1}
+    columns = tuple(c for c in PROFILE_COLUMNS if kept.get(c.id, True))
     usable, total = facts.usable
     return Table(
         "profiles",

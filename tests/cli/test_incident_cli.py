@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -252,8 +253,9 @@ def test_the_same_dashboard_plays_it_with_its_own_clock(tape: Path) -> None:
         terminal.wait_for("03:12:17")
         terminal.send("]]]] ")
         terminal.wait_for("00:20/00:20 ×16")
+        assert re.search(rb"^reading [^\r]*tape.clawtop [.]{3}\r", terminal.raw), "said at once"
         terminal.send("a")
-        terminal.wait_for("started read-only")
+        terminal.wait_for("a recording is being replayed: there is nothing that can be changed")
         terminal.send("<")
         terminal.wait_for("00:10/00:20")
         terminal.send("1q")
@@ -282,6 +284,15 @@ def test_the_dashboard_records_and_saves_with_a_key(here: Sample, tmp_path: Path
     assert load_recording(recording).problem is None
     (bundle,) = tmp_path.glob("clawtop-incident-*.md")
     assert load_recording(bundle).frames
+
+
+def test_reading_a_recording_tells_how_far_it_is(tape: Path) -> None:
+    told: list[tuple[int, int]] = []
+    load_recording(tape, lambda done, of: told.append((done, of)))
+    size = tape.stat().st_size
+    assert told[0] == (0, size)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert {of for _, of in told} == {size}
 
 
 def test_it_starts_without_importing_what_a_screen_needs(tape: Path) -> None:

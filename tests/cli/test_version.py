@@ -10,7 +10,7 @@ import pytest
 
 from clawtop import __version__
 from clawtop.cli.main import run
-from clawtop.cli.version import version_line
+from clawtop.cli.version import commit_date, version_line
 
 
 @pytest.fixture
@@ -25,13 +25,15 @@ def test_neither_a_build_nor_a_checkout(package: Path) -> None:
 
 
 def test_a_build_wrote_its_commit_down(package: Path) -> None:
-    (package / "commit.txt").write_text("1a2b3c4d5e6f+\n")
+    (package / "commit.txt").write_text("1a2b3c4d5e6f+ 2026-11-28\n")
     assert version_line(package) == f"clawtop {__version__} (1a2b3c4d5e6f+)"
+    assert commit_date(package) == "2026-11-28"
 
 
 def test_a_file_that_is_not_ours_is_no_commit(package: Path) -> None:
     (package / "commit.txt").write_bytes(b"\xff\x1b[2J")
     assert version_line(package) == f"clawtop {__version__}"
+    assert commit_date(package) == ""
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -47,6 +49,7 @@ def test_a_checkout_names_where_it_stands_and_whether_it_changed(package: Path) 
     git("commit", "-q", "-m", "first")
     commit = git("rev-parse", "HEAD")[:12]
     assert version_line(package) == f"clawtop {__version__} ({commit})"
+    assert commit_date(package) == git("log", "-1", "--format=%cs")
     (package / "a.py").write_text("2\n")
     assert version_line(package) == f"clawtop {__version__} ({commit}+)"
 

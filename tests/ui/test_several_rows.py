@@ -204,4 +204,4 @@ async def test_an_order_that_no_table_has_is_no_order() -> None:
     async with app.run_test(size=WIDE) as pilot:
         await pilot.pause()
         await pilot.press("tab", "s")
-        assert "sorted by session, upwards" in screen_text(app)
+        assert "sorted by session, ascending" in screen_text(app)

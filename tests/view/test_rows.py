@@ -25,7 +25,7 @@ from clawtop.core.model import (
     VerdictKind,
 )
 from clawtop.core.operations.edit import FieldChange
-from clawtop.view.columns import Env, Table, placed, render_cells, render_row
+from clawtop.view.columns import Env, Table, chosen, placed, render_cells, render_row
 from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts
 from clawtop.view.line import Line, Tone, text_of
@@ -114,6 +114,24 @@ def one(stats: UsageStats, **facts: Any) -> Table[Any]:
 def test_a_profile(stats: UsageStats, expected: dict[str, str]) -> None:
     shown = cells(one(stats), "openai:x@main")
     assert {name: shown[name] for name in expected} == expected
+
+
+def test_rows_without_their_heading_name_their_agents() -> None:
+    several = tuple(
+        agent(name, (profile("anthropic:work", cooling(hours * HOUR)),)) for hours, name in ((1, "main"), (2, "ops"))
+    )
+    table = profile_table(env_of(replace(CALM, agents=several)))
+
+    def rows(*, grouped: bool) -> list[str]:
+        env = replace(table.env, grouped=grouped)
+        columns = placed(chosen(table.columns, (), grouped=grouped), 79, table.needs_in(env))
+        return [text_of(render_row(row, table, columns, env)) for row in table.rows if not row.band]
+
+    assert [text.split()[1:3] for text in rows(grouped=False)] == [
+        ["anthropic:work", "main"],
+        ["anthropic:work", "ops"],
+    ]
+    assert not any(name in text for text in rows(grouped=True) for name in ("anthropic", "main", "ops"))
 
 
 @pytest.mark.parametrize(("count", "shown"), [(99, "×99"), (100, "×100"), (9_999, "×9999"), (10_000, "×9999+")])

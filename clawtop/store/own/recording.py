@@ -12,7 +12,7 @@ import base64
 import json
 import textwrap
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from io import RawIOBase
 from pathlib import Path
@@ -219,8 +219,10 @@ def _size(known: int, delta: Any) -> int:
     return known
 
 
-def load_recording(path: Path) -> Recording:
+def load_recording(path: Path, read: Callable[[int, int], None] = lambda _done, _all: None) -> Recording:
     """Read a recording, or the one inside an incident file, as far as it goes.
+
+    `read` is told again and again how many of how many packed bytes were read.
 
     Raises StateUnreadableError when it is neither, or holds no snapshot.
     """
@@ -229,12 +231,12 @@ def load_recording(path: Path) -> Recording:
         content = door.read(path, 2 * MAX_BYTES, follow=door.Follow.OPERATOR).data
     except OSError as error:
         raise StateUnreadableError(f"{name} cannot be read: {error.strerror or type(error).__name__}") from error
-    return decoded(embedded(content) or content, name)
+    return decoded(embedded(content) or content, name, read)
 
 
-def decoded(content: bytes, name: str) -> Recording:
+def decoded(content: bytes, name: str, read: Callable[[int, int], None] = lambda _done, _all: None) -> Recording:
     """The recording in the bytes of a stream. Raises StateUnreadableError as `load_recording` does."""
-    lines = _lines(content)
+    lines = _lines(content, read)
     try:
         header = loads(next(lines))
         if not isinstance(header, dict) or header.get("clawtop_recording") != FORMAT:
@@ -275,13 +277,14 @@ def embedded(content: bytes) -> bytes | None:
         return None
 
 
-def _lines(content: bytes) -> Iterator[bytes]:
+def _lines(content: bytes, read: Callable[[int, int], None]) -> Iterator[bytes]:
     """The lines of a gzip stream. EOFError when it ends in the middle; ValueError when it grows beyond all bounds."""
     unpacker = zlib.decompressobj(_GZIP)
     rest, unpacked = b"", 0
     for start in range(0, len(content), _CHUNK):
         packed = content[start : start + _CHUNK]
         while packed:
+            read(min(start + _CHUNK, len(content)) - len(packed), len(content))
             piece = unpacker.decompress(packed, _CHUNK * 16)
             packed = unpacker.unconsumed_tail
             unpacked += len(piece)

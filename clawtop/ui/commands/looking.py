@@ -38,6 +38,7 @@ def to_view(view_id: str) -> Handler:
         from clawtop.ui.screens.views import open_view
 
         if app.view.view_id != view_id:
+            app.flash.answer.withdraw()
             app.to_overview()
             app.open(open_view(view_id))
 
@@ -45,7 +46,9 @@ def to_view(view_id: str) -> Handler:
 
 
 def to_overview(app: Shell) -> None:
+    app.flash.answer.withdraw()
     app.to_overview()
+    app.view.draw_footer()
 
 
 def arm(app: Shell) -> None:
@@ -157,7 +160,7 @@ def _order(view: TablesScreen) -> str:
     sorting = view.current.sorting
     if sorting is None:
         return "sorted in its default order"
-    return f"sorted by {sorting.column}, {'descending' if sorting.descending else 'upwards'}"
+    return f"sorted by {sorting.column}, {'descending' if sorting.descending else 'ascending'}"
 
 
 def mark(app: Shell) -> None:

@@ -183,7 +183,9 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
             return ()
         if self._placed_for != width:
             self._placed_for = width
-            self._columns = placed(chosen(table.columns, self.wanted), width - MARGIN_WIDTH, table.needs)
+            env = self._present(table)
+            columns = chosen(table.columns, self.wanted, grouped=env.grouped)
+            self._columns = placed(columns, width - MARGIN_WIDTH, table.needs_in(env))
             self._cells.clear()
         if y == 0:
             tone = Tone.ACCENT if self.has_focus else Tone.TITLE
