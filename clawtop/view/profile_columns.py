@@ -38,7 +38,10 @@ def _profile(item: ProfileRow, env: Env) -> Line:
 
 
 def _agents(item: ProfileRow, env: Env) -> Line:
-    first, *others = map(env.facts.agent_name, _entry(item).agents)
+    agents = _entry(item).agents
+    if len(agents) == len(env.facts.agents):
+        return piece("all", Tone.DIM)
+    first, *others = map(env.facts.agent_name, agents)
     return ((first, Tone.DIM), *(((f" +{len(others)}", Tone.DIM),) if others else ()))
 
 

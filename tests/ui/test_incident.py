@@ -417,7 +417,7 @@ async def test_a_replay_is_steered_and_says_where_it_stands() -> None:
         await pilot.press("space")
         assert player.playing
         await pilot.press("a")
-        assert "started read-only" in screen_lines(app)[-1]
+        assert "a recording is being replayed: there" in screen_lines(app)[-1]
         await pilot.press("ctrl+r")
         assert "a recording is being replayed" in screen_lines(app)[-1]
 

@@ -259,16 +259,20 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         return found is not None
 
     def select_target(self, target: Target) -> bool:
-        """Move the cursor to the row of `target`, of its agent if that is given."""
+        """Move the cursor to the row of `target`, of its agent if that is given.
+
+        Where sorting dissolved a provider's group, the first of its profiles stands for it.
+        """
+        of_provider = None
         for row in self._rows:
             found = row.target
-            if (
-                found is not None
-                and (found.kind, found.id) == (target.kind, target.id)
-                and target.agent in (None, found.agent)
-            ):
+            if found is None or target.agent not in (None, found.agent):
+                continue
+            if (found.kind, found.id) == (target.kind, target.id):
                 return self.select(row.key)
-        return False
+            if of_provider is None and target.kind is TargetKind.PROVIDER and found.provider == target.id:
+                of_provider = row.key
+        return of_provider is not None and self.select(of_provider)
 
     def toggle_mark(self) -> None:
         """Mark or unmark the row under the cursor."""
