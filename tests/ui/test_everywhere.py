@@ -323,7 +323,7 @@ ANSWERS: dict[str, tuple[Callable[[Path], Snapshot], tuple[str, ...]]] = {
             r"first back in 22s",
             r"DEAD .*nothing is answered",
             r"No locks now",
-            r"\b0 lanes: prompts held and waited for",
+            r"\b0 lanes: prompts held and waiting",
             r"done: clear openai:spare",
             r"restart gateway",
         ),

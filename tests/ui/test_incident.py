@@ -212,6 +212,17 @@ async def test_an_entry_leads_to_its_row() -> None:
         assert app.view.target.id == "openai:spare"
 
 
+async def test_a_forecast_leads_to_its_provider_where_sorting_dissolved_the_groups() -> None:
+    app, _, _ = make_app(TOLD)
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("s", "5", "o")
+        await pilot.pause()
+        assert isinstance(app.view, OverviewScreen)
+        assert app.view.target is not None
+        assert (app.view.target.kind, app.view.target.provider) == (TargetKind.PROFILE, "anthropic")
+        assert "is gone" not in screen_lines(app)[-1]
+
+
 async def test_a_run_and_a_sessions_lane_lead_to_the_session() -> None:
     app, _, _ = make_app(replace(TOLD, lanes=(*INCIDENT.lanes, LaneStats(f"session:{KEY}", "channel", "gateway-log"))))
     async with app.run_test(size=WIDE) as pilot:

@@ -13,7 +13,7 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from clawtop.commands import Target
+from clawtop.commands import Target, TargetKind
 from clawtop.ui.messages import CommandRequested, TargetChanged
 from clawtop.ui.shell import shell
 from clawtop.ui.widgets.drawn import Drawn
