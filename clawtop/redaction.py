@@ -18,29 +18,49 @@ MASK = "•••"
 
 _SECRET_PATTERNS = re.compile(
     r"""
-      (?<![A-Za-z0-9])(?:sk|pk|rk|xai|gsk|gh[pousr]|github_pat|glpat|glrt|gldt|glptt|xox[abeoprs]|xapp|pplx|hf|tok|key
-          |whsec|shpat|dop_v1|npm|nvapi|r8|tvly|AIza|ya29)[-_.]?(?<=[-_.za9])[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]+)*
-    | (?<![A-Za-z0-9])A(?:KIA|SIA|GPA|ROA|IDA)[0-9A-Z]{12,}
-    | (?<![A-Za-z0-9])[0-9]{8,12}:[A-Za-z0-9_\-]{30,}
+      (?<![A-Za-z0-9])(?:
+          (?:sk|pk|rk|xai|gsk|gh[pousr]|github_pat|gl(?:pat|rt|dt|ptt|cbt|ft|agent|soat|sa|c)|xox[abeoprs]|xapp|pplx|hf|tok
+            |key|whsec|shp(?:at|ss|ca|pa)|do[por]_v1|npm|nvapi|r8|tvly|AIza|ya29|GOCSPX|pypi|sbp|hvs|hvb|figd|sntry[su]
+            |tskey|sq0(?:atp|csp)|PMAK|NRAK|ATATT3xFfGF0|AGE-SECRET-KEY|lin_api|dp\.[a-z]{2,5}
+          )[-_.]?(?<=[-_.za09])[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]+)*
+        | A(?:KIA|SIA|GPA|ROA|IDA)[0-9A-Z]{12,}
+        | [0-9]{8,12}:[A-Za-z0-9_\-]{30,}
+        | (?:ntn|fw|fo1|fm2|ngrok|vercel|secret)_[A-Za-z0-9]{20,}
+        | syt_[A-Za-z0-9=_]{20,}
+        | EAA[A-Za-z0-9]{40,}
+        | BSA[A-Za-z0-9_\-]{26,}
+        | 1//0[A-Za-z0-9_\-]{20,}
+        | dapi[0-9a-f]{32,}
+        | (?:AC|SK)[0-9a-f]{32}(?![0-9A-Za-z])
+        | [0-9a-f]{32}-us[0-9]{1,2}(?![0-9A-Za-z])
+        | (?:SG\.[A-Za-z0-9_\-]{16,}|pat[A-Za-z0-9]{14})\.[A-Za-z0-9_\-]{16,}
+        | v1\.0-[0-9a-f]{24}-[0-9a-f]{32,}
+      )
     | (?<=/bot)[0-9]{6,12}:[A-Za-z0-9_\-]{6,}
     | (?<![A-Za-z0-9_\-.])[A-Za-z0-9_\-]{20,30}\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{25,}
-    | (?<=[Aa]uthorization:\ )(?:[A-Za-z]{2,12}\ {1,4})?[^\s"',;]{6,}
+    | (?<=[Aa]uthorization:\ )(?:[A-Za-z][A-Za-z0-9\-]{1,19}\ {1,4})?(?:[A-Za-z]{2,20}="[^"\r\n]{0,400}"|[^\s"',;]{6,})
+          (?:,\ {0,4}[A-Za-z]{2,20}=(?:"[^"\r\n]{0,400}"|[^\s"',;]+))*
+    | (?<=[Cc]ookie:\ )[^\s"',;]+(?:;\ ?[^\s"',;]+)*
     | (?<=[Bb]earer\ )\ {0,8}[A-Za-z0-9._~+/\-]{6,}=*
     | (?<=[Bb]asic\ )\ {0,8}[A-Za-z0-9+/]{8,}=*
     | (?<=\ [Bb]ot\ )[A-Za-z0-9._\-]{20,}
     | (?<=/services/)T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{8,}
     | (?<=/api/webhooks/)[0-9]{6,}/[A-Za-z0-9_\-]{16,}
-    | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)
+    | (?<=/webhookb2/)[^\s"']{16,}
+    | (?<=://)[^/\s:@]*:[^/\s@]+(?=@)
     """,
     re.VERBOSE,
 )
 _SECRET_FIELDS = re.compile(
-    r"""(?P<name>(?<![A-Za-z0-9])["']?(?:
+    r"""(?P<name>(?:(?<![A-Za-z0-9])["']?(?:
             x-api-key|x-goog-api-key|api[-_]?key|apikey|access[-_]?key(?:[-_]?id)?|access[-_]?token|refresh[-_]?token
             |id[-_]?token|auth[-_]?token|bot[-_]?token|session[-_]?token|client[-_]?secret|secret[-_]?access[-_]?key
-            |signing[-_]?secret|app[-_]?secret|private[-_]?key|authorization|passphrase|passwd|password|pwd|secret|token
+            |signing[-_]?secret|secret[-_]?key|app[-_]?secret|private[-_]?key|authorization|passphrase|passwd|password|pwd
+            |secret|token
             |(?<=[?&])(?:key|sig|signature|auth|code|x-amz-signature|x-amz-security-token|x-amz-credential)
-        )["']?\s{0,4}[:=]\s{0,4}["']?)
+            )|(?-i:(?<=[a-z])(?:Token|Secret|Password|Passphrase|ApiKey|SecretKey|AccessKey|PrivateKey))
+        )["']?\s{0,4}[:=]\s{0,4}["']?
+        |--(?:[a-z]{2,20}-)?(?:key|token|password|secret|passphrase)\s{1,4}["']?(?!-))
         (?!(?:Bearer|Basic|true|false|null|none|undefined)\b)(?P<value>[^\s"',;&}]{4,})""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -229,7 +249,7 @@ def _shapes_of(text: str) -> Sequence[tuple[int, int]]:
 
 
 def _shapes_in(text: str) -> Sequence[tuple[int, int]]:
-    assigns = ":" in text or "=" in text  # without one, looking for fields only takes time
+    assigns = ":" in text or "=" in text or "--" in text  # without one, looking for fields only takes time
     spans = [match.span("value") for match in _SECRET_FIELDS.finditer(text)] if assigns else []
     spans += [match.span() for match in _SECRET_PATTERNS.finditer(text)]
     spans += _jwts(text)

@@ -209,6 +209,35 @@ SHAPES = {
     "pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\nabcd1234efgh\n-----END RSA PRIVATE KEY-----",
     "pem cut off": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\nabcd1234efgh",
     "userinfo": "https://me:abcd1234efgh@host/x",
+    "userinfo without a user": "redis://:abcd1234efgh@host:6379/0",
+    "npm": "npm_abcd1234efgh5678ABCDijklMNOP9012qrst",
+    "hugging face": "hf_abcd1234efghABCDijklMNOPqrstUVWXyz",
+    "anthropic": "sk-ant-api03-abcd1234efgh5678ABCDijkl-9Q_AA",
+    "sendgrid": "SG.abcd1234efgh5678ABCDij.XyZ0abcd1234efgh_5678-ABCDijklMNOPqrst",
+    "stripe": "sk_live_abcd1234efgh5678ABCDijkl",
+    "twilio": "SK0123456789abcdef0123456789abcdef",
+    "mailchimp": "0123456789abcdef0123456789abcdef-us12",
+    "slack refresh": "xoxe-1-abcd1234efgh5678ABCDijkl",
+    "google client": "GOCSPX-abcd1234efgh5678ABCDijkl",
+    "google refresh": "1//0abcd1234efgh5678ABCDijklMNOP",
+    "gitlab job": "glcbt-64_abcd1234efgh5678ABCD",
+    "pypi": "pypi-AgEIcHlwaS5vcmcabcd1234efgh5678",
+    "airtable": "patabcd1234efgh56.0123456789abcdef0123456789abcdef",
+    "databricks": "dapi0123456789abcdef0123456789abcdef",
+    "vault": "hvs.abcd1234efgh5678ABCDijkl",
+    "doppler": "dp.pt.abcd1234efgh5678ABCDijkl",
+    "notion": "secret_abcd1234efgh5678ABCDijkl",
+    "matrix": "syt_YWxpY2U_abcd1234efgh5678_0aB1cD",
+    "cloudflare": "v1.0-0123456789abcdef01234567-0123456789abcdef0123456789abcdef0123",
+    "meta": "EAAabcd1234efgh5678ABCDijklMNOPqrstUVWX90123456789",
+    "teams hook": "https://x.webhook.office.com/webhookb2/abcd1234efgh@5678/IncomingWebhook/abcdef0123456789/1",
+    "cookie": "Cookie: theme=dark; sid=abcd1234efgh",
+    "jwt in a cookie": "Cookie: s=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+    "digest": 'Authorization: Digest username="bob", response="abcdef0123456789abcdef0123456789"',
+    "signed": "Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/x, Signature=abcdef0123456789",
+    "camel case": "gatewayToken: abcd1234efgh",
+    "secret key": "secret_key=abcd1234efgh",
+    "argument": "openclaw gateway --auth-token abcd1234efgh",
 }
 PARTS = (
     "abcd1234efgh",
@@ -225,7 +254,24 @@ PARTS = (
     "dozjgNry",
     "abcdef0123456789",
     "mnopqrst",
+    "0123456789abcdef",
 )
+HARMLESS = (
+    "request id: req_011CSHoEeqs5C35K2UUqR7Fy",
+    "tool toolu_01A09q90qw90lq917835lq9 of msg_01XFDUDYJgAACzvnptvVoYEL",
+    "session agent:main:main 3f2b8c1e-77aa-4c0d-9a53-0123456789ab",
+    "claude-opus-4-1-20250805, gpt-5.2-codex, gemini-3-pro",
+    "maxTokens: 4096, contextTokens=200000, secret_manager_configuration",
+    "--token-file /run/token --key-id --password-stdin",
+    "cookies: accepted; v1.0-beta; account AC123; SK8 park",
+    "https://host:443/path?mail=a@b",
+    "a://b:c",
+)
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_operators_need_stays(text: str) -> None:
+    assert redaction.masked(text) == text
 
 
 @pytest.mark.parametrize("name", SHAPES)
