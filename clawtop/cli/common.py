@@ -178,18 +178,26 @@ class _LaterParts:
             return snapshot
         if self._parts is None:
             self._parts = self._load()
-        for part in (*self._parts, *self._also):
+        for part in self._all:
             snapshot = part(layout, snapshot)
         return snapshot
 
     def watch_directories(self) -> tuple[Path, ...]:
         """What these parts read besides the state's own directories."""
-        from clawtop.store.snapshot import WatchingPart
+        from clawtop.store.snapshot import watching
 
-        places: list[Path] = []
-        for part in (*(self._parts or ()), *self._also):
-            places += part.watch_directories() if isinstance(part, WatchingPart) else ()
-        return tuple(places)
+        return tuple(path for part in watching(self._all) for path in part.watch_directories())
+
+    def files_elsewhere(self) -> tuple[Path, ...]:
+        """As `watch_directories`: files outside of them."""
+        from clawtop.store.snapshot import watching
+
+        return tuple(path for part in watching(self._all) for path in part.files_elsewhere())
+
+    @property
+    def _all(self) -> tuple[ExtraPart, ...]:
+        """Those that are loaded by now."""
+        return (*(self._parts or ()), *self._also)
 
 
 def make_caller(args: argparse.Namespace, reader: SnapshotReader) -> Caller:

@@ -188,8 +188,13 @@ class IncidentPart:
         return self._log_lanes
 
     def watch_directories(self) -> tuple[Path, ...]:
-        """clawtop's own, and the log's if only gateways write there. A log elsewhere is read every few seconds."""
+        """clawtop's own, and the log's if only gateways write there."""
         return self._directories
+
+    def files_elsewhere(self) -> tuple[Path, ...]:
+        """A log in any other directory, or with a name whose changes are not reported (`watch.interesting`)."""
+        paths = self._place.paths
+        return tuple(path for path in paths if path.parent not in self._directories or path.suffix == ".jsonl")
 
     def _journal(self, layout: Layout, warnings: list[Problem]) -> tuple[Event, ...]:
         """The journal's new events, and those around the last one read."""

@@ -8,7 +8,7 @@ at a time.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Protocol, runtime_checkable
@@ -42,7 +42,7 @@ from clawtop.store.gateway.backends import BackendWatch
 from clawtop.store.gateway.liveness import PortProbe, ask_healthz, ask_patiently
 from clawtop.store.gateway.reader import GatewayReader, Site
 from clawtop.store.interning import Interned
-from clawtop.store.json_text import Stamp
+from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.locks.command_line import CommandLineWatch
 from clawtop.store.locks.processes import ProcessTable, SeesEnds
 from clawtop.store.locks.reader import LockJudge
@@ -63,10 +63,18 @@ ExtraPart = Callable[[Layout, Snapshot], Snapshot]
 
 @runtime_checkable
 class WatchingPart(Protocol):
-    """An extra part that reads its own directories."""
+    """An extra part that reads its own directories and files."""
 
     def watch_directories(self) -> tuple[Path, ...]:
         """Those whose changes matter to it and that exist, as of the last snapshot."""
+
+    def files_elsewhere(self) -> tuple[Path, ...]:
+        """The files that it reads outside of watched directories, as of the last snapshot."""
+
+
+def watching(parts: Iterable[object]) -> tuple[WatchingPart, ...]:
+    """Those of these parts that read files of their own."""
+    return tuple(part for part in parts if isinstance(part, WatchingPart))
 
 
 class SnapshotReader:
@@ -124,6 +132,8 @@ class SnapshotReader:
         self._last = LastAnswers(self._reads)
         self._databases = Databases(clock)
         self._versions: tuple[Hashable, ...] = ()
+        self._files_elsewhere: tuple[str | Path, ...] = ()
+        self._elsewhere: dict[str | Path, Stamp | None] = {}  # as of the last check
         self._auth: AuthReader | None = None
         asks = at is None and port_probe in {ask_healthz, None}
         self._gateway = GatewayReader(
@@ -161,8 +171,8 @@ class SnapshotReader:
             places += [layout.state_dir / "agents" / agent.id, agent.agent_dir, agent.sessions_dir]
         places += [layout.main_agent_dir, layout.oauth_lock_dir, *layout.lock_dirs]
         places += self._databases.linked_directories()
-        for part in self._extra_parts:
-            places += part.watch_directories() if isinstance(part, WatchingPart) else ()
+        for part in watching(self._extra_parts):
+            places += part.watch_directories()
         return tuple(dict.fromkeys(places))
 
     def message_text(self, session: Session, at: int) -> str | None:
@@ -175,16 +185,18 @@ class SnapshotReader:
     @property
     def may_change_unseen(self) -> bool:
         """Whether anything was asked for until now whose changes no watched directory shows."""
-        return self._databases.in_use or (self._ends is not None and self._ends.any_alive())
+        alive = self._ends is not None and self._ends.any_alive()
+        return alive or self._databases.in_use or bool(self._files_elsewhere)
 
     def has_changed(self) -> bool:
-        """Whether a database was committed to, or replaced, since the last read, or was not read whole in it; or a
-        process ended that was alive then.
+        """Whether a database was committed to, or replaced, since the last read, or was not read whole in it; whether
+        a process ended that was alive then, or a file grew that is in no watched directory.
         """
-        if self._ends is not None and self._ends.any_ended():
-            return True
+        ended = self._ends is not None and self._ends.any_ended()
+        before, self._elsewhere = self._elsewhere, {path: stamp_of(path) for path in self._files_elsewhere}
         overdue = self._sessions is not None and self._sessions.is_overdue
-        return overdue or (self._databases.in_use and self._databases.versions() != self._versions)
+        committed = self._databases.in_use and self._databases.versions() != self._versions
+        return ended or overdue or committed or self._elsewhere != before
 
     def read(self) -> Snapshot:
         """Read what changed and judge everything again.
@@ -239,6 +251,8 @@ class SnapshotReader:
         snapshot = self._with_backends(layout, snapshot)
         for part in self._extra_parts:
             snapshot = self._with_part(part, layout, snapshot)
+        files = (path for part in watching(self._extra_parts) for path in part.files_elsewhere())
+        self._files_elsewhere = (*stored.growing_files(), *files)
         self._last.reading = ""
         return snapshot
 

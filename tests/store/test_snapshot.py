@@ -20,6 +20,7 @@ from clawtop.core.session import activity
 from clawtop.engine.live.hub import GLANCE_SECONDS, Hub
 from clawtop.errors import StateUnreadableError
 from clawtop.store.auth import json_files as auth_json
+from clawtop.store.incident import IncidentPart
 from clawtop.store.locks import lockfile
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.place import locating
@@ -90,6 +91,31 @@ async def test_a_lock_whose_owner_dies_is_told_at_once_though_no_file_changes(tm
         await until(lambda: len(verdicts) == 2)
         running.cancel()
     assert verdicts == [VerdictKind.HELD, VerdictKind.STALE]
+
+
+def test_a_log_outside_of_watched_directories_and_the_trajectory_of_a_run_are_noticed_when_they_grow(
+    tmp_path: Path,
+) -> None:
+    made, log = StateDir(tmp_path), tmp_path / "logs" / "gateway.log"
+    log.parent.mkdir()
+    log.write_text("")
+    made.config({"logging": {"file": str(log)}})
+    made.sessions({"agent:main:main": {"sessionId": "s", "status": "running", "updatedAt": NOW}})
+    trajectory = made.sessions_dir / "s.trajectory.jsonl"
+    trajectory.write_text("{}\n")
+    reader = made.reader(extra_parts=[IncidentPart()])
+    assert not reader.may_change_unseen
+    reader.read()
+    assert log.parent not in reader.watch_directories()
+    assert reader.may_change_unseen
+    reader.has_changed()  # what has changed between the read and the first look is not known
+    for path in (log, trajectory):
+        assert not reader.has_changed()
+        with path.open("a") as file:
+            file.write("{}\n")
+        assert reader.has_changed()
+    reader.read()
+    assert not reader.has_changed()
 
 
 class Counter:
