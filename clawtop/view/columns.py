@@ -7,7 +7,7 @@ from datetime import tzinfo
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from clawtop.cells import cells
+from clawtop.cells import cells, headed
 from clawtop.values import dataclass
 from clawtop.view.facts import Facts
 from clawtop.view.fitting import cut, fitted
@@ -333,7 +333,8 @@ def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line, 
         line = title if position == 0 else ((column.title, Tone.HEAD),)
         if sorting is not None and sorting.column == column.id:
             arrow: Piece = ("▼" if sorting.descending else "▲", Tone.ACCENT)
-            line = (*cut(line, width - 1), arrow)
+            line = cut(line, width - 1) if not position else ((headed(column.title, width - 1), Tone.HEAD),)
+            line = (*line, arrow)
         out.extend(fitted(cut(line, width) if filtered else line, width, right=column.right))
     return tuple(out)
 

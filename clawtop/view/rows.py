@@ -51,7 +51,7 @@ def profile_table(env: Env) -> Table[ProfileRow]:
             for entry in view.profiles
         )
     inherited = any(e.profile.owner_agent not in e.agents for v in facts.providers for e in v.profiles)
-    kept = {"owner": inherited, "agent": len(facts.agents) > 1}
+    kept = {"owner": inherited, "agent": not all(view.everyone for view in facts.providers)}
     columns = tuple(c for c in PROFILE_COLUMNS if kept.get(c.id, True))
     usable, total = facts.usable
     return Table(

@@ -23,6 +23,7 @@ from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.ui.widgets.live_table import LiveTable
 from tests.support.clocks import ManualClock
 from tests.support.golden import assert_golden
+from tests.support.live_dashboard import until
 from tests.support.incidents import (
     AFTER_RECOVERY,
     CLEARED_AFTER_402,
@@ -437,9 +438,8 @@ async def test_the_end_of_the_events_is_said() -> None:
     app, _ = replayed(ManualClock(NOW))
     async with app.run_test(size=WIDE) as pilot:
         await pilot.press("space")
-        for _ in range(12):
-            await pilot.press("e")
-        assert "no more events" in screen_lines(app)[-1]
+        await pilot.press(*"e" * (len(STORY) + 1))
+        await until(pilot, lambda: "no more events" in screen_lines(app)[-1])
 
 
 async def test_what_the_tape_took_is_what_was_shown(tmp_path: Path) -> None:

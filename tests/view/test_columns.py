@@ -119,7 +119,7 @@ def test_a_row_and_its_heading_are_as_wide_as_the_columns() -> None:
     columns = placed(things.columns, 20)
     assert text_of(render_row(ROWS[1], things, columns, ENV)) == "pear               4"
     assert text_of(render_row(BAND_A, things, columns, ENV)) == "== group a          "
-    assert text_of(heading(columns, Sorting("size"), piece("THINGS"))) == "THINGS          SI…▲"
+    assert text_of(heading(columns, Sorting("size"), piece("THINGS"))) == "THINGS          SIZ▲"
     assert {width_of(render_row(row, things, columns, ENV)) for row in ROWS} == {20}
 
 
