@@ -203,6 +203,8 @@ def _list(args: argparse.Namespace) -> int:
     else:
         for key in keys:
             print(safe(key, 400))
+    if not keys:
+        print("there is no session that clawtop can drive here; clawtop status lists them all", file=sys.stderr)
     return 0
 
 

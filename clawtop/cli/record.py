@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawtop import threads
-from clawtop.errors import ClawtopError
+from clawtop.errors import ClawtopError, UsageError
 
 if TYPE_CHECKING:
     from clawtop.clock import Clock
@@ -39,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.store.own.recording import Recorder
     from clawtop.text import safe
 
+    if args.out == "-":
+        raise UsageError("a recording is written to a file, not to a pipe", hint="name one: --out FILE")
     clock = SystemClock()
     reader, feed = live_feed(args, clock)
     reader.read()  # an unreadable directory is an error now, not an empty recording later

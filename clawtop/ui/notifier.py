@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from clawtop.core.model import Snapshot
+from clawtop.text import safe
 from clawtop.ui.ports import IncidentPorts
 from clawtop.ui.shell import Shell
 from clawtop.view.line import Tone, text_of
@@ -89,7 +90,7 @@ class Notifier:
             lines = receipt_lines(receipt, 60)
             app.toast("\n".join(text_of(line) for line in lines))
             reverted = receipt.exit_code != 0
-            app.tell(f"{receipt.sight}: {text_of(lines[0])}", Tone.BAD if reverted else Tone.OK)
+            app.tell(f"{receipt.sight}: {safe(receipt.title)}", Tone.BAD if reverted else Tone.OK)
 
     def is_due(self, now: int) -> bool:
         """Whether the passage of time alone requires another check."""

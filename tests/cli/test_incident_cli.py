@@ -193,6 +193,21 @@ def test_a_recording_needs_a_state_and_a_new_file(here: Sample, tmp_path: Path) 
     assert (tmp_path / "t").read_text() == "mine"
 
 
+def test_a_list_without_a_session_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = copy(sample("2026.9.6", "healthy"), tmp_path)
+    assert run(["--state-dir", str(new.state_dir), "drive", "--list"]) == 0
+    assert capsys.readouterr() == (
+        "",
+        "there is no session that clawtop can drive here; clawtop status lists them all\n",
+    )
+
+
+def test_a_recording_is_no_stream(here: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([*options(here), "record", "--out", "-"]) == 64
+    assert not (tmp_path / "-").exists()
+
+
 # --- replay ------------------------------------------------------------------------------------------------------
 
 

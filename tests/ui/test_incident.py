@@ -23,7 +23,6 @@ from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.ui.widgets.live_table import LiveTable
 from tests.support.clocks import ManualClock
 from tests.support.golden import assert_golden
-from tests.support.live_dashboard import until
 from tests.support.incidents import (
     AFTER_RECOVERY,
     CLEARED_AFTER_402,
@@ -32,6 +31,7 @@ from tests.support.incidents import (
     RESTARTING,
     half_written_log,
 )
+from tests.support.live_dashboard import until
 from tests.support.screens import make_app, screen_lines, screen_text
 from tests.support.worlds import CALM, INCIDENT, MINUTE, NOW, OUT, SESSIONS, STORY, TOLD
 

@@ -223,6 +223,16 @@ async def test_a_live_gateway_that_holds_the_lock_is_said_louder_and_no_removal_
         assert "its lock is never removed" in screen_text(app)
 
 
+async def test_what_was_done_is_said_as_a_whole_where_its_corner_needs_two_lines() -> None:
+    title = "Remove the stale session lock of pid 27710 in agent:scuttle:slack:channel:harbour"
+    executions = Executions(replace(receipt(), title=title))
+    executions.go_on.set()
+    app, _, _ = started(executions)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await pilot.press("a", "c", "y")
+        await until(pilot, lambda: f"done: {title}" in screen_lines(app)[-1])
+
+
 async def test_unlocking_what_the_gateway_holds_opens_a_loud_page_instead() -> None:
     app, _, _ = started(Executions())
     async with app.run_test(size=SIZE) as pilot:

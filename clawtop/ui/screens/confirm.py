@@ -13,7 +13,7 @@ from clawtop.core.model import GatewayState
 from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.errors import ClawtopError, RefusedError
-from clawtop.text import shown
+from clawtop.text import safe, shown
 from clawtop.ui.ports import Executor, StoreHolder
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
@@ -150,7 +150,7 @@ class ConfirmScreen(DialogScreen):
             return
         lines = receipt_lines(receipt, 60)
         shell(self).toast("\n".join(text_of(line) for line in lines))
-        shell(self).say(f"done: {text_of(lines[0])}", Tone.OK)
+        shell(self).say(f"done: {safe(receipt.title)}", Tone.OK)
         self.dismiss()
 
     def _end(self, *texts: Line) -> None:
