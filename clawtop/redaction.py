@@ -100,12 +100,16 @@ class _Known:
         by_head: the forms by their first characters.
         starts: what a form may begin with that is shorter than those.
         longest: length of the longest form.
+        tails: the secrets as they were loaded, each by its end: the second of two lines may have no more of it.
+        by_tail: the same by the first characters of that end.
     """
 
     forms: tuple[tuple[str, str], ...] = ()
     by_head: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     starts: frozenset[str] = frozenset()
     longest: int = 0
+    tails: tuple[tuple[str, str], ...] = ()
+    by_tail: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
 
 _known_secrets: tuple[str, ...] = ()  # longest first; replaced whole, under _known_lock, so readers need no lock
@@ -131,11 +135,17 @@ def _known_of(values: tuple[str, ...]) -> _Known:
     by_head: dict[str, list[str]] = {}
     for form in forms:
         by_head.setdefault(form[:_SHORTEST], []).append(form)
+    tails = [(value[-_TELLING:], value) for value in values if len(value) >= 2 * _TELLING and "://" not in value]
+    by_tail: dict[str, list[tuple[str, str]]] = {}
+    for tail, value in tails:
+        by_tail.setdefault(tail[:_SHORTEST], []).append((tail, value))
     return _Known(
         tuple((_beginning(form), form) for form in forms),
         {head: tuple(found) for head, found in by_head.items()},
         frozenset(form[:length] for form in forms for length in range(1, _SHORTEST)),
         max(map(len, forms), default=0),
+        tuple(tails),
+        {head: tuple(found) for head, found in by_tail.items()},
     )
 
 
@@ -302,6 +312,7 @@ def _places(known: _Known, text: str) -> Iterator[tuple[int, int]]:
 
     By the form where they are few, by the text where it is short.
     """
+    yield from _ends_in(known, text)
     if len(known.forms) <= max(64, len(text) // 4):
         for beginning, form in known.forms:
             at = text.find(beginning)
@@ -314,6 +325,29 @@ def _places(known: _Known, text: str) -> Iterator[tuple[int, int]]:
         for form in heads.get(text[at : at + _SHORTEST], ()):
             if text.startswith(_beginning(form), at):
                 yield at, _end_of(form, text, at)
+
+
+def _ends_in(known: _Known, text: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of each end of a loaded secret whose beginning is elsewhere, or which is whole."""
+    if len(known.tails) <= max(64, len(text) // 4):
+        for tail, value in known.tails:
+            at = text.find(tail)
+            while at >= 0:
+                yield _start_of(value, text, at), at + _TELLING
+                at = text.find(tail, at + 1)
+        return
+    for at in range(len(text) - _TELLING + 1):
+        for tail, value in known.by_tail.get(text[at : at + _SHORTEST], ()):
+            if text.startswith(tail, at):
+                yield _start_of(value, text, at), at + _TELLING
+
+
+def _start_of(value: str, text: str, at: int) -> int:
+    """Where the part of `value` begins whose last characters are in `text` at `at`."""
+    start, inner = at, len(value) - _TELLING
+    while start > 0 and inner > 0 and text[start - 1] == value[inner - 1]:
+        start, inner = start - 1, inner - 1
+    return start
 
 
 def _beginning(form: str) -> str:

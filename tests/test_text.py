@@ -313,6 +313,17 @@ def test_a_loaded_secret_is_masked_where_something_divides_it(cut: int, between:
         assert hidden == f"say {redaction.MASK} twice"
 
 
+@pytest.mark.parametrize("cut", range(1, 31))
+def test_a_loaded_secret_is_masked_where_two_lines_divide_it(cut: int) -> None:
+    """As two texts, each without the other: up to eleven characters tell too little."""
+    value = "correct-horse-battery-staple-42"
+    with forgotten_afterwards():
+        redaction.remember_secrets([value])
+        first, second = redaction.masked(f"say {value[:cut]}"), redaction.masked(f"{value[cut:]} twice")
+    assert first == ("say " + (redaction.MASK if cut >= 12 else value[:cut]))
+    assert second == ((redaction.MASK if len(value) - cut >= 12 else value[cut:]) + " twice")
+
+
 @given(st.text(max_size=20), st.text(max_size=20), st.integers(0, 2))
 def test_a_loaded_secret_is_masked_in_every_encoding(before: str, after: str, shift: int) -> None:
     with forgotten_afterwards():
@@ -338,6 +349,12 @@ def test_a_placeholder_masks_nothing_else(value: str) -> None:
         redaction.remember_secrets([value])
         said = f"the {value} of every log, x and none and ollama"
         assert redaction.masked(said) == said
+
+
+def test_the_end_of_one_of_many_loaded_secrets_is_masked() -> None:
+    with forgotten_afterwards():
+        redaction.remember_secrets(f"value-{number * 7919:07}-of-many-{number:05}-ends" for number in range(3_000))
+        assert redaction.masked("it: y-00042-ends.") == f"it: {redaction.MASK}."
 
 
 def test_many_loaded_secrets_are_found_in_short_texts_too() -> None:
