@@ -262,7 +262,18 @@ def _provider_out(outage: _Outage, env: Env) -> Line:
 
 def _trouble(facts: Facts) -> Line:
     severe, mild = _others(facts.health)
-    return join([*severe, *_blocked(facts), *_hand(facts), *mild], _DOT)
+    remedy = _silence_ends(facts.health)
+    what = [((f"→ {remedy}", Tone.DIM),)] if remedy is not None else []
+    return join([*severe, *_blocked(facts), *_hand(facts), *what, *mild], _DOT)
+
+
+def _silence_ends(health: Health) -> str | None:
+    """The remedy for what silences bots: of the worst cause, or of the turns whose messages have no answer."""
+    if health.level < Level.SILENT:
+        return None
+    worst, *others = health.causes
+    turns = (cause.remedy for cause in others if cause.code in {"turns-failing", "turn-failed"})
+    return worst.remedy or (next(turns, None) if worst.code == "unanswered" else None)
 
 
 def _remedy(health: Health) -> Line:

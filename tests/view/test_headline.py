@@ -8,7 +8,7 @@ from datetime import UTC
 import pytest
 
 from clawtop.commands import Arming
-from clawtop.core.model import AuthStore, Problem, Snapshot
+from clawtop.core.model import AuthStore, EndedTurn, Exchange, Problem, Snapshot, TurnOutcome
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.fitting import cut_at_words
@@ -83,11 +83,23 @@ def test_out() -> None:
     assert words(OUT) == [
         " DEAD  the gateway is dead (process 4711 is gone): nothing is answered · 0 of 3 profiles usable"
         " · anthropic out, back in 22s",
-        "nothing is usable for any agent",
+        "nothing is usable for any agent · → restart the gateway: openclaw gateway restart",
     ]
     alive = replace(OUT, gateway=CALM.gateway)
     assert words(alive)[0] == (
         " OUT  nothing is usable for any agent · first back 03:12:29 (in 22s) · 0 of 3 profiles usable"
+    )
+
+
+def test_a_message_without_an_answer_has_the_remedy_of_its_turn() -> None:
+    began, ended, why = NOW - 3 * MINUTE, NOW - 2 * MINUTE, "model_not_found"
+    asked = Exchange(began, 5, "user", TurnOutcome.FAILED, ended, why)
+    failed = EndedTurn(ended, TurnOutcome.FAILED, reason=why)
+    row = replace(CALM.sessions[0], active=False, exchanges=(asked,), turns=(failed,))
+    first, second = words(replace(CALM, sessions=(row,), warnings=()))
+    assert first.startswith(" SILENT  1 message without an answer")
+    assert second.startswith(
+        "→ the provider does not have this model: choose another with openclaw models set · 1 turn"
     )
 
 
