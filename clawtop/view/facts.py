@@ -206,6 +206,21 @@ class Facts:
         return usable, len(entries)
 
     @cached_property
+    def usable_words(self) -> str:
+        """The same in words; counts of a store that cannot be read are those of its last reading."""
+        usable, total = self.usable
+        return f"{usable} of {total} profiles usable" + (" when last read" if self.unread_stores else "")
+
+    @cached_property
+    def unread_stores(self) -> frozenset[str]:
+        """Ids of the agents whose auth store cannot be read now; what is shown of it is what was read before."""
+        return frozenset(
+            agent.id
+            for agent in self.snapshot.agents
+            if agent.store is not None and agent.store.problem is not None and agent.store.profiles
+        )
+
+    @cached_property
     def unloaded(self) -> frozenset[str]:
         """Ids of profiles with changes that the gateway has not loaded: it still sees the old values."""
         return frozenset(name for pending in self.health.view.pending for name in pending.profiles)

@@ -169,8 +169,7 @@ _GOES_WITHOUT_SAYING = frozenset({"profiles-resting", "provider-out"})
 
 def reading_lines(facts: Facts) -> tuple[Line, Line]:
     """In the headline's place while only the accounts have been read: whether turns succeed is not known yet."""
-    usable, total = facts.usable
-    parts: list[Line] = [((f"{usable} of {total} profiles usable", Tone.STRONG),)] if total else []
+    parts: list[Line] = [((facts.usable_words, Tone.STRONG),)] if facts.usable[1] else []
     parts.append((("sessions and locks are being read", Tone.DIM),))
     return ((" READING ", Tone.BADGE_CALM), (" ", Tone.PLAIN), *join(parts, _DOT)), EMPTY
 
@@ -192,9 +191,8 @@ def _said(env: Env) -> list[Line]:
         parts.append(((worst.text, tone),))
     if worst is not None and worst.code == "models-out":
         parts.append(((_back(env, worst), Tone.STRONG),))
-    usable, total = facts.usable
-    if total:
-        parts.append(((f"{usable} of {total} profiles usable", Tone.STRONG),))
+    if facts.usable[1]:
+        parts.append(((facts.usable_words, Tone.STRONG),))
     if facts.snapshot.counting:
         parts.append(((f"{facts.snapshot.counting:,} sessions still to be read", Tone.DIM),))
     if worst is None or worst.code != "models-out":

@@ -108,6 +108,8 @@ def _provider_band(item: ProfileRow, env: Env) -> Line:
         what = f"{usable} usable for other models" if usable else "none usable"
         back = f"first back in {countdown(item.back_at, env.now)}" if item.back_at is not None else _NOT_BACK
         parts.append(((f"{what}, {back}", tone),))
+    if env.facts.unread_stores.intersection(item.agents):
+        parts.append((("as last read", Tone.WARN),))
     if item.order_source is not None:
         parts.append(((f"order from {item.order_source}", Tone.DIM),))
     if not item.everyone or len(env.facts.agents) > 1:

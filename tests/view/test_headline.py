@@ -136,6 +136,18 @@ def test_an_unreadable_store_is_said_to_be_unreadable() -> None:
     assert words(EMPTY)[0] == " EMPTY  no auth profiles: no model can be used"
 
 
+def test_what_was_read_before_a_store_broke_is_counted_as_last_read() -> None:
+    assert "2 of 2 profiles usable" in words(CALM)[0]
+    store = CALM.agents[0].store
+    assert store is not None
+    broken = replace(
+        CALM.agents[0], store=replace(store, problem=Problem("corrupt", "/state/openclaw.sqlite", "is damaged"))
+    )
+    told = words(replace(CALM, agents=(broken,)))
+    assert "2 of 2 profiles usable when last read" in told[0]
+    assert "the auth store of main cannot be read: openclaw.sqlite is damaged" in " ".join(told)
+
+
 def test_a_lock_that_cannot_be_read_is_not_said_to_name_no_owner() -> None:
     closed = replace(LOCKS[3], file=replace(LOCKS[3].file, content_problem="unreadable"))
     assert "its lock cannot be read" in words(replace(CALM, locks=(closed,)))[0]

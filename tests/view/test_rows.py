@@ -188,6 +188,15 @@ def test_a_provider_whose_only_model_cools_is_out() -> None:
     assert text_of(row_line(snapshot, "openai@main")).rstrip() == "openai · none usable, first back in 17s"
 
 
+def test_rows_of_a_store_that_cannot_be_read_any_more_are_said_to_be_of_the_last_reading() -> None:
+    main = agent("main", (profile("openai:a"),))
+    assert main.store is not None
+    broken = replace(main, store=replace(main.store, problem=Problem("corrupt", "/x", "is damaged")))
+    assert text_of(row_line(replace(CALM, agents=(main,)), "openai@main")).rstrip() == "openai · 1 of 1 usable"
+    told = text_of(row_line(replace(CALM, agents=(broken,)), "openai@main")).rstrip()
+    assert told == "openai · 1 of 1 usable · as last read"
+
+
 def test_agents_that_see_a_provider_alike_share_its_rows() -> None:
     bands = [text_of(row_line(INCIDENT, key)).rstrip() for key in ("anthropic@main", "anthropic@coder", "google@main")]
     assert bands == [

@@ -27,6 +27,7 @@ from clawtop.core.model import (
     VerdictKind,
     counted,
 )
+from clawtop.core.model.problem import said_of_it
 from clawtop.core.operations.loaded import Pending
 from clawtop.core.rotation.forecast import ChainRecovery, schedule_of
 from clawtop.core.rules import Schedule
@@ -42,12 +43,13 @@ def unreadable_stores(scene: HealthScene) -> Iterator[Cause]:
     unread = [(agent, store) for agent, store in stores if store.problem is not None]
     if stores and len(unread) == len(stores) and not any(store.profiles for _, store in stores):
         problem = unread[0][1].problem
-        text = problem.text if problem is not None else "unreadable"
+        text = said_of_it(problem.text, problem.where) if problem is not None else "unreadable"
         yield Cause("unreadable", f"no auth profile can be read: {shown(text, 200)}", Level.UNREADABLE)
         return
     for agent, store in unread:
         assert store.problem is not None  # noqa: S101 - as they were chosen
-        text = f"the auth store of {safe(agent.id, 40)} cannot be read: {shown(store.problem.text, 160)}"
+        why = shown(said_of_it(store.problem.text, store.problem.where), 160)
+        text = f"the auth store of {safe(agent.id, 40)} cannot be read: {why}"
         yield Cause("store-unreadable", text, Level.ATTENTION, (store.problem.where,), agents=(agent.id,))
     waits = any(problem.code in {EMPTY_KEY, NOT_IMPORTED} for problem in scene.snapshot.warnings)
     if not waits and not any(store.profiles for _, store in stores):

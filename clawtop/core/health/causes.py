@@ -38,6 +38,7 @@ from clawtop.core.model import (
     VerdictKind,
     counted,
 )
+from clawtop.core.model.problem import said_of_it
 from clawtop.core.session.key import short_key
 from clawtop.core.session.listed import locked_key, troubled
 from clawtop.text import safe, shown
@@ -146,7 +147,7 @@ def _unread_sessions(scene: HealthScene) -> Iterator[Cause]:
         whose = f"the sessions of {safe(problem.agent, 40)}" if problem.agent is not None else "some sessions"
         yield Cause(
             "sessions-unread",
-            f"{whose} cannot be read: {shown(problem.text, 160)}",
+            f"{whose} cannot be read: {shown(said_of_it(problem.text, problem.where), 160)}",
             Level.ATTENTION,
             (problem.where,),
             agents=(problem.agent,) if problem.agent is not None else (),

@@ -26,6 +26,18 @@ EMPTY_KEY, NOT_IMPORTED = "empty-key", "doctor-pending"
 """
 
 
+_OF_IT = frozenset({"is", "has", "holds", "did", "cannot"})
+
+
+def said_of_it(text: str, where: str = "") -> str:
+    """A problem's text where nothing before it names the file: "is damaged" becomes "openclaw.sqlite is damaged", or
+    "it is damaged" if no `where` is given.
+    """
+    if text.partition(" ")[0] not in _OF_IT:
+        return text
+    return f"{where.rpartition('/')[2] or 'it'} {text}"
+
+
 class FailureReason(StrEnum):
     """Why an attempt failed, in OpenClaw's words (2026.5.20; TLS_CERTIFICATE and CONTEXT_OVERFLOW are 2026.9.6's).
 

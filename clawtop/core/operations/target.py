@@ -20,6 +20,7 @@ from clawtop.core.model import (
     Snapshot,
     of_agents,
 )
+from clawtop.core.model.problem import said_of_it
 from clawtop.core.nearest import did_you_mean
 from clawtop.core.operations.edit import AuthState
 from clawtop.core.session.key import agent_of
@@ -170,7 +171,9 @@ def part_of(snapshot: Snapshot, owner: str) -> AuthPart:
         if part is None:
             continue
         if store.problem is not None:
-            raise RefusedError(f"{safe(store.path)} cannot be read: {store.problem.text}", unchanged=UNTOUCHED)
+            raise RefusedError(
+                f"{safe(store.path)} cannot be read: {said_of_it(store.problem.text)}", unchanged=UNTOUCHED
+            )
         if part.why_not_writable:
             raise RefusedError(f"{safe(part.file)} cannot be written: {part.why_not_writable}", unchanged=UNTOUCHED)
         return part
