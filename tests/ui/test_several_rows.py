@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from textual.widgets import Input
@@ -85,6 +86,21 @@ async def test_marked_locks_are_unlocked_only_where_the_owner_is_dead() -> None:
         assert app.view.marked == ()
 
 
+async def test_a_lock_that_is_gone_was_removed_not_written() -> None:
+    async def execute(plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
+        return replace(receipt(plan), sight=Sight.WRITTEN)
+
+    app, _, _ = make_app(INCIDENT, execute=execute)
+    async with app.run_test(size=(120, 60)) as pilot:
+        await pilot.pause()
+        await pilot.press("tab", "tab", "g", *["space"] * len(INCIDENT.locks), "a", "u", "y")
+        await pilot.pause()
+        said = dialog_text(screen_lines(app))
+        assert "✓ Remove the stale session lock of pid 3120" in said
+        assert ": removed" in said
+        assert "written" not in said
+
+
 def dialog_text(lines: list[str]) -> str:
     """What stands between the sides of a dialog, in single blanks."""
     inside = [line.split("│", 1)[1].rsplit("│", 1)[0] for line in lines if line.count("│") >= 2]
@@ -106,7 +122,7 @@ async def test_the_preview_of_several_locks_names_what_is_removed_and_why_others
             "skipped: telegram:group:-100238841: its owner is not proven dead (owner lives, same start time)",
             "skipped: discord:channel:deploys: its owner is not proven dead (owner lives, same start time)",
             "Lost × the lock file; this cannot be undone",
-            "Yes, do all 1 (y)",
+            "Yes, do it (y)",
         ):
             assert words in text
 

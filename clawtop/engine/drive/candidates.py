@@ -106,7 +106,7 @@ class Candidates:
         why = f"{step.reason}: " if step.reason else ""
         self.turn.teller.tell(
             EventKind.FALLBACK,
-            f"{why}from {step.source} to {step.target}: {step.detail}",
+            f"{why}to {step.target}, from {step.source}: {step.detail}",
             model=step.target,
             reason=step.reason,
             data={"from": safe(step.source), "to": safe(step.target), "position": step.position},

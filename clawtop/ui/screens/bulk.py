@@ -10,7 +10,7 @@ from textual.worker import Worker
 
 from clawtop.commands import Arming, Command, Target
 from clawtop.core.model import counted
-from clawtop.core.operations.plan import Plan
+from clawtop.core.operations.plan import Plan, PlanKind
 from clawtop.core.operations.receipt import Sight
 from clawtop.errors import ClawtopError, RefusedError
 from clawtop.text import safe, shown
@@ -53,7 +53,8 @@ class BulkScreen(DialogScreen):
             return (("leave", "Close (Esc)"),)
         if self._worker is not None:
             return (("leave", "Stop (Esc)"),)
-        return (("leave", "No, leave them (n)"), ("confirm", f"Yes, do all {len(self._plans)} (y)"))
+        number = len(self._plans)
+        return (("leave", "No, leave them (n)"), ("confirm", f"Yes, do {f'all {number}' if number > 1 else 'it'} (y)"))
 
     def lines(self, width: int) -> Sequence[Line]:
         if self._worker is None and not self._ended:
@@ -109,7 +110,8 @@ class BulkScreen(DialogScreen):
         except ClawtopError as error:
             return piece(f"✗ {name}: {shown(error.title)}; {shown(error.unchanged)}", Tone.BAD)
         tone = Tone.BAD if receipt.sight is Sight.REVERTED else Tone.OK
-        return piece(f"✓ {shown(receipt.title)}: {shown(receipt.sight)}", tone)
+        became = "removed" if receipt.kind is PlanKind.UNLOCK and receipt.sight is Sight.WRITTEN else receipt.sight
+        return piece(f"✓ {shown(receipt.title)}: {shown(became)}", tone)
 
     def action_leave(self) -> None:
         """Close; plans that have not started are not executed."""
