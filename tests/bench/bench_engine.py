@@ -53,6 +53,10 @@ CPU_MS = 4.0
 FAIR_SHARES = 1.4
 BLOCK = 25
 NO_PEER = None if importlib.util.find_spec("litellm") else "litellm is not installed: pip install -e '.[dev,bench]'"
+ROUTED_SESSIONS = 100
+"""As many transcripts as stay short. They are there before, as in operation: a turn that makes a session also looks for
+a gateway and writes OpenClaw's list of sessions, which a router has not to do.
+"""
 PAUSE_S = 0.3
 """Between the turns of the routing comparison: both routers have cooldowns, and neither is to win by haste."""
 OPENCLAW = "OpenClaw: 50.3 s to rotate on 2026.3.28, 62.4 s on 2026.6.11; on 2026.5.20 0.35 s, its reply 50-90 s late"
@@ -319,8 +323,10 @@ async def engine_router(root: Path) -> AsyncIterator[Router]:
     async with open_lab(root, profiles={"coral": ("clawdia",), "kelp": ("barnaby", "shelly")}, models=models) as lab:
         limited = lab.key("kelp:barnaby")
         lab.provider.standing[limited] = rate_limited()
+        for n in range(ROUTED_SESSIONS):
+            (lab.world.sessions_dir("main") / f"routed-{n}.jsonl").touch()
         yield Router(
-            lambda turn: lab.driver.drive(TurnRequest(f"routed-{turn}", "hello")).result(),
+            lambda turn: lab.driver.drive(TurnRequest(f"routed-{turn % ROUTED_SESSIONS}.jsonl", "hello")).result(),
             lambda: sum(request.key == limited for request in lab.provider.requests),
         )
 
