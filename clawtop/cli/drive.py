@@ -32,7 +32,7 @@ from clawtop.text import safe
 if TYPE_CHECKING:
     from clawtop.core.model import ModelRef
     from clawtop.core.session.turn_request import TurnRequest
-    from clawtop.engine.drive.driver import Driver
+    from clawtop.engine.drive.driver import Drive, Driver
 
 DEFAULT_ACCOUNT_WAIT_S = 6 * 3600.0
 BATCH_ONLY = ("jobs", "rate", "budget", "max_tokens_total", "resume")
@@ -139,18 +139,20 @@ def run(args: argparse.Namespace) -> int:
 def _one(args: argparse.Namespace, model: ModelRef | None, message: str) -> int:
     output: TurnOutput = JsonOutput() if args.json else TextOutput(streams=sys.stdout.isatty())
     signalled: list[int] = []
-    unstored: list[str] = []
+    runs: list[Drive] = []
     request = turn_request(args, args.session, message, model=model)
     request = replace(request, system=read_system(args.system), may_create=args.new)
     try:
         driver = open_driver(args, output)
-        return threads.run(_drive(driver, args, request, output, signalled.append, unstored))
+        return threads.run(_drive(driver, args, request, output, signalled.append, runs))
     except ClawtopError as error:
         code = exit_code(error)
-        output.failed(error, code, "".join(unstored))
+        output.failed(error, code, runs[0].unstored if runs else "")
         return code
     except asyncio.CancelledError:
-        print("clawtop: cancelled: everything was released, nothing was written", file=sys.stderr)
+        stored = runs[0].stored if runs else None
+        written = "nothing was written" if stored is None else f"the reply was written to {safe(stored.session_file)}"
+        print(f"clawtop: cancelled: everything was released, {written}", file=sys.stderr)
         return 128 + signalled[0] if signalled else 130
     finally:
         output.ended()
@@ -162,13 +164,14 @@ async def _drive(  # noqa: PLR0917 - one call, from run
     request: TurnRequest,
     output: TurnOutput,
     signalled: Callable[[int], None],
-    unstored: list[str],
+    runs: list[Drive],
 ) -> int:
     from clawtop.core.model import Event, EventKind
 
     cancel_on_signals(signalled)
     async with driver:
         run = driver.drive(request)
+        runs.append(run)
         run.listen(output.item)
         asked = False
         async for item in run:
@@ -177,7 +180,6 @@ async def _drive(  # noqa: PLR0917 - one call, from run
                 stuck = await asyncio.to_thread(_stuck, args)
                 if stuck is not None:
                     output.stuck(stuck, args.session)
-        unstored.append(run.unstored)
         answer = await run.result()
         output.answer(answer)
     if driver.journal_problem is not None:

@@ -102,6 +102,8 @@ class Batch:
         except asyncio.CancelledError:
             run.cancel()
             await run.ended()
+            if run.stored is not None:  # a batch that is resumed does not ask again
+                self._ended(item, stop_exit(run.stored), answer_facts(run.stored), ok=True)
             raise
         cost = answer.cost.get("total", 0.0)
         if not cost and answer.usage.total:

@@ -50,6 +50,7 @@ from clawtop.errors import (
 from clawtop.store.own.admissions import prompt_holder, read_admissions
 from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.store.sessions.conversation import read_conversation
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -720,6 +721,29 @@ async def test_cancelling_in_any_phase_leaves_no_lock_holder_or_half_line(lab: L
     assert read_conversation(lab.world.transcript(LIGHTHOUSE)).problems == ()
     again = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "again")).result()
     assert again.text
+
+
+@pytest.mark.parametrize("cancels", [1, 2])
+async def test_cancelling_at_any_step_of_the_loop_leaves_nothing_and_says_what_is_stored(
+    lab: Lab, cancels: int
+) -> None:
+    """Also no connection: httpcore keeps one that was made for a request that was cancelled right after, for ever."""
+    count, done = 0, False
+    while not done:
+        before = lines_of(lab)
+        run = lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello"))
+        for _ in range(count):
+            await asyncio.sleep(0)
+        done = run.done
+        run.cancel()
+        await run.ended()
+        assert left_behind(lab) == []
+        assert lines_of(lab) - before == (0 if run.stored is None else 2)
+        count += 1
+    client = await lab.driver.resources.client()
+    (pool,) = client._pools.values()
+    await until(lambda: all(one.is_idle() or one.is_closed() for one in pool.connections))
+    assert count > 5, "it waits, prompts, streams: steps in which it can be interrupted"
 
 
 async def test_cancelling_after_a_failure_keeps_its_mark(lab: Lab) -> None:

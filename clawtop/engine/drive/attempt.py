@@ -110,10 +110,15 @@ class Attempt:
                         conversation = await self._conversation()
                         await holder.assert_held()
                     written = self._append(endpoint, text, end, conversation, sent_at)
+                    turn.stored = answer = self._answer(text, end)
                     await self._assert_still_held(holder, written)
             except ClawtopError:
                 turn.unstored = text
                 raise
+        return answer
+
+    def _answer(self, text: str, end: Finished) -> TurnAnswer:
+        turn = self.turn
         return TurnAnswer(
             text=text,
             model=self.model,

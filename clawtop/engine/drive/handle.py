@@ -54,6 +54,11 @@ class Drive:
         return self.turn.unstored if self.turn is not None else ""
 
     @property
+    def stored(self) -> TurnAnswer | None:
+        """The reply that is in the transcript, also that of a run that was cancelled right after it was written."""
+        return self.turn.stored if self.turn is not None else None
+
+    @property
     def done(self) -> bool:
         return self._task is not None and self._task.done()
 

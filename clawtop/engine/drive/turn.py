@@ -107,6 +107,7 @@ class DrivenTurn:
         endpoint_failures: origin -> consecutive failures of the endpoint; one answer resets them.
         left_out: what was not sent, by model, as reported.
         unstored: a complete reply that could not be written to the transcript.
+        stored: the reply that is in the transcript, however the turn ends: it may be cancelled right after.
         overflowed: the largest context window that the conversation did not fit into, in tokens.
         reasons: why the attempts of this round over the models failed.
         limited: (profile, model) that answered this run with a rate limit: this run does not try them again.
@@ -132,6 +133,7 @@ class DrivenTurn:
     limited: set[tuple[str, str]] = field(default_factory=set)
     overflowed: int = 0
     unstored: str = ""
+    stored: TurnAnswer | None = None
     left_out: list[tuple[ModelRef, tuple[str, ...]]] = field(default_factory=list)
 
     def enter(self, phase: str) -> None:

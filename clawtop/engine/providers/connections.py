@@ -7,6 +7,7 @@ pieces that costs as much as decoding it.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import select
 import ssl
 from collections.abc import Iterable
@@ -96,9 +97,10 @@ class LoopBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002 - asyncio sets TCP_NODELAY
     ) -> httpcore.AsyncNetworkStream:
         loop = asyncio.get_running_loop()
+        delay = None if _is_address(host) else NEXT_ADDRESS_S  # one that is cancelled in a race stays open for a while
         try:
             _, stream = await loop.create_connection(
-                lambda: LoopStream(self._server_names), host, port, happy_eyeballs_delay=NEXT_ADDRESS_S
+                lambda: LoopStream(self._server_names), host, port, happy_eyeballs_delay=delay
             )
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
@@ -106,6 +108,15 @@ class LoopBackend(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         raise NotImplementedError("nothing is retried")
+
+
+def _is_address(host: str) -> bool:
+    """Not a name, which may have several addresses to try."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class LoopStream(asyncio.Protocol, httpcore.AsyncNetworkStream):

@@ -85,6 +85,8 @@ LARGE_PIECE = 16 * 1024
 DRAIN_SECONDS = 0.02
 MOST_PACKINGS = 3
 CERTIFICATE = "CERT_VERIFY_FAILED"
+UNUSED_S = 1.0
+"""A connection that has carried no request after this long never will: its request was cancelled."""
 CONNECTING = 64
 """How many connections are made at the same time; the time limit of one that waits for its turn does not run."""
 
@@ -120,6 +122,7 @@ class ProviderClient:
         self._pools: dict[Network, httpcore.AsyncConnectionPool] = {}
         self._connecting = asyncio.Semaphore(CONNECTING)
         self._lateness = LoopLateness(clock)
+        self._closing: set[asyncio.Future[None]] = set()
 
     async def aclose(self) -> None:
         pools, self._pools = tuple(self._pools.values()), {}
@@ -144,7 +147,7 @@ class ProviderClient:
                     yield part
             finally:
                 with suppress(Exception):
-                    await response.aclose()
+                    await _closed(response)
         except BrokenConnection as error:
             raise _broken(endpoint, error) from None
         except (httpx.InvalidURL, ValueError) as error:
@@ -161,7 +164,7 @@ class ProviderClient:
             try:
                 return response.status, dict(httpx.Headers(response.headers)), await _excerpt(response, limits)
             finally:
-                await response.aclose()
+                await _closed(response)
         except BrokenConnection as error:
             raise _broken(endpoint, error) from None
 
@@ -201,7 +204,24 @@ class ProviderClient:
             method, target.url, headers=lines, content=content, extensions={"trace": limits.on_trace}
         )
         async with limits.until_answer(self._connecting):
-            return await pool.handle_async_request(request)
+            try:
+                return await pool.handle_async_request(request)
+            except BaseException:
+                self._spare_unused(pool)
+                raise
+
+    def _spare_unused(self, pool: httpcore.AsyncConnectionPool) -> None:
+        """Close what a request leaves that was cancelled right after its connection was made: httpcore would keep such
+        a connection unused, open and for ever.
+        """
+        new = [connection for connection in pool.connections if _is_unused(connection)]
+        if new:
+            self._clock.call_later(UNUSED_S, lambda: self._close(new))
+
+    def _close(self, unused: list[httpcore.AsyncConnectionInterface]) -> None:
+        closing = asyncio.ensure_future(_close_unused(unused))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def _send(self, api: Api, endpoint: Endpoint, prompt: Prompt, limits: CallLimits) -> httpcore.Response:
         url = api.url(endpoint, prompt.model)
@@ -256,6 +276,28 @@ class ProviderClient:
             async with self._clock.timeout(DRAIN_SECONDS):
                 async for _ in events:
                     pass
+
+
+async def _closed(response: httpcore.Response) -> None:
+    """Close it whole, even if it is cancelled meanwhile: httpcore would keep half of it for ever."""
+    closing = asyncio.ensure_future(response.aclose())
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await asyncio.wait({closing})
+        raise
+
+
+def _is_unused(connection: httpcore.AsyncConnectionInterface) -> bool:
+    """It was made and has carried no request."""
+    return ", NEW," in connection.info()
+
+
+async def _close_unused(connections: list[httpcore.AsyncConnectionInterface]) -> None:
+    for connection in connections:
+        if _is_unused(connection):
+            with suppress(Exception):
+                await connection.aclose()
 
 
 def decoder_of(api: Api, endpoint: Endpoint) -> Decoder:
