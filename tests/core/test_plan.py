@@ -259,11 +259,12 @@ def test_what_cannot_be_written_is_refused_before_anything(world: Snapshot, why:
             make(world, "anthropic")
 
 
-def test_a_store_that_cannot_be_read_is_refused() -> None:
+def test_a_store_that_cannot_be_read_is_refused_by_the_name_of_what_is_damaged() -> None:
     main = agent("main", MAIN_PROFILES)
     assert main.store is not None
-    broken = replace(main, store=replace(main.store, problem=Problem("not-json", "x", "it is torn")))
-    with pytest.raises(RefusedError, match="cannot be read: it is torn"):
+    shared = Problem("corrupt", "/s/state/openclaw.sqlite", "is damaged")
+    broken = replace(main, store=replace(main.store, problem=shared))
+    with pytest.raises(RefusedError, match=r"^/s/state/openclaw\.sqlite cannot be read: it is damaged$"):
         clear_profile(replace(QUIET, agents=(broken,)), "openai:prod")
 
 

@@ -171,9 +171,8 @@ def part_of(snapshot: Snapshot, owner: str) -> AuthPart:
         if part is None:
             continue
         if store.problem is not None:
-            raise RefusedError(
-                f"{safe(store.path)} cannot be read: {said_of_it(store.problem.text)}", unchanged=UNTOUCHED
-            )
+            where = safe(store.problem.where or store.path, 300)
+            raise RefusedError(f"{where} cannot be read: {said_of_it(store.problem.text)}", unchanged=UNTOUCHED)
         if part.why_not_writable:
             raise RefusedError(f"{safe(part.file)} cannot be written: {part.why_not_writable}", unchanged=UNTOUCHED)
         return part
