@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from clawtop.ui.screens.bulk import BulkScreen
 from clawtop.ui.screens.label import LabelScreen
 from clawtop.ui.screens.overview import OverviewScreen
 from tests.support.screens import make_app, screen_lines, screen_text
-from tests.support.worlds import INCIDENT, NOW
+from tests.support.worlds import INCIDENT, NOW, agent, profile
 
 pytestmark = pytest.mark.anyio
 WIDE = (120, 40)
@@ -213,6 +214,19 @@ async def test_the_look_is_saved_by_its_key_alone_and_opens_so() -> None:
         keys = [row.item.key for row in app.view.tables[1]._rows]  # type: ignore[attr-defined]
         shown = [key.split(":", 2)[2].casefold() for key in keys]
         assert shown == sorted(shown, reverse=True)
+
+
+async def test_sorting_names_the_agents_at_once_and_no_id_is_cut_where_there_is_room() -> None:
+    ids = ("anthropic:a-long-name-of-work", "anthropic:a-long-name-of-home")
+    agents = tuple(agent(name, tuple(profile(id_) for id_ in ids[:count])) for name, count in (("main", 1), ("ops", 2)))
+    app, _, _ = make_app(replace(INCIDENT, agents=agents))
+    async with app.run_test(size=(200, 50)) as pilot:
+        await pilot.pause()
+        assert "AGENT" not in next(line for line in screen_lines(app) if " PROFILES " in line)
+        await pilot.press("s")
+        shown = screen_text(app)
+        assert "AGENT" in next(line for line in screen_lines(app) if " PROFILES " in line)
+        assert all(re.search(rf"{id_} +{name} ", shown) for id_, name in zip(ids, ("main", "ops"), strict=True))
 
 
 async def test_an_order_that_no_table_has_is_no_order() -> None:

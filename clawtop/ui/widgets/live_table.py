@@ -100,7 +100,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         if filter_text is not None:
             self.filter_text = filter_text
         self._moved_at = None
-        self._cells.clear()
+        self._forget()
         self._arrange()
         self.redraw(everything=True)
 
