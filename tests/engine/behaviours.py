@@ -547,6 +547,17 @@ STATUSES = (
 # --- chat completions ----------------------------------------------------------------------------------------------
 
 COMPLETIONS = (
+    # scripts, not data: refused with their beginning; what JSON readers mend elsewhere is quotes, commas and fences
+    Row("JSONP", sse(f"cb({json.dumps(PONG)});", f"cb({json.dumps(STOP)});"), "server_error", "model", None, "cb({"),
+    Row(
+        "a JSONP document",
+        Raw(f"cb({json.dumps(_whole(content='pong'))});", JSON),
+        "server_error",
+        "model",
+        None,
+        "cb({",
+    ),
+    Row("unquoted keys", sse("{choices:[{delta:{content:'pong'}}]}"), "server_error", "model", None, "{choices:"),
     reply("a plain stream", sse(*OK)),
     reply("no [DONE]", sse(PONG, STOP)),
     reply("no finish reason, but [DONE]", sse(PONG, DONE)),

@@ -10,6 +10,7 @@ from clawtop.core.model import FailureReason
 from clawtop.engine.providers import mending, reading
 from clawtop.engine.providers.base import Finished, ReplyPart, SilentProgress, TextDelta, Usage
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_event, not_the_protocol
+from clawtop.engine.providers.framing import STRAY_CHARS
 
 BAD_EVENTS = 3
 """This many non-JSON events are skipped; more of them mean that it is not a reply of this API."""
@@ -34,6 +35,7 @@ class ReplyDecoder:
         self.filtered: str | None = None
         self.tools: dict[str, None] = {}
         self._bad = 0
+        self._stray = ""
         self._words: reading.Object | None = None
         self._seen = 0
 
@@ -80,7 +82,9 @@ class ReplyDecoder:
             if self._words is not None:
                 raise from_event(self.provider, self._words)
             if self._bad and not self._seen:
-                raise not_the_protocol(self.provider, "the answer contains no event of its API")
+                raise not_the_protocol(
+                    self.provider, f"the answer contains no event of its API: {self._stray}", self._stray
+                )
             return None
         if self.stop == "error":
             raise ProviderError(
@@ -112,5 +116,6 @@ class ReplyDecoder:
         if value is None and (told := _ERROR_LINE.match(data)) is not None:
             raise from_event(self.provider, {"message": told[1][:1000]})
         self._bad += 1
+        self._stray = self._stray or data[:STRAY_CHARS]
         if self._bad > BAD_EVENTS:
             raise not_the_protocol(self.provider, "the reply contains events that are not JSON objects", data)
