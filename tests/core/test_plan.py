@@ -264,7 +264,7 @@ def test_a_store_that_cannot_be_read_is_refused_by_the_name_of_what_is_damaged()
     assert main.store is not None
     shared = Problem("corrupt", "/s/state/openclaw.sqlite", "is damaged")
     broken = replace(main, store=replace(main.store, problem=shared))
-    with pytest.raises(RefusedError, match=r"^/s/state/openclaw\.sqlite cannot be read: it is damaged$"):
+    with pytest.raises(RefusedError, match=r"^/s/state/openclaw\.sqlite cannot be read: it is damaged\."):
         clear_profile(replace(QUIET, agents=(broken,)), "openai:prod")
 
 
