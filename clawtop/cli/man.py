@@ -25,7 +25,7 @@ def page() -> str:
     from clawtop.commands import verbs
 
     parser = whole_parser()
-    lines = [f'.TH CLAWTOP 1 "{_roff(commit_date())}" "{_roff(version_line())}" "User Commands"']
+    lines = [f'.TH CLAWTOP 1 "{commit_date()}" "{_roff(version_line())}" "User Commands"']
     lines += [".SH NAME", f"clawtop \\- {_roff(DESCRIPTION)}"]
     lines += [".SH SYNOPSIS", ".B clawtop", "[OPTION ...] [VERB ...]", ".SH DESCRIPTION", _roff(DESCRIPTION)]
     lines += [".SH OPTIONS", *_actions(parser)]

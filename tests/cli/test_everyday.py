@@ -16,6 +16,7 @@ import pytest
 from clawtop.cli.completion import KINDS, SHELLS, script
 from clawtop.cli.main import run, verb_parsers, whole_parser
 from clawtop.cli.man import page
+from clawtop.cli.version import commit_date
 from clawtop.clock import SystemClock
 from clawtop.commands import verbs
 from clawtop.core.settings import SETTINGS, defaults, toml_of
@@ -269,6 +270,19 @@ def test_the_manual_names_every_option_of_every_verb_and_every_setting() -> None
         for line in page().splitlines()
         if line.startswith(".") and line[1:3].upper() != line[1:3] and line[:3] not in {".nf", ".fi"}
     ]
+
+
+def test_the_manual_is_dated_by_its_commit_so_that_it_is_the_same_tomorrow() -> None:
+    assert page().startswith(f'.TH CLAWTOP 1 "{commit_date()}" ')
+    assert "\\" not in commit_date()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("mandoc") is None or not commit_date(), reason="needs mandoc, and a commit")
+def test_mandoc_has_nothing_to_warn_of() -> None:
+    command = ["mandoc", "-T", "lint", "-W", "warning"]
+    done = subprocess.run(command, input=page(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def _subparsers() -> list[argparse.ArgumentParser]:
