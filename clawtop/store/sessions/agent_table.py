@@ -297,7 +297,12 @@ def _fields(values: Any) -> Mapping[str, Any]:
 
 
 def _inputs(database: Database) -> dict[str, tuple[QueuedTurn, ...]]:
-    """Inputs that no turn has taken, by session key."""
+    """Inputs that no turn has taken, by session key.
+
+    Which of them a crash left behind is told by the gateway's start. `lifecycle_generation` is not read: which value is
+    the running gateway's is stored nowhere, and the newest input's would make a live one stale after the clock was set
+    back.
+    """
     known = database.columns("session_pending_inputs")
     if not {"session_key", "run_id", "accepted_at", "state"} <= known:
         return {}
