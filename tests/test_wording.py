@@ -18,11 +18,13 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 PARTS_OF_AN_ERROR = {"unchanged", "hint"}
 OUT = re.compile(
     r"needs? a hand|empty purse|\bat rest\b|of ours\b|has to be\b|\w\(s\)|else than\b|for want of|let it go on"
-    r"|\bmend the\b|(?:that|it) names nobody|takes it back|not taken in\b|leads nowhere",
+    r"|\bmend the\b|(?:that|it) names nobody|takes it back|not taken in\b|leads nowhere"
+    r"|sign of life|nobody has\b|in the past\b|\blet go in time|\b(?:not|it) begun\b|nothing tells",
     re.IGNORECASE,
 )
 """Paraphrases of what has a plain name: needs attention, no credit, idle, clawtop's, must be, for lack of, resume, fix,
-no owner, undoes, not accepted, dangling."""
+no owner, undoes, not accepted, dangling, activity, live only, released in time, started,
+no evidence."""
 
 
 @functools.cache
