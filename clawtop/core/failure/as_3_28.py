@@ -13,14 +13,17 @@ from clawtop.core.failure import billing_tables as money
 from clawtop.core.failure import phrase_tables as phrases
 from clawtop.core.failure.phrases import Phrases, ordered, pattern
 from clawtop.core.failure.rules import (
-    LEADING_TRANSIENT,
     NOTHING,
     Classification,
-    Kind,
     Reader,
+    api_error,
     because,
+    finds,
+    image_too_large,
+    leading_transient,
     normalized,
     payment_required,
+    periodic_limit,
     says,
 )
 from clawtop.core.failure.status import DEFAULT_STATUS, LEADING_STATUS, Signal, code_reason
@@ -230,52 +233,22 @@ def _gone(text: str) -> Classification:
     return because(Reason.TIMEOUT, "status-410", "410")
 
 
-def _periodic(text: str, _provider: str) -> Classification | None:
-    if (found := phrases.PERIODIC_LIMIT.find(text)) is None:
-        return None
-    unpaid = billing_text(text)
-    return because(Reason.RATE_LIMIT if unpaid is None else Reason.BILLING, "periodic-limit", unpaid or found)
-
-
-def _leading_transient(text: str, _provider: str) -> Classification | None:
-    if (match := LEADING_TRANSIENT.match(text)) is None:
-        return None
-    reason = Reason.OVERLOADED if match.group(0).endswith("529") else Reason.TIMEOUT
-    return because(reason, "leading-http-status", match.group(0))
-
-
-def _billing(text: str, _provider: str) -> Classification | None:
-    found = billing_text(text)
-    return None if found is None else because(Reason.BILLING, "billing-text", found)
-
-
-def _api_error(text: str, _provider: str) -> Classification | None:
-    if '"type":"api_error"' not in text or (found := API_ERROR_TRANSIENT.find(text)) is None:
-        return None
-    return because(Reason.TIMEOUT, "anthropic-api-error", found)
-
-
-def _image(text: str, _provider: str) -> Classification | None:
-    found = phrases.IMAGE.find(text)
-    return None if found is None else Classification(Kind.NONE, None, "image-too-large", found)
-
-
 read_words = Reader(
     (
-        _image,
+        image_too_large(phrases.IMAGE),
         says(SESSION_EXPIRED, Reason.SESSION_EXPIRED, "session-expired-text"),
         says(MODEL_NOT_FOUND, Reason.MODEL_NOT_FOUND, "model-not-found-text"),
         _leading_410,
         _quoted_402,
-        _periodic,
+        periodic_limit(billing_text),
         says(RATE_LIMIT, Reason.RATE_LIMIT, "rate-limit-text"),
         says(OVERLOADED, Reason.OVERLOADED, "overloaded-text"),
-        _leading_transient,
-        _billing,
+        leading_transient,
+        finds(billing_text, Reason.BILLING, "billing-text"),
         says(AUTH_PERMANENT, Reason.AUTH_PERMANENT, "auth-permanent-text"),
         says(AUTH, Reason.AUTH, "auth-text"),
         says(SERVER_TEXT, Reason.TIMEOUT, "server-text"),
-        _api_error,
+        api_error(API_ERROR_TRANSIENT),
         says(FORMAT, Reason.FORMAT, "format-text"),
         says(TIMEOUT, Reason.TIMEOUT, "timeout-text"),
     )

@@ -15,7 +15,7 @@ from clawtop.core.failure import status as plain
 from clawtop.core.failure.phrases import Phrases, ordered, pattern
 from clawtop.core.failure.provider_json import body_of
 from clawtop.core.failure.rules import Classification, Kind, Reader, because, normalized
-from clawtop.core.failure.status import Signal, code_reason, inferred_status
+from clawtop.core.failure.status import Signal, inferred_status
 from clawtop.core.model import FailureReason
 
 Reason = FailureReason
@@ -78,29 +78,17 @@ def billing_unless_429(text: str, _provider: str) -> Classification | None:
     return because(Reason.BILLING, "billing-text", found)
 
 
-def _out_of_room(text: str, _provider: str) -> Classification | None:
-    found = OUT_OF_ROOM.find(text)
-    if found is None or phrases.NOT_CONTEXT_OVERFLOW.find(text) is not None:
-        return None
-    return Classification(Kind.CONTEXT_OVERFLOW, None, "context-overflow", found)
-
-
-def _timeout(text: str, _provider: str) -> Classification | None:
-    found = timeout_text(text)
-    return None if found is None else because(Reason.TIMEOUT, "timeout-text", found)
-
-
 def _with(rules: tuple[common.MessageRule, ...]) -> tuple[common.MessageRule, ...]:
     made: list[common.MessageRule] = []
     for rule in rules:
-        if rule is common.quoted_402:
-            made += [_out_of_room, rule, billing_unless_429]
+        if rule is common.quoted_402_rule:
+            made += [common.context_overflow(OUT_OF_ROOM), rule, billing_unless_429]
         elif rule is common.overloaded_rule:
             made += [rule, common.says(OVERLOADED_TOO, Reason.OVERLOADED, "overloaded-text")]
         elif rule is common.format_rule:
             made += [rule, common.says(FORMAT_TOO, Reason.FORMAT, "format-text")]
         elif rule is common.timeout_rule:
-            made.append(_timeout)
+            made.append(common.finds(timeout_text, Reason.TIMEOUT, "timeout-text"))
         elif rule is not common.billing_rule:
             made.append(rule)
     return tuple(made)
@@ -136,11 +124,7 @@ def read_signal(signal: Signal) -> Classification:
     if (signal.code or "").strip().upper() == DEACTIVATED:
         return because(Reason.AUTH_PERMANENT, "error-code", signal.code or "")
     answer = None if status is None else _by_status(signal, status, provider, words)
-    if answer:
-        return answer
-    if (reason := code_reason(signal.code)) is not None:
-        return because(reason, "error-code", signal.code or "")
-    return words if answer is None else answer
+    return plain.decided(signal, answer, words)
 
 
 DEFAULTS_7_1 = MappingProxyType({**plain.DEFAULT_STATUS, Reason.CONTEXT_OVERFLOW: 413})

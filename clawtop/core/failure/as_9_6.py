@@ -10,22 +10,26 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from clawtop.core.failure import billing_tables as money
 from clawtop.core.failure import phrase_tables as phrases
 from clawtop.core.failure import tables_9_6 as tables
 from clawtop.core.failure.as_6_11 import AMBIGUOUS_BALANCE, MEANS_MONEY, first_detail, merged
 from clawtop.core.failure.phrases import Phrases
 from clawtop.core.failure.provider_json import body_of
 from clawtop.core.failure.rules import (
-    LEADING_402,
     NOTHING,
     Classification,
     Kind,
     MessageRule,
     Reader,
     because,
+    finds,
+    image_too_large,
     normalized,
+    oauth_refresh,
+    openai_processing,
     payment_required,
+    periodic_limit,
+    quoted_402,
     says,
     whole,
 )
@@ -71,6 +75,8 @@ _KINDS: Mapping[str, FailureReason] = MappingProxyType(
         "overloaded_error": Reason.OVERLOADED,
     }
 )
+
+_QUOTED_402 = quoted_402(tables.POINTS_GONE, tables.RATE_LIMIT)
 
 OVERFLOW = Classification(Kind.CONTEXT_OVERFLOW, Reason.CONTEXT_OVERFLOW, "context-overflow")
 
@@ -137,14 +143,7 @@ def overflow_last(text: str, _provider: str) -> Classification | None:
     return None if found is None else _overflow(found)
 
 
-def _image(text: str, _provider: str) -> Classification | None:
-    found = tables.IMAGE.find(text)
-    return None if found is None else Classification(Kind.NONE, None, "image-too-large", found)
-
-
-def _of_provider(
-    name: str, table: Phrases, reason: FailureReason, rule: str
-) -> Callable[[str, str], Classification | None]:
+def _of_provider(name: str, table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
     def ask(text: str, provider: str) -> Classification | None:
         if provider.strip() != name or (found := table.find(text)) is None:
             return None
@@ -160,27 +159,10 @@ def _replay(text: str, _provider: str) -> Classification | None:
     return None if found is None else because(Reason.FORMAT, "replay-invalid", found)
 
 
-def _quoted_402(text: str, _provider: str) -> Classification | None:
-    if "402" not in text:
-        return None
-    hard = money.HARD_402.find(text) or tables.POINTS_GONE.find(text)
-    if hard is None and LEADING_402.match(text) is None:
-        return None
-    answer, decided = payment_required(text, tables.RATE_LIMIT)
-    return answer if decided or hard is not None else None
-
-
 def _billing(text: str, _provider: str) -> Classification | None:
     if leading_status(text) == 429 or (found := billing_text(text)) is None:
         return None
     return because(Reason.BILLING, "billing-text", found)
-
-
-def _periodic(text: str, _provider: str) -> Classification | None:
-    if (found := phrases.PERIODIC_LIMIT.find(text)) is None:
-        return None
-    unpaid = billing_text(text)
-    return because(Reason.RATE_LIMIT if unpaid is None else Reason.BILLING, "periodic-limit", unpaid or found)
 
 
 def server_error_field(text: str, _provider: str) -> Classification | None:
@@ -193,18 +175,6 @@ def server_error_field(text: str, _provider: str) -> Classification | None:
     if found is None or billing_text(text) or tables.AUTH_PERMANENT.find(text) or tables.AUTH.find(text):
         return None
     return because(Reason.SERVER_ERROR, "server-error-field", found)
-
-
-def _openai_processing(text: str, _provider: str) -> Classification | None:
-    if phrases.OPENAI_PROCESSING.find(text) is None or (found := phrases.OPENAI_SIGNED.find(text)) is None:
-        return None
-    return because(Reason.TIMEOUT, "openai-processing", found)
-
-
-def _oauth_refresh(text: str, _provider: str) -> Classification | None:
-    if tables.OAUTH_REFRESH.find(text) is None or (found := tables.OAUTH_REFRESH_FINAL.find(text)) is None:
-        return None
-    return because(Reason.AUTH_PERMANENT, "oauth-refresh-final", found)
 
 
 def _server_text(text: str, _provider: str) -> Classification | None:
@@ -223,11 +193,6 @@ def _api_error(text: str, _provider: str) -> Classification | None:
     return because(Reason.TIMEOUT, "anthropic-api-error", found)
 
 
-def _timeout(text: str, _provider: str) -> Classification | None:
-    found = timeout_text(text)
-    return None if found is None else because(Reason.TIMEOUT, "timeout-text", found)
-
-
 def _kind_of_body(text: str, _provider: str) -> Classification | None:
     kind = (body_of(text).kind or "").strip().lower()
     reason = _KINDS.get(kind)
@@ -243,7 +208,7 @@ def status_alone(text: str, provider: str) -> Classification | None:
 broken_transcript = says(tables.BROKEN_TRANSCRIPT, Reason.FORMAT, "broken-transcript")
 
 RULES: tuple[MessageRule, ...] = (
-    _image,
+    image_too_large(tables.IMAGE),
     says(tables.IMAGE_UNSUPPORTED, Reason.FORMAT, "image-unsupported"),
     _of_provider("claude-cli", tables.CLAUDE_CLI_LOGIN, Reason.AUTH, "claude-cli-login"),
     broken_transcript,
@@ -254,15 +219,15 @@ RULES: tuple[MessageRule, ...] = (
     says(tables.MODEL_RETIRED, Reason.MODEL_NOT_FOUND, "model-retired"),
     _context_overflow,
     _replay,
-    _quoted_402,
+    _QUOTED_402,
     _billing,
-    _periodic,
+    periodic_limit(billing_text),
     says(tables.RATE_LIMIT, Reason.RATE_LIMIT, "rate-limit-text"),
     says(tables.OVERLOADED, Reason.OVERLOADED, "overloaded-text"),
     says(tables.FINISHED_IN_ERROR, Reason.SERVER_ERROR, "finished-in-error"),
     server_error_field,
-    _openai_processing,
-    _oauth_refresh,
+    openai_processing,
+    oauth_refresh(tables.OAUTH_REFRESH, tables.OAUTH_REFRESH_FINAL),
     says(tables.AUTH_PERMANENT, Reason.AUTH_PERMANENT, "auth-permanent-text"),
     says(tables.AUTH, Reason.AUTH, "auth-text"),
     whole(phrases.WHOLE_UNKNOWNS, Reason.TIMEOUT, "unknown-error"),
@@ -270,7 +235,7 @@ RULES: tuple[MessageRule, ...] = (
     _api_error,
     says(tables.FORMAT, Reason.FORMAT, "format-text"),
     whole(phrases.WHOLE_NO_DETAILS, Reason.NO_ERROR_DETAILS, "no-error-details"),
-    _timeout,
+    finds(timeout_text, Reason.TIMEOUT, "timeout-text"),
     overflow_last,
     _kind_of_body,
     status_alone,
@@ -328,7 +293,7 @@ def by_status(
 
 
 def _says_402(signal: Signal, text: str, words: Classification) -> Classification | None:
-    if leading_status(text) == 402 and (quoted := _quoted_402(text, "")) is not None:
+    if leading_status(text) == 402 and (quoted := _QUOTED_402(text, "")) is not None:
         return quoted
     if leading_status(text) == 402 and signal.status is None:
         return words or None

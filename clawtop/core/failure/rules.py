@@ -99,14 +99,33 @@ def payment_required(text: str, rate_limit: Phrases = phrases.RATE_LIMIT) -> tup
     return because(Reason.BILLING, "status-402", "402"), False
 
 
-def quoted_402(text: str, _provider: str) -> Classification | None:
-    if "402" not in text:
-        return None
-    hard = money.HARD_402.find(text) or money.POINTS_GONE.find(text)
-    if hard is None and LEADING_402.match(text) is None:
-        return None
-    answer, decided = payment_required(text)
-    return answer if decided or hard is not None else None
+MessageRule = Callable[[str, str], Classification | None]
+"""(normalized text, lower-cased provider) -> an answer, or None to try the next rule."""
+
+PhraseFinder = Callable[[str], str | None]
+"""Normalized text -> the phrase in it that matters, or None."""
+
+
+# --- rules, for the tables that a version has ----------------------------------------------------------------------
+
+
+def finds(find: PhraseFinder, reason: FailureReason, rule: str) -> MessageRule:
+    def ask(text: str, _provider: str) -> Classification | None:
+        found = find(text)
+        return None if found is None else because(reason, rule, found)
+
+    return ask
+
+
+def says(table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
+    return finds(table.find, reason, rule)
+
+
+def whole(texts: frozenset[str], reason: FailureReason, rule: str) -> MessageRule:
+    def ask(text: str, _provider: str) -> Classification | None:
+        return because(reason, rule, text) if text in texts else None
+
+    return ask
 
 
 def of_openrouter(table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
@@ -118,41 +137,88 @@ def of_openrouter(table: Phrases, reason: FailureReason, rule: str) -> MessageRu
     return ask
 
 
-def _periodic_limit(text: str, _provider: str) -> Classification | None:
-    if (found := phrases.PERIODIC_LIMIT.find(text)) is None:
-        return None
-    if (unpaid := billing_text(text)) is not None:
-        return because(Reason.BILLING, "periodic-limit-billing", unpaid)
-    return because(Reason.RATE_LIMIT, "periodic-limit", found)
+def image_too_large(table: Phrases) -> MessageRule:
+    def ask(text: str, _provider: str) -> Classification | None:
+        found = table.find(text)
+        return None if found is None else Classification(Kind.NONE, None, "image-too-large", found)
+
+    return ask
 
 
-def _leading_transient(text: str, _provider: str) -> Classification | None:
+def context_overflow(table: Phrases) -> MessageRule:
+    def ask(text: str, _provider: str) -> Classification | None:
+        found = table.find(text)
+        if found is None or phrases.NOT_CONTEXT_OVERFLOW.find(text) is not None:
+            return None
+        return Classification(Kind.CONTEXT_OVERFLOW, None, "context-overflow", found)
+
+    return ask
+
+
+def quoted_402(points_gone: Phrases, rate_limit: Phrases) -> MessageRule:
+    """A 402 within the text, confirmed by what stands around it."""
+
+    def ask(text: str, _provider: str) -> Classification | None:
+        if "402" not in text:
+            return None
+        hard = money.HARD_402.find(text) or points_gone.find(text)
+        if hard is None and LEADING_402.match(text) is None:
+            return None
+        answer, decided = payment_required(text, rate_limit)
+        return answer if decided or hard is not None else None
+
+    return ask
+
+
+def periodic_limit(unpaid_text: PhraseFinder, *, unpaid_rule: str = "periodic-limit") -> MessageRule:
+    """A limit of the day, week or month; with a billing phrase it is no wait, but a bill."""
+
+    def ask(text: str, _provider: str) -> Classification | None:
+        if (found := phrases.PERIODIC_LIMIT.find(text)) is None:
+            return None
+        if (unpaid := unpaid_text(text)) is not None:
+            return because(Reason.BILLING, unpaid_rule, unpaid)
+        return because(Reason.RATE_LIMIT, "periodic-limit", found)
+
+    return ask
+
+
+def oauth_refresh(failed: Phrases, final: Phrases) -> MessageRule:
+    """A token that could not be refreshed, and never will be."""
+
+    def ask(text: str, _provider: str) -> Classification | None:
+        if failed.find(text) is None or (found := final.find(text)) is None:
+            return None
+        return because(Reason.AUTH_PERMANENT, "oauth-refresh-final", found)
+
+    return ask
+
+
+def api_error(transient: Phrases) -> MessageRule:
+    """Anthropic's `api_error` where its message says that it passes."""
+
+    def ask(text: str, _provider: str) -> Classification | None:
+        if '"type":"api_error"' not in text or (found := transient.find(text)) is None:
+            return None
+        return because(Reason.TIMEOUT, "anthropic-api-error", found)
+
+    return ask
+
+
+def leading_transient(text: str, _provider: str) -> Classification | None:
     if (match := LEADING_TRANSIENT.match(text)) is None:
         return None
     reason = Reason.OVERLOADED if match.group(0).endswith("529") else Reason.TIMEOUT
     return because(reason, "leading-http-status", match.group(0))
 
 
-def _context_overflow(text: str, _provider: str) -> Classification | None:
-    found = phrases.CONTEXT_OVERFLOW.find(text)
-    if found is None or phrases.NOT_CONTEXT_OVERFLOW.find(text) is not None:
+def openai_processing(text: str, _provider: str) -> Classification | None:
+    if phrases.OPENAI_PROCESSING.find(text) is None or (found := phrases.OPENAI_SIGNED.find(text)) is None:
         return None
-    return Classification(Kind.CONTEXT_OVERFLOW, None, "context-overflow", found)
+    return because(Reason.TIMEOUT, "openai-processing", found)
 
 
-def _image(text: str, _provider: str) -> Classification | None:
-    found = phrases.IMAGE.find(text)
-    return None if found is None else Classification(Kind.NONE, None, "image-too-large", found)
-
-
-def _billing(text: str, _provider: str) -> Classification | None:
-    found = billing_text(text)
-    return None if found is None else because(Reason.BILLING, "billing-text", found)
-
-
-def _timeout(text: str, _provider: str) -> Classification | None:
-    found = timeout_text(text)
-    return None if found is None else because(Reason.TIMEOUT, "timeout-text", found)
+# --- the rules of 2026.5.20 ----------------------------------------------------------------------------------------
 
 
 def _server_error_field(text: str, _provider: str) -> Classification | None:
@@ -163,68 +229,33 @@ def _server_error_field(text: str, _provider: str) -> Classification | None:
     return because(Reason.SERVER_ERROR, "server-error-field", found)
 
 
-def _openai_processing(text: str, _provider: str) -> Classification | None:
-    if phrases.OPENAI_PROCESSING.find(text) is None or (found := phrases.OPENAI_SIGNED.find(text)) is None:
-        return None
-    return because(Reason.TIMEOUT, "openai-processing", found)
-
-
-def _oauth_refresh(text: str, _provider: str) -> Classification | None:
-    if phrases.OAUTH_REFRESH.find(text) is None or (found := phrases.OAUTH_REFRESH_FINAL.find(text)) is None:
-        return None
-    return because(Reason.AUTH_PERMANENT, "oauth-refresh-final", found)
-
-
-def _api_error(text: str, _provider: str) -> Classification | None:
-    if '"type":"api_error"' not in text or (found := phrases.API_ERROR_TRANSIENT.find(text)) is None:
-        return None
-    return because(Reason.TIMEOUT, "anthropic-api-error", found)
-
-
-def whole(texts: frozenset[str], reason: FailureReason, rule: str) -> MessageRule:
-    def ask(text: str, _provider: str) -> Classification | None:
-        return because(reason, rule, text) if text in texts else None
-
-    return ask
-
-
-def says(table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
-    def ask(text: str, _provider: str) -> Classification | None:
-        found = table.find(text)
-        return None if found is None else because(reason, rule, found)
-
-    return ask
-
-
-MessageRule = Callable[[str, str], Classification | None]
-"""(normalized text, lower-cased provider) -> an answer, or None to try the next rule."""
-
 overloaded_rule = says(phrases.OVERLOADED, Reason.OVERLOADED, "overloaded-text")
 format_rule = says(phrases.FORMAT, Reason.FORMAT, "format-text")
-timeout_rule = _timeout
-billing_rule = _billing
+timeout_rule = finds(timeout_text, Reason.TIMEOUT, "timeout-text")
+billing_rule = finds(billing_text, Reason.BILLING, "billing-text")
+quoted_402_rule = quoted_402(money.POINTS_GONE, phrases.RATE_LIMIT)
 
 MESSAGE_RULES: tuple[MessageRule, ...] = (
-    _image,
+    image_too_large(phrases.IMAGE),
     says(phrases.SESSION_EXPIRED, Reason.SESSION_EXPIRED, "session-expired-text"),
     says(phrases.MODEL_NOT_FOUND, Reason.MODEL_NOT_FOUND, "model-not-found-text"),
-    _context_overflow,
-    quoted_402,
+    context_overflow(phrases.CONTEXT_OVERFLOW),
+    quoted_402_rule,
     of_openrouter(money.OPENROUTER_KEY_LIMIT, Reason.BILLING, "openrouter-key-limit"),
-    _periodic_limit,
+    periodic_limit(billing_text, unpaid_rule="periodic-limit-billing"),
     says(phrases.RATE_LIMIT, Reason.RATE_LIMIT, "rate-limit-text"),
     overloaded_rule,
     _server_error_field,
-    _leading_transient,
-    _openai_processing,
+    leading_transient,
+    openai_processing,
     billing_rule,
-    _oauth_refresh,
+    oauth_refresh(phrases.OAUTH_REFRESH, phrases.OAUTH_REFRESH_FINAL),
     says(phrases.AUTH_PERMANENT, Reason.AUTH_PERMANENT, "auth-permanent-text"),
     says(phrases.AUTH, Reason.AUTH, "auth-text"),
     whole(phrases.WHOLE_UNKNOWNS, Reason.TIMEOUT, "unknown-error"),
     of_openrouter(phrases.OPENROUTER_UPSTREAM, Reason.TIMEOUT, "openrouter-upstream"),
     says(phrases.SERVER_TEXT, Reason.TIMEOUT, "server-text"),
-    _api_error,
+    api_error(phrases.API_ERROR_TRANSIENT),
     format_rule,
     whole(phrases.WHOLE_NO_DETAILS, Reason.NO_ERROR_DETAILS, "no-error-details"),
     timeout_rule,

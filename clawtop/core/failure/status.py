@@ -21,7 +21,7 @@ from clawtop.core.failure.rules import (
     message_class,
     normalized,
     payment_required,
-    quoted_402,
+    quoted_402_rule,
 )
 from clawtop.core.model import FailureReason
 from clawtop.values import dataclass
@@ -174,7 +174,7 @@ def _says_402(signal: Signal, provider: str, words: Classification) -> Classific
     text = normalized(signal.message or "")
     if signal.status is not None:
         return payment_required(text)[0]
-    return quoted_402(text, provider) or words or None
+    return quoted_402_rule(text, provider) or words or None
 
 
 def _bad_request(status: int | float, message: str, words: Classification) -> Classification:
@@ -190,6 +190,15 @@ def code_reason(code: str | None) -> FailureReason | None:
     return CODES.get(code.strip().upper()) if code else None
 
 
+def decided(signal: Signal, answer: Classification | None, words: Classification) -> Classification:
+    """What holds of an error: what its status says, else its code, else its words."""
+    if answer:
+        return answer
+    if (reason := code_reason(signal.code)) is not None:
+        return because(reason, "error-code", signal.code or "")
+    return words if answer is None else answer
+
+
 def read_signal(signal: Signal) -> Classification:
     """The class of an error's status, code and message: the status first, then the code, then the words."""
     provider = (signal.provider or "").lower()
@@ -198,8 +207,4 @@ def read_signal(signal: Signal) -> Classification:
     unread = rule is not None and not rule.text_wins
     words = NOTHING if unread else message_class(signal.message or "", provider)
     answer = None if status is None else by_status(signal, status, provider, words)
-    if answer:
-        return answer
-    if (reason := code_reason(signal.code)) is not None:
-        return because(reason, "error-code", signal.code or "")
-    return words if answer is None else answer
+    return decided(signal, answer, words)
