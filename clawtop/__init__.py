@@ -105,8 +105,8 @@ store/  The disk: one module for each format. Nothing else knows paths or format
                     entries, state, accounts and machine serve both
     sessions/       The sessions behind one port; backends chooses rows (session files: index, lists, list_schema,
                     piecemeal, unlisted, trajectory), tables (databases, 2026.8 on: agent_table, records) or
-                    rows_and_tasks (between the two). Transcripts: conversation, tail, transcript_end, transcript_write,
-                    fingerprint; entry, settings
+                    rows_and_tasks (between the two); listed: what they share. Transcripts: conversation, tail,
+                    transcript_end, transcript_write, fingerprint; entry, settings
     own/            clawtop's own files: holders (who has a session) with holder_record and step_lock, presence (which
                     processes live), wake (what they tell each other) and admissions (reading them all); journal,
                     mark_spool, spool_writer, accounts, recording, deltas, bundle, settings
@@ -175,7 +175,7 @@ ui/  The Textual app, as thin as possible.
 cli/   One module per verb, imported when the verb is used. main parses, common opens the state directory, first_frame
        draws before the dashboard is imported; alarm runs on_notice where there is none; process, output, output_file
        and ending handle signals, limits, standard streams and files. Completion, man page and README come from the
-       one parser.
+       one parser; options are those of several verbs.
 docs/  Documents that comments cite: invariants, formats, decisions, hardening; library (for other programs), changelog.
 demo/  A simulated world on loopback: provider (with scripted faults), world (its state directory), scenarios, story
        (plays one), stage (shows it), lock_process and keep_lock (another process with a lock), child (how the demo's

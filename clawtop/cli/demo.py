@@ -121,10 +121,9 @@ async def _play(root: Path, args: argparse.Namespace, counts: Counter[str], sign
 
 def _print_event(event: Event, *, as_json: bool) -> None:
     if as_json:
-        from dataclasses import asdict
+        from clawtop.cli.drive_output import event_facts
 
-        facts = {name: value for name, value in asdict(event).items() if value is not None and value != {}}
-        print(json.dumps({"schema": SCHEMA, "type": "event", **facts, "kind": event.kind.value}), flush=True)
+        print(json.dumps({"schema": SCHEMA, "type": "event", **event_facts(event)}), flush=True)
     elif event.source == "demo":
         print(f"\n~ {event.text}", flush=True)
     else:

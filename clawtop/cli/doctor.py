@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from clawtop.cli import options
 from clawtop.cli.operation_output import print_json, print_lines
 from clawtop.errors import StateUnreadableError
 from clawtop.text import safe
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_CODES
-    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    options.json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

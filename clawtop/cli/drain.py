@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from clawtop import threads
-from clawtop.cli import steered
+from clawtop.cli import options, steered
 from clawtop.cli.operation_output import confirm, print_json, print_lines, seconds
 from clawtop.errors import LockNotObtainedError, RefusedError, UsageError
 from clawtop.text import safe
@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", nargs="?", metavar="SESSION", help="a session key, or the path of a transcript")
     parser.add_argument("--resume", metavar="ID", help="resume a drain that lost its terminal")
     parser.add_argument("--dry-run", action="store_true", help="show what holds the session and what would be done")
-    parser.add_argument("--yes", action="store_true", help="do not ask (required without a terminal)")
-    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    options.yes(parser)
+    options.json(parser)
     parser.add_argument(
         "--deadline", metavar="S", type=seconds, default=60.0, help="seconds before it gives up (default: 60)"
     )

@@ -70,6 +70,14 @@ def failure_facts(error: ClawtopError) -> dict[str, Any]:
     return {"attempts": attempts, "soonest_recovery": error.summary.soonest_recovery}
 
 
+def event_facts(event: Event) -> dict[str, Any]:
+    """An event of the engine as JSON, without what it does not say."""
+    from dataclasses import asdict
+
+    facts = {name: value for name, value in asdict(event).items() if value is not None and value != {}}
+    return facts | {"kind": event.kind.value}
+
+
 def answer_facts(answer: TurnAnswer) -> dict[str, Any]:
     """An answer, JSON-ready: ids exact, prose masked."""
     usage = answer.usage
@@ -287,10 +295,7 @@ class JsonOutput(TurnOutput):
             self._end = None
 
     def _event(self, event: Event) -> None:
-        from dataclasses import asdict
-
-        facts = {name: value for name, value in asdict(event).items() if value is not None and value != {}}
-        self._line("event", facts | {"kind": event.kind.value})
+        self._line("event", event_facts(event))
 
     def item(self, item: RunItem) -> None:
         from clawtop.clock import SystemClock

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from clawtop.cli import options
 from clawtop.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT|-|ID",
         help="for error: its text, or an error or log line as JSON (- reads stdin); for profile: its id",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    options.json(parser)
     error = parser.add_argument_group("for explain error")
     error.add_argument("--provider", metavar="P", help="the provider it came from")
     error.add_argument("--status", metavar="N", type=int, help="its HTTP status")

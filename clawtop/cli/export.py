@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import signal
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from clawtop import threads
 from clawtop.cli.output_file import put_file
+from clawtop.cli.process import stop_event
 from clawtop.clock import Clock, SystemClock
 from clawtop.errors import ClawtopError, OperationFailedError, UsageError
 
@@ -169,9 +169,7 @@ async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, ad
                 await asyncio.to_thread(alarm.look, latest[0], clock.now_ms())
             await clock.sleep(ALARM_SECONDS)
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        threads.on_signal(number, stop.set)
+    stop = stop_event()
     if args.textfile is None:
         server = exporter.serve(address, port)
         print(f"clawtop: metrics at http://{address}:{server.server_port}/metrics", file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clawtop.cli import options
 from clawtop.errors import OperationFailedError, UsageError
 from clawtop.text import safe
 from clawtop.values import dataclass
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the state of every host and exit; without it, watch them live",
     )
     add_host_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    options.json(parser)
     parser.add_argument("--check", action="store_true", help="exit with the worst host's level, as status --check")
     parser.add_argument(
         "--wait", metavar="SECONDS", type=float, default=WAIT_S, help="seconds to wait for hosts (default: 20)"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from clawtop.cli import options
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.text import safe
 
@@ -33,8 +34,8 @@ def add_operation_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every verb that changes something."""
     group = parser.add_argument_group("how")
     group.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
-    group.add_argument("--yes", action="store_true", help="do not ask (required without a terminal)")
-    group.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    options.yes(group)
+    options.json(group)
     group.add_argument("--reason", metavar="TEXT", default="", help="the reason, for the journal")
     group.add_argument(
         "--wait", metavar="SECONDS", type=seconds, default=WAIT_S, help="seconds to wait for the lock (default: 15)"

@@ -8,11 +8,14 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from clawtop import stopping
 from clawtop.cli.ending import leave, remember_terminal
 from clawtop.cli.output import VerbOutput
+
+if TYPE_CHECKING:
+    import asyncio
 
 GRACE_S = 8
 """How long releasing everything may take after a signal: marks have 2 s, the journal 5 s."""
@@ -104,6 +107,18 @@ def unwind_on_signals() -> None:
     if signal.getsignal(signal.SIGINT) is _end_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     stopping.wait_with_stops(lambda: sys.stderr.write("clawtop: stopping once its lock is released\n"))
+
+
+def stop_event() -> asyncio.Event:
+    """Set by SIGINT, SIGTERM or SIGHUP; needs a running event loop."""
+    import asyncio  # only where there is a loop
+
+    from clawtop import threads
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        threads.on_signal(number, stop.set)
+    return stop
 
 
 def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from clawtop.cli import options
 from clawtop.clock import SystemClock
 from clawtop.text import safe
 
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="if it has not started, cancel it for good",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    options.json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawtop import threads
+from clawtop.cli.process import stop_event
 from clawtop.errors import ClawtopError, UsageError
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ FLUSH_SECONDS = 5.0
 
 
 async def _record(feed: Feed, recorder: Recorder, clock: Clock, seconds: float | None) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        threads.on_signal(number, stop.set)
+    stop = stop_event()
 
     broken: list[ClawtopError] = []
 

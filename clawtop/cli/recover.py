@@ -7,7 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from clawtop import threads
-from clawtop.cli import steered
+from clawtop.cli import options, steered
 from clawtop.cli.operation_output import confirm, print_json, print_lines, seconds
 from clawtop.errors import LockNotObtainedError, UsageError
 from clawtop.text import safe
@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--wait", metavar="S", type=seconds, default=60.0, help="seconds to wait for the holder (default: 60)"
     )
     parser.add_argument("--dry-run", action="store_true", help="show what is wrong and what would be done")
-    parser.add_argument("--yes", action="store_true", help="do not ask (required without a terminal)")
-    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    options.yes(parser)
+    options.json(parser)
     steered.add_argument(parser)
 
 

@@ -8,6 +8,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from clawtop.cli import options
 from clawtop.errors import StateUnreadableError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ CANNOT_READ = StateUnreadableError.exit_code
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    options.json(parser)
     parser.add_argument(
         "-o",
         "--output",

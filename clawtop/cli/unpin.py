@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from clawtop import threads
+from clawtop.cli import options
 from clawtop.cli.operation_output import confirm, print_json, print_lines
 from clawtop.errors import OperationFailedError, RefusedError, UsageError
 from clawtop.text import safe
@@ -27,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("session", metavar="SESSION", help="a session key")
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
-    parser.add_argument("--yes", action="store_true", help="do not ask (required without a terminal)")
-    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    options.yes(parser)
+    options.json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

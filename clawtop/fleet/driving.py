@@ -12,11 +12,12 @@ from clawtop.core.model import Event, EventKind, ModelRef
 from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.core.session.turn_request import TurnRequest
 from clawtop.engine.drive.events import AccountWait, Phase, ReplyDiscarded, ReplyText, RunItem
+from clawtop.engine.drive.handle import RunItems
 from clawtop.engine.drive.turn import TurnAnswer
 from clawtop.engine.providers.base import Usage
 from clawtop.errors import ClawtopError, OperationFailedError
 from clawtop.fleet.protocol import is_whole, mapping
-from clawtop.fleet.remote import JournalWord, LostError
+from clawtop.fleet.remote import JournalWord, LostError, told_error
 from clawtop.fleet.steering import Steered, Steers, Told
 from clawtop.text import shown
 
@@ -67,16 +68,14 @@ class RemoteDrive:
     def __init__(self, steered: Steered, words: Sequence[str], message: str) -> None:
         self.run_id = steered.id
         self._steered = steered
-        self._items: asyncio.Queue[RunItem | None] = asyncio.Queue()
+        self._items = RunItems()
         self.task: asyncio.Task[TurnAnswer] = asyncio.get_running_loop().create_task(
             self._turn(words, message), name=f"run {steered.id} on {steered.host}"
         )
         self.task.add_done_callback(self._over)
 
-    async def __aiter__(self) -> AsyncIterator[RunItem]:
-        while (item := await self._items.get()) is not None:
-            yield item
-        self._items.put_nowait(None)
+    def __aiter__(self) -> AsyncIterator[RunItem]:
+        return aiter(self._items)
 
     async def result(self) -> TurnAnswer:
         """The answer. Raises ClawtopError; CancelledError when it was cancelled."""
@@ -99,7 +98,7 @@ class RemoteDrive:
     def _over(self, task: asyncio.Task[TurnAnswer]) -> None:
         if not task.cancelled():
             task.exception()  # the result is available on request
-        self._items.put_nowait(None)
+        self._items.end()
 
     async def _turn(self, words: Sequence[str], message: str) -> TurnAnswer:
         try:
@@ -116,18 +115,18 @@ class RemoteDrive:
             case "answer":
                 return True
             case "text" if isinstance(line.get("text"), str):
-                self._items.put_nowait(ReplyText(line["text"]))
+                self._items.put(ReplyText(line["text"]))
             case "discarded" if is_whole(line.get("chars")):
-                self._items.put_nowait(ReplyDiscarded(line["chars"]))
+                self._items.put(ReplyDiscarded(line["chars"]))
             case "phase" if is_whole(line.get("at")):
-                self._items.put_nowait(Phase(shown(line.get("phase", ""), 40), line["at"]))
+                self._items.put(Phase(shown(line.get("phase", ""), 40), line["at"]))
             case "waiting" if isinstance(line.get("profile"), str) and is_whole(line.get("left_ms")):
                 until = self._steered.now_ms() + line["left_ms"]
-                self._items.put_nowait(AccountWait(shown(line["profile"], 120), until))
+                self._items.put(AccountWait(shown(line["profile"], 120), until))
             case "event" if line.get("run_id") == self.run_id:
                 self._hear(line)
             case "rotated" if isinstance(line.get("why"), str):
-                self._items.put_nowait(self._notice(f"not rotated: {shown(line['why'], 200)}"))
+                self._items.put(self._notice(f"not rotated: {shown(line['why'], 200)}"))
         return False
 
     def _hear(self, line: Told) -> None:
@@ -135,16 +134,15 @@ class RemoteDrive:
         facts |= {name: shown(value, 300) for name, value in facts.items() if isinstance(value, str)}
         forced = mapping(line.get("data")).get("forced") is True
         try:
-            self._items.put_nowait(_EVENT.validate_python({**facts, "data": {"forced": True} if forced else {}}))
+            self._items.put(_EVENT.validate_python({**facts, "data": {"forced": True} if forced else {}}))
         except ValidationError:
-            self._items.put_nowait(self._notice("an unexpected event: the clawtop there is another version"))
+            self._items.put(self._notice("an unexpected event: the clawtop there is another version"))
 
     def _notice(self, text: str) -> Event:
         return Event(0, EventKind.NOTICE, self._steered.host, text, run_id=self.run_id)
 
     def _failure(self, last: Told) -> ClawtopError:
-        title, hint, unchanged = (shown(last.get(part, ""), 400) for part in ("title", "hint", "unchanged"))
-        return OperationFailedError(f"{self._steered.host}: {title}", hint=hint, unchanged=unchanged)
+        return told_error(self._steered.host, last, OperationFailedError)
 
     def _from_the_journal(self, found: JournalWord) -> TurnAnswer:
         if found.outcome is not OperationOutcome.DONE:

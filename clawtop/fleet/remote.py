@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from clawtop.clock import Clock
@@ -117,8 +117,9 @@ class RemoteOperations:
 
         If it has not started it is withdrawn first: a far command that is still running could begin it later.
         """
-        name, until, pause = self._spec.name, self._clock.monotonic() + SEARCH_S, FIRST_PAUSE_S
-        while True:
+        name = self._spec.name
+        found: JournalWord | None = None
+        async for _ in searches(self._clock):
             try:
                 answer = await self.ask(("receipt", operation_id, "--withdraw", "--json"), errors=False)
             except LostError as error:
@@ -131,16 +132,9 @@ class RemoteOperations:
                 raise OperationFailedError(
                     f"{name}: not done: {shown(found.data.get('why', ''), 200)}", unchanged="nothing was changed"
                 )
-            if self._clock.monotonic() + pause > until:
-                begun = found is not None and found.outcome is OperationOutcome.BEGUN
-                words = "it was started, and its outcome is not known" if begun else str(lost)
-                raise OperationFailedError(
-                    f"the connection to {name} was lost: {shown(words, 200)}",
-                    unchanged="whether it was done is not known",
-                    hint=f"on {name}: clawtop receipt {operation_id}",
-                )
-            await self._clock.sleep(pause)
-            pause = min(LONGEST_PAUSE_S, pause * 2)
+        begun = found is not None and found.outcome is OperationOutcome.BEGUN
+        words = "it was started, and its outcome is not known" if begun else str(lost)
+        raise lost_connection(name, operation_id, words, unchanged="whether it was done is not known")
 
     def _unreached(self, error: LostError, unchanged: str) -> OperationFailedError:
         return OperationFailedError(f"{self._spec.name} does not answer: {shown(error, 200)}", unchanged=unchanged)
@@ -173,5 +167,31 @@ def refusal(host: str, answer: Mapping[str, Any]) -> ClawtopError:
     """The error that a far verb answered with."""
     told, code = answer["error"], answer.get("exit_code")
     kind = _ERRORS.get(code if isinstance(code, int) else 3, OperationFailedError)
+    return told_error(host, told, kind)
+
+
+def told_error(host: str, told: Mapping[str, Any], kind: type[ClawtopError]) -> ClawtopError:
+    """An error of a host in its own words."""
     title, hint, unchanged = (shown(told.get(part, ""), 400) for part in ("title", "hint", "unchanged"))
     return kind(f"{host}: {title}", hint=hint, unchanged=unchanged)
+
+
+async def searches(clock: Clock) -> AsyncIterator[None]:
+    """One item for each look into a host's journal, with growing pauses between them, for `SEARCH_S`."""
+    until, pause = clock.monotonic() + SEARCH_S, FIRST_PAUSE_S
+    while True:
+        yield
+        if clock.monotonic() + pause > until:
+            return
+        await clock.sleep(pause)
+        pause = min(LONGEST_PAUSE_S, pause * 2)
+
+
+def lost_connection(host: str, operation_id: str, words: str, *, during: str = "", unchanged: str) -> ClawtopError:
+    """The error where a connection was lost, and the journal there does not say what became of the operation."""
+    what = f" during {during}" if during else ""
+    return OperationFailedError(
+        f"the connection to {host} was lost{what}: {shown(words, 200)}",
+        unchanged=unchanged,
+        hint=f"on {host}: clawtop receipt {operation_id}",
+    )

@@ -16,14 +16,13 @@ from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.errors import ClawtopError, OperationFailedError
 from clawtop.fleet.protocol import DEAD_S, MAX_OPENED_LINE, ProtocolError, decode, encode
 from clawtop.fleet.remote import (
-    FIRST_PAUSE_S,
-    LONGEST_PAUSE_S,
-    SEARCH_S,
     JournalWord,
     LostError,
     RemoteOperations,
     journal_word,
+    lost_connection,
     refusal,
+    searches,
 )
 from clawtop.fleet.transport import Connect, HostSpec, Pipe
 from clawtop.text import shown
@@ -135,9 +134,8 @@ class Steered:
 
     async def found(self, lost: LostError, what: str) -> JournalWord:
         """Its outcome, from the host's journal. Raises OperationFailedError if it cannot be determined."""
-        until, pause = self._clock.monotonic() + SEARCH_S, FIRST_PAUSE_S
         words = str(lost)
-        while True:
+        async for _ in searches(self._clock):
             try:
                 answer = await self._operations.ask(("receipt", self.id, "--json"))
             except (LostError, ClawtopError) as error:
@@ -147,14 +145,7 @@ class Steered:
                 if told.outcome in {OperationOutcome.DONE, OperationOutcome.FAILED}:
                     return told
                 words = "it was under way" if told.outcome is OperationOutcome.BEGUN else "it had not started"
-            if self._clock.monotonic() + pause > until:
-                raise OperationFailedError(
-                    f"the connection to {self.host} was lost during {what}: {shown(words, 200)}",
-                    unchanged="its outcome is not known",
-                    hint=f"on {self.host}: clawtop receipt {self.id}",
-                )
-            await self._clock.sleep(pause)
-            pause = min(LONGEST_PAUSE_S, pause * 2)
+        raise lost_connection(self.host, self.id, words, during=what, unchanged="its outcome is not known")
 
 
 class Steers:

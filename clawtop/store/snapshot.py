@@ -336,9 +336,9 @@ class SnapshotReader:
             return layout.agents
         agent = layout.agent(self._agent)
         if agent is None:
-            known = ", ".join(safe(agent.id, 40) for agent in layout.agents[:10]) or "none"
             raise StateUnreadableError(
-                f"there is no agent {safe(self._agent, 60)} in {safe(layout.state_dir)}", hint=f"agents: {known}"
+                f"there is no agent {safe(self._agent, 60)} in {safe(layout.state_dir)}",
+                hint=f"agents: {layout.agent_names}",
             )
         return (agent,)
 

@@ -21,9 +21,7 @@ SESSION_TEXTS = (
     *("authProfileOverride", "authProfileOverrideSource"),
     *("label", "displayName", "subject", "groupChannel"),
 )
-SESSION_NUMBERS = (
-    *("updatedAt", "startedAt", "endedAt", "totalTokens", "compactionCount", "authProfileOverrideCompactionCount"),
-)
+SESSION_NUMBERS = (*("updatedAt", "startedAt", "endedAt", "compactionCount", "authProfileOverrideCompactionCount"),)
 SESSION_OTHERS = ("abortedLastRun", "quotaSuspension")
 _TOLD_IF_WRONG = {
     **dict.fromkeys(("status", "sessionId", "sessionFile"), ("wrong-type", "is not a text")),
@@ -88,20 +86,24 @@ _WORDS = {
 }
 
 
+_SENSES: Final = (
+    (_TIMES, milliseconds, "absurd-value", "a usable number"),
+    (_WORDS, text, "wrong-type", "a text"),
+)
+"""Fields, how each is read, and what is said of one that cannot be."""
+
+
 def usage_stats(entry: Any, where: str) -> tuple[UsageStats, tuple[Problem, ...]]:
     """One entry of `usageStats`, and what is invalid in it. Unknown reasons are kept unchanged."""
     if not isinstance(entry, dict):
         return UsageStats(), (Problem("bad-stats", where, "its usage statistics are not an object"),)
     problems: list[Problem] = []
     values: dict[str, Any] = {}
-    for name, key in _TIMES.items():
-        values[name] = milliseconds(entry.get(key))
-        if values[name] is None and entry.get(key) is not None:
-            problems.append(Problem("absurd-value", where, f"{key} is not a usable number"))
-    for name, key in _WORDS.items():
-        values[name] = text(entry.get(key))
-        if values[name] is None and entry.get(key) is not None:
-            problems.append(Problem("wrong-type", where, f"{key} is not a text"))
+    for fields, sense, code, wanted in _SENSES:
+        for name, key in fields.items():
+            values[name] = sense(entry.get(key))
+            if values[name] is None and entry.get(key) is not None:
+                problems.append(Problem(code, where, f"{key} is not {wanted}"))
     counts = entry.get("failureCounts")
     if counts is not None and not isinstance(counts, dict):
         problems.append(Problem("wrong-type", where, "failureCounts is not an object"))

@@ -10,6 +10,8 @@ from clawtop.commands import Arming
 ARMED_SECONDS = 300.0
 """Idle time after which the dashboard disarms itself."""
 
+DISARMED = "The dashboard has disarmed itself."
+
 MEANING: Mapping[Arming, str] = {
     Arming.READ_ONLY: "nothing can be changed",
     Arming.ARMED: "operations ask first; a disarms",

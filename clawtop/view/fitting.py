@@ -23,6 +23,11 @@ def fitted(line: Line, width: int, *, right: bool = False, middle: bool = False,
     return fitted(short, width, right=right)
 
 
+def with_right(left: Line, right: Line, width: int) -> Line:
+    """Both in exactly `width` cells, `right` at the end; `left` is cut first."""
+    return cut((*fitted(left, max(0, width - width_of(right))), *right), width)
+
+
 def cut(line: Line, width: int) -> Line:
     """The line in at most `width` cells, with an ellipsis if it was cut."""
     if width_of(line) <= width:

@@ -14,7 +14,7 @@ from clawtop.core.model import Snapshot, counted
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Table, heading, placed, render_row
 from clawtop.view.facts import Facts
-from clawtop.view.fitting import cut, fitted, wrapped
+from clawtop.view.fitting import cut, with_right, wrapped
 from clawtop.view.humanize import age, clock_time, countdown, duration, zone_name
 from clawtop.view.line import EMPTY, Line, Piece, Tone, join, piece, width_of
 from clawtop.view.long_rows import TableRow
@@ -135,7 +135,7 @@ def first_line(hosts: Sequence[Host], now: int, width: int, zone: tzinfo | None 
     """The screen's title and the clock; exactly `width` cells."""
     left: Line = ((" clawtop  ", Tone.ACCENT), ("fleet  ", Tone.STRONG), (counted(len(hosts), "host"), Tone.DIM))
     right: Line = ((f"{clock_time(now, zone)} {zone_name(now, zone)}".rstrip() + " ", Tone.STRONG),)
-    return cut((*fitted(left, max(0, width - width_of(right))), *right), width)
+    return with_right(left, right, width)
 
 
 WORDS: dict[str, tuple[str, str]] = {

@@ -19,7 +19,7 @@ from clawtop.text import safe, shown
 from clawtop.values import dataclass
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
-from clawtop.view.fitting import cut, cut_at_words, fitted
+from clawtop.view.fitting import cut_at_words, with_right
 from clawtop.view.humanize import clock_time, countdown, duration, time_near, zone_name
 from clawtop.view.line import EMPTY, Line, Piece, Tone, join, width_of
 from clawtop.view.words import gateway_words
@@ -94,7 +94,7 @@ def first_line(
         left = (parts[0] if parts else ()) + join(parts[1:], _BLANKS)
         if width_of(left) <= room:
             break
-    return cut((*fitted(left, max(0, width - width_of(right))), *right), width)
+    return with_right(left, right, width)
 
 
 def usage_words(usage: ProcessUsage | None) -> list[str]:
@@ -369,4 +369,4 @@ def unread_first_line(width: int, arming: Arming) -> Line:
     """The first line before anything has been read."""
     badge = arming_badge(arming, None)
     brand: Line = ((" clawtop", Tone.ACCENT),)
-    return cut((*fitted(brand, max(0, width - width_of(badge))), *badge), width)
+    return with_right(brand, badge, width)

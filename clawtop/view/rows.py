@@ -78,7 +78,7 @@ def _why_empty(env: Env) -> Line:
     stores = [agent.store for agent in env.facts.snapshot.agents if agent.store is not None]
     problem = next((store.problem for store in stores if store.problem is not None), None)
     if problem is not None:
-        return ((f"Not read: {problem_text(problem, env.now, env.zone)}.", Tone.WARN),)
+        return _not_read(problem, env)
     if any(warning.code == NOT_IMPORTED for warning in env.facts.snapshot.warnings):
         return (("None is in use yet: `openclaw doctor --fix` imports them.", Tone.WARN),)
     keys = env.facts.snapshot.config.keys
@@ -136,10 +136,14 @@ def session_table(env: Env) -> Table[Session]:
     )
 
 
+def _not_read(problem: Problem, env: Env) -> Line:
+    return ((f"Not read: {problem_text(problem, env.now, env.zone)}.", Tone.WARN),)
+
+
 def _why_no_sessions(env: Env) -> Line:
     problem = next(iter(env.facts.snapshot.sessions_unread), None)
     if problem is not None:
-        return ((f"Not read: {problem_text(problem, env.now, env.zone)}.", Tone.WARN),)
+        return _not_read(problem, env)
     return (("No sessions yet: no messages have reached these agents.", Tone.DIM),)
 
 

@@ -291,7 +291,7 @@ async def test_lines_that_make_no_sense_break_nothing(line: bytes) -> None:
     await settle()
     await clock.advance(5)
     assert await _result(drive) in {"stop", "the connection was lost; the reply is in the session there"}
-    assert all(not isinstance(item, ReplyText) for item in drive._items._queue)  # type: ignore[attr-defined]
+    assert not any([isinstance(item, ReplyText) async for item in drive])
 
 
 async def test_events_of_the_run_are_heard_and_those_of_others_are_not() -> None:

@@ -17,7 +17,15 @@ from clawtop.core.failover import fallback
 from clawtop.core.failover.candidate import RETHROWN, FailureKind
 from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.model import FailureReason, Verdict, VerdictKind
-from clawtop.core.session.admission import Admission, AdmissionRequest, AdmissionStep, Ask, Granted, Holding, step
+from clawtop.core.session.admission import (
+    Admission,
+    AdmissionRequest,
+    AdmissionStep,
+    Ask,
+    Granted,
+    Holding,
+    step_without,
+)
 from clawtop.engine.drive.driver import EngineSettings
 from clawtop.engine.drive.runner import ModelRun
 from clawtop.engine.etcd.records import EtcdRecords
@@ -86,12 +94,12 @@ def ends_at(played: history.History, number: int) -> None:
 # --- broken engines are noticed -----------------------------------------------------------------------------------
 
 
-def grants_to_all(state: Admission, request: AdmissionRequest, now: int) -> AdmissionStep:
+def grants_to_all(state: Admission, dead: frozenset[str], request: AdmissionRequest, now: int) -> AdmissionStep:
     """A registry without a memory of its holder."""
     if isinstance(request, Ask):
         holding = Holding(request.who, now)
         return Admission(state.session_file, holder=holding), (Granted(holding),)
-    return step(state, request, now)
+    return step_without(state, dead, request, now)
 
 
 def always_stale(*_case: object) -> Verdict:
@@ -131,7 +139,7 @@ def first_broken(acts: tuple[Act, ...], seeds: int, *, etcd: bool = False) -> in
 
 
 def test_a_registry_that_grants_to_all_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holders, "step", grants_to_all)
+    monkeypatch.setattr(holders, "step_without", grants_to_all)
     assert first_broken(CROWD, 5) == 1
 
 
@@ -192,7 +200,7 @@ def test_a_store_that_loses_what_it_does_not_know_is_noticed(monkeypatch: pytest
 
 
 def test_a_recovery_beside_a_holder_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holders, "step", grants_to_all)
+    monkeypatch.setattr(holders, "step_without", grants_to_all)
     assert first_broken(by_time(*CROWD, *(Act(0.1 * pick, "recover", pick) for pick in range(9))), 20) in {1, 8}
     monkeypatch.setattr(Checks, "_holders_are_alone", lambda _checks: None)
     assert first_broken(by_time(*CROWD, *(Act(0.1 * pick, "recover", pick) for pick in range(9))), 20) == 8
@@ -219,7 +227,7 @@ def test_a_lease_that_ends_after_its_process_has_another_breaks_nothing() -> Non
 
 
 def test_what_broke_is_shrunk_to_few_acts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holders, "step", grants_to_all)
+    monkeypatch.setattr(holders, "step_without", grants_to_all)
     seed = next(seed for seed in range(40) if play(seed).rule == 1)
     acts, outcome = shrunk(seed)
     assert len(acts) < len(drawn(seed))

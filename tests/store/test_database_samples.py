@@ -144,7 +144,6 @@ def test_sessions(sample: Sample) -> None:
         assert session.aborted_last_run == wanted.get("abortedLastRun")
         assert session.provider == wanted.get("modelProvider")
         assert session.model == wanted.get("model")
-        assert session.total_tokens == wanted.get("totalTokens")
     running = [session.key for session in snapshot.sessions if session.status == "running"]
     assert sorted(running) == sorted(sample.expect["sessions_running"])
 

@@ -80,7 +80,6 @@ def test_sessions(sample: Sample) -> None:
         assert session.ended_at == wanted.get("endedAt")
         assert session.aborted_last_run == wanted.get("abortedLastRun")
         assert (session.provider, session.model) == (wanted["modelProvider"], wanted["model"])
-        assert session.total_tokens == wanted["totalTokens"]
         assert session.file is not None
         assert str(Path(session.file).relative_to(sample.root)) in sample.expect["transcripts"]
     running = [session.key for session in sessions.values() if session.status == "running"]

@@ -22,7 +22,7 @@ VALUES: st.SearchStrategy[Any] = (
     | st.just([])
     | st.just({"reason": "quota"})
 )
-NAMES = ("sessionId", "sessionFile", "status", "model", "updatedAt", "startedAt", "totalTokens", "quotaSuspension")
+NAMES = ("sessionId", "sessionFile", "status", "model", "updatedAt", "startedAt", "compactionCount", "quotaSuspension")
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), VALUES))

@@ -10,6 +10,7 @@ from clawtop.core.model import (
     AgentInfo,
     Credential,
     CredentialState,
+    ModelRef,
     Moment,
     Problem,
     Profile,
@@ -103,6 +104,12 @@ def profile_state(
     active = active_windows(profile.stats, now, schedule)
     concerning = [window for window in active if for_model is None or window.model in {None, for_model}]
     return _STATE_OF_WINDOW[(concerning or active)[0].kind], until
+
+
+def is_usable(profile: Profile, models: Iterable[ModelRef], now: int, schedule: Schedule) -> bool:
+    """Whether a profile is usable for one of these models, or, where none is of its provider, for any."""
+    own: list[str | None] = [ref.model for ref in models if ref.provider == profile.provider]
+    return any(profile_state(profile, now, schedule, model)[0] is ProfileState.USABLE for model in own or [None])
 
 
 ANY_OTHER_MODEL = "\0"

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from clawtop.core.cooldown.mending import NO_SUCH_MODEL, Mending, mended_by
-from clawtop.core.cooldown.profile_state import CLOCK_SKEW, ProfileState, profile_state, stat_problems
+from clawtop.core.cooldown.profile_state import CLOCK_SKEW, ProfileState, is_usable, profile_state, stat_problems
 from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.advice import advice
 from clawtop.core.health.cause import Cause, HealthScene, Level
@@ -248,9 +248,7 @@ def _back(snapshot: Snapshot, agent: AgentInfo, chain: ChainRecovery, now: int) 
 
 
 def _usable(snapshot: Snapshot, agent: AgentInfo, profile: Profile, now: int) -> bool:
-    models: list[str | None] = [ref.model for ref in agent.models if ref.provider == profile.provider]
-    schedule = schedule_of(snapshot, profile.provider)
-    return any(profile_state(profile, now, schedule, model)[0] is ProfileState.USABLE for model in models or [None])
+    return is_usable(profile, agent.models, now, schedule_of(snapshot, profile.provider))
 
 
 def _providers_out(scene: HealthScene, silent: set[str]) -> Iterator[Cause]:

@@ -62,7 +62,7 @@ def lanes_of(events: Iterable[Event], limits: Mapping[str, int], source: str) ->
             lane.queued = data.get("queued", lane.queued)
         elif lane.active is not None:
             lane.active = max(0, lane.active - 1)
-    return _busiest_first(
+    return busiest_first(
         _stats(name, lane, limits.get(name, 1 if name.startswith("session:") else None), source)
         for name, lane in found.items()
     )
@@ -101,7 +101,7 @@ def lanes_of_engines(
             for waiter in holder.waiters:
                 other = found.setdefault(waiter.lane, _LaneTally(active=0, queued=0))
                 other.queued = (other.queued or 0) + 1
-    return _busiest_first(
+    return busiest_first(
         replace(
             _stats(name, lane, limits.get(global_lane(name)), ENGINES),
             collisions=collisions[name],
@@ -133,7 +133,8 @@ def _stats(name: str, lane: _LaneTally, limit: int | None, source: str) -> LaneS
     )
 
 
-def _busiest_first(stats: Iterable[LaneStats]) -> tuple[LaneStats, ...]:
+def busiest_first(stats: Iterable[LaneStats]) -> tuple[LaneStats, ...]:
+    """Lanes in which most wait first, then those in which most run."""
     return tuple(sorted(stats, key=lambda lane: (-(lane.queued or 0), -(lane.active or 0), lane.lane)))
 
 

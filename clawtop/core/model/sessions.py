@@ -137,7 +137,6 @@ class Session:
     lane_class: str = "other"
     aborted_last_run: bool | None = None
     suspension: Suspension | None = None
-    total_tokens: int | None = None
     witnesses: tuple[Witness, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
     turns: tuple[EndedTurn, ...] = ()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 
-from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.cooldown.profile_state import ProfileState, is_usable, profile_state
 from clawtop.core.model import (
     ENGINE,
     GATEWAY_LOG,
@@ -280,9 +280,7 @@ def all_out(view: Snapshot, owner: str, now: int) -> bool:
 
 
 def _usable(profile: Profile, view: Snapshot, agent: AgentInfo, now: int) -> bool:
-    schedule = schedule_of(view, profile.provider)
-    models: list[str | None] = [ref.model for ref in agent.models if ref.provider == profile.provider]
-    return any(profile_state(profile, now, schedule, model)[0] is ProfileState.USABLE for model in models or [None])
+    return is_usable(profile, agent.models, now, schedule_of(view, profile.provider))
 
 
 # --- changes that are not in the

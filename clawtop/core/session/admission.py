@@ -237,6 +237,13 @@ def step(state: Admission, request: AdmissionRequest, now: int) -> AdmissionStep
     return state, effects + more
 
 
+def step_without(state: Admission, dead: frozenset[str], request: AdmissionRequest, now: int) -> AdmissionStep:
+    """As `step`, after what dead members left behind is removed."""
+    state, effects = step(state, Reap(dead), now) if dead else (state, ())
+    state, more = step(state, request, now)
+    return state, effects + more
+
+
 def _apply(state: Admission, request: AdmissionRequest, now: int) -> AdmissionStep:
     match request:
         case Ask():

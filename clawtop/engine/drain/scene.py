@@ -19,8 +19,10 @@ from clawtop.core.model import (
     LockFile,
     LockKind,
     Problem,
+    RunSight,
     Session,
     Snapshot,
+    TaskSight,
     Verdict,
     WitnessKind,
 )
@@ -187,13 +189,11 @@ class Watcher:
     def _remedies(
         self, snapshot: Snapshot, session: Session | None, asked: GatewayReply, remote: Remote
     ) -> tuple[Remedy, ...]:
-        words, key = asked.words, self._target.key
-        sight = words.sessions.get(key) if words is not None and key is not None else None
-        tasks = tasks_in(key, words.tasks or ()) if words is not None and key is not None else []
+        sight, tasks = self._told_of_target(asked.words)
         own = [w for w in session.witnesses if w.kind is WitnessKind.PROCESS and w.pid] if session is not None else []
         sign = last_sign(session) if session is not None else None
         run = HeldRun(
-            key=key,
+            key=self._target.key,
             answers=sight.active if sight is not None else None,
             task=next((task for task in tasks if task.runtime == CRON), None),
             process=None if not own else OwnProcess(own[0].pid or 0, own[0].since, own[0].memory or 0),
@@ -204,9 +204,8 @@ class Watcher:
     def _waiting(self, snapshot: Snapshot, session: Session | None, words: GatewayWords | None) -> tuple[str, ...]:
         """Who waits behind the run, by the names of their runs."""
         key = self._target.key
-        tasks = tasks_in(key, words.tasks or ()) if words is not None and key is not None else []
+        sight, tasks = self._told_of_target(words)
         by_task = [task.run_id or task.id for task in tasks if QUEUED in {task.execution, task.status}]
-        sight = words.sessions.get(key) if words is not None and key is not None else None
         by_ids = list((sight.run_ids or ())[1:]) if sight is not None else []
         witnesses = session.witnesses if session is not None else ()
         by_input = [w.run_id or "an input" for w in witnesses if w.kind is WitnessKind.INPUT and w.running is not False]
@@ -214,6 +213,13 @@ class Watcher:
         by_row = [waiter.run_id for holder in theirs for waiter in holder.waiters]
         best = max((by_row, by_task, by_ids, by_input), key=len)
         return tuple(safe(name, 40) for name in best)
+
+    def _told_of_target(self, words: GatewayWords | None) -> tuple[RunSight | None, list[TaskSight]]:
+        """What the gateway says of the session, and its tasks in it."""
+        key = self._target.key
+        if words is None or key is None:
+            return None, []
+        return words.sessions.get(key), tasks_in(key, words.tasks or ())
 
     def _is_target(self, row: Session) -> bool:
         if self._target.key is not None:

@@ -9,6 +9,24 @@ from clawtop.engine.drive.events import RunItem
 from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer
 
 
+class RunItems:
+    """What happens in one run, in order. Each iteration takes what no other has taken, until the run has ended."""
+
+    def __init__(self) -> None:
+        self._items: asyncio.Queue[RunItem | None] = asyncio.Queue()
+
+    def put(self, item: RunItem) -> None:
+        self._items.put_nowait(item)
+
+    def end(self) -> None:
+        self._items.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[RunItem]:
+        while (item := await self._items.get()) is not None:
+            yield item
+        self._items.put_nowait(None)
+
+
 class Drive:
     """One driven turn. Iterate over it to watch; `result` is its answer or its error.
 
@@ -19,7 +37,7 @@ class Drive:
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
         self.turn: DrivenTurn | None = None
-        self._items: asyncio.Queue[RunItem | None] = asyncio.Queue()
+        self._items = RunItems()
         self._task: asyncio.Task[TurnAnswer] | None = None
         self._listener: Callable[[RunItem], None] | None = None
 
@@ -28,7 +46,7 @@ class Drive:
         task.add_done_callback(self._ended)
 
     def hear(self, item: RunItem) -> None:
-        self._items.put_nowait(item)
+        self._items.put(item)
         if self._listener is not None:
             self._listener(item)
 
@@ -62,10 +80,8 @@ class Drive:
     def done(self) -> bool:
         return self._task is not None and self._task.done()
 
-    async def __aiter__(self) -> AsyncIterator[RunItem]:
-        while (item := await self._items.get()) is not None:
-            yield item
-        self._items.put_nowait(None)
+    def __aiter__(self) -> AsyncIterator[RunItem]:
+        return aiter(self._items)
 
     async def result(self) -> TurnAnswer:
         """The answer. Cancelling the wait leaves the run alone.
@@ -102,4 +118,4 @@ class Drive:
     def _ended(self, task: asyncio.Task[TurnAnswer]) -> None:
         if not task.cancelled():
             task.exception()  # the result is available on request
-        self._items.put_nowait(None)
+        self._items.end()

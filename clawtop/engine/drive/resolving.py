@@ -17,11 +17,11 @@ from clawtop.core.session.turn_request import TurnRequest
 from clawtop.engine.drive.resources import DriverResources
 from clawtop.engine.drive.session_choice import SessionChoice, choose_session, unknown_session
 from clawtop.engine.drive.turn import ResolvedRequest
-from clawtop.errors import OperationFailedError, UsageError
+from clawtop.errors import UsageError
 from clawtop.store import door
 from clawtop.store.place.layout import Layout
 from clawtop.store.provider.model_config import ProviderUnknownError
-from clawtop.store.sessions.entry import make_sessions_dir
+from clawtop.store.sessions.entry import make_sessions_dir, no_directory
 from clawtop.store.sessions.lists import NotReadYetError, ReadLists, SessionLists
 from clawtop.store.sessions.settings import RunContext, RunContexts
 from clawtop.text import safe
@@ -117,9 +117,7 @@ def _make_own_place(choice: SessionChoice) -> None:
     try:
         door.own_directory(directory.parent.parent, directory.parent, directory)
     except OSError as error:
-        raise OperationFailedError(
-            f"{safe(directory)} cannot be created: {error.strerror or error}", unchanged="nothing was sent"
-        ) from error
+        raise no_directory(directory, error) from error
 
 
 def _workspace(layout: Layout, choice: SessionChoice) -> str:

@@ -149,18 +149,17 @@ def _by_key(layout: Layout, name: str, agent: str | None, lists: Lists) -> Sessi
 
 
 def _agent(layout: Layout, name: str | None) -> AgentPaths:
-    known = ", ".join(safe(agent.id, 40) for agent in layout.agents[:10]) or "none"
     if name is not None:
         found = layout.agent(name)
         if found is None:
             where = safe(layout.state_dir, 300)
-            raise UsageError(f"there is no agent {safe(name, 60)} in {where}", hint=f"agents: {known}")
+            raise UsageError(f"there is no agent {safe(name, 60)} in {where}", hint=f"agents: {layout.agent_names}")
         return found
     default = next((agent for agent in layout.agents if agent.is_default), None)
     if default is None and len(layout.agents) == 1:
         default = layout.agents[0]
     if default is None:
-        raise UsageError("several agents, and none is the default", hint=f"name one with --agent: {known}")
+        raise UsageError("several agents, and none is the default", hint=f"name one with --agent: {layout.agent_names}")
     return default
 
 

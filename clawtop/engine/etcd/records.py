@@ -29,6 +29,7 @@ from clawtop.core.session.admission import (
     Close,
     Reap,
     step,
+    step_without,
 )
 from clawtop.engine.etcd.client import Created, Delete, Etcd, EtcdUnreachableError, KeyValue, Put, Range, Revision
 from clawtop.engine.etcd.names import shared_name
@@ -201,8 +202,7 @@ class EtcdRecords:
                 raise _out_of_lease()
             before = self._parsed(records, path)
             dead = frozenset(member for member in before.members if self._member_key(member) not in living)
-            state, effects = step(before, Reap(dead), now) if dead else (before, ())
-            state, more = step(state, request, now)
+            state, effects = step_without(before, dead, request, now)
             if state != before and not await self._save(key, records, state, dead, begins=begins):
                 return None
         except EtcdUnreachableError as error:
@@ -212,7 +212,7 @@ class EtcdRecords:
                 return ()
             return None
         self._remember(key, state)
-        return effects + more
+        return effects
 
     async def _save(
         self, key: bytes, records: tuple[KeyValue, ...], state: Admission, dead: frozenset[str], *, begins: bool

@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from clawtop.clock import Clock
-from clawtop.core.incident.lane_stats import KEPT_WAITS, percentile
+from clawtop.core.incident.lane_stats import KEPT_WAITS, busiest_first, percentile
 from clawtop.core.model import ENGINE, Event, EventKind, LaneStats
 from clawtop.core.session.lane_queue import (
     Cancel,
@@ -132,7 +132,7 @@ class LaneScheduler:
 
     def stats(self) -> tuple[LaneStats, ...]:
         """Every lane that was ever used, busiest first."""
-        return _busiest_first(_stats(name, [lane]) for name, lane in self._lanes.items())
+        return busiest_first(_stats(name, [lane]) for name, lane in self._lanes.items())
 
     # --- one place -----------------------------------------------------------------------------------------------
 
@@ -224,10 +224,6 @@ def _stats(name: str, lanes: list[_ScheduledLane]) -> LaneStats:
         collisions=sum(lane.collisions for lane in lanes),
         takeovers=sum(lane.takeovers for lane in lanes),
     )
-
-
-def _busiest_first(lanes: Iterable[LaneStats]) -> tuple[LaneStats, ...]:
-    return tuple(sorted(lanes, key=lambda lane: (-(lane.queued or 0), -(lane.active or 0), lane.lane)))
 
 
 def _unavailable(lane: _ScheduledLane, why: str) -> LaneUnavailableError:

@@ -136,8 +136,7 @@ class AnthropicDecoder(ReplyDecoder):
         match kind:
             case "message_start":
                 message = reading.obj(value.get("message"))
-                self.id = reading.name(message.get("id")) or self.id
-                self.model = reading.name(message.get("model")) or self.model
+                self.named(message.get("id"), message.get("model"))
                 self._count(message.get("usage"))
                 return self.parts(message.get("content"))
             case "content_block_start":

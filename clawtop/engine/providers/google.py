@@ -152,8 +152,7 @@ class GoogleDecoder(ReplyDecoder):
 
     def take(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:  # noqa: ARG002 - one kind of event
         value = dict(reading.obj(value.get("response")) or value)
-        self.id = reading.name(value.get("responseId")) or self.id
-        self.model = reading.name(value.get("modelVersion")) or self.model
+        self.named(value.get("responseId"), value.get("modelVersion"))
         if usage := reading.obj(value.get("usageMetadata")):
             self.usage = _usage(usage)
         blocked = reading.text(reading.obj(value.get("promptFeedback")).get("blockReason"))

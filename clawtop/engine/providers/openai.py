@@ -174,8 +174,7 @@ class OpenAiDecoder(ReplyDecoder):
     """
 
     def take(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:  # noqa: ARG002 - one kind of event
-        self.id = reading.name(value.get("id")) or self.id
-        self.model = reading.name(value.get("model")) or self.model
+        self.named(value.get("id"), value.get("model"))
         if usage := reading.obj(value.get("usage") or reading.obj(value.get("x_groq")).get("usage")):
             self.usage = _usage(usage)
         parts: list[ReplyPart] = []

@@ -152,6 +152,10 @@ def _enveloped(event: Object) -> Object | None:
     return words_of(event) if failed and "type" not in event else None
 
 
+def _worded(message: str, event: Object) -> Object:
+    return {"message": message, **{key: event[key] for key in STATUS_FIELDS if key in event}}
+
+
 def error_of(event: Object) -> Object | None:
     """The error that an event holds, wherever its server puts it; None where it holds none.
 
@@ -168,7 +172,7 @@ def error_of(event: Object) -> Object | None:
     if isinstance(error, int | float) and not isinstance(error, bool):
         return {"code": error, "message": next(filter(None, (text(event.get(key)) for key in WORD_FIELDS)), "")}
     if isinstance(error, str) and error:
-        return {"message": error, **{key: event[key] for key in STATUS_FIELDS if key in event}}
+        return _worded(error, event)
     fault = obj(event.get("fault"))  # Apigee
     if text(fault.get("faultstring")):
         return {"message": fault["faultstring"], "code": obj(fault.get("detail")).get("errorcode")}
@@ -178,7 +182,7 @@ def error_of(event: Object) -> Object | None:
         detail = event["detail"]
         found = next(items(detail), None)
         if isinstance(detail, str) and detail:
-            return {"message": detail, **{key: event[key] for key in STATUS_FIELDS if key in event}}
+            return _worded(detail, event)
         if found is not None and "error" in found:
             return error_of({"error": found["error"]}) or found
         return found or {"message": json.dumps(detail)[:400]} if detail else None

@@ -39,6 +39,11 @@ class ReplyDecoder:
         self._words: reading.Object | None = None
         self._seen = 0
 
+    def named(self, id_: object, model: object) -> None:
+        """What the server calls the reply and its model, where it says so."""
+        self.id = reading.name(id_) or self.id
+        self.model = reading.name(model) or self.model
+
     @property
     def complete(self) -> bool:
         return self.done or self.stop is not None

@@ -214,7 +214,8 @@ class ResponsesDecoder(ReplyDecoder):
                 item = reading.obj(value.get("item"))
                 return [self.tool(item.get("name"))] if "call" in reading.text(item.get("type")) else ()
             case "response.created" | "response.in_progress" | "response.queued":
-                self._named(reading.obj(value.get("response")))
+                response = reading.obj(value.get("response"))
+                self.named(response.get("id"), response.get("model"))
             case "response.completed" | "response.incomplete" | "response.failed" | "response.done":
                 return self._ended(reading.obj(value.get("response")), whole=False)
             case _ if kind.endswith(".delta"):
@@ -224,12 +225,8 @@ class ResponsesDecoder(ReplyDecoder):
                 pass
         return ()
 
-    def _named(self, response: Mapping[str, Any]) -> None:
-        self.id = reading.name(response.get("id")) or self.id
-        self.model = reading.name(response.get("model")) or self.model
-
     def _ended(self, response: Mapping[str, Any], *, whole: bool) -> Iterable[ReplyPart]:
-        self._named(response)
+        self.named(response.get("id"), response.get("model"))
         status = reading.text(response.get("status"))
         if status in {"failed", "cancelled"}:
             raise from_event(self.provider, reading.obj(response.get("error")) or {"message": f"the reply {status}"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from clawtop.core.model import Problem
@@ -37,11 +37,7 @@ class RowStore:
         """The exact bytes of a cell; None if there is no row."""
         if not cell.columns <= self.database.columns(cell.table):
             raise UnreadableError(Problem("missing-columns", self.file, f"has no table {cell.table} as it is known"))
-        rows = self.database.rows(cell.select, (cell.key,))
-        if not rows:
-            return None
-        value = rows[0][0]
-        return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+        return first_bytes(self.database.rows(cell.select, (cell.key,)))
 
     def documents(self, credentials: bytes | None, state: bytes | None) -> Documents:
         """Both documents, parsed for changing. Raises RefusedError."""
@@ -82,3 +78,11 @@ class RowStore:
         except UnreadableError:
             return None
         return rows[0] if rows else ()
+
+
+def first_bytes(rows: Sequence[Sequence[object]]) -> bytes | None:
+    """The exact bytes of the first cell of the first row; None if there is no row."""
+    if not rows:
+        return None
+    value = rows[0][0]
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")

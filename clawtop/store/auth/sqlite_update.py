@@ -14,7 +14,7 @@ from clawtop.errors import LockNotObtainedError, OperationFailedError
 from clawtop.store.auth.json_edit import dump_compact
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import Change, Landing, OnWritten, Updated, lost_or_landed
-from clawtop.store.auth.sqlite_rows import NO_CREDENTIALS, RowStore
+from clawtop.store.auth.sqlite_rows import NO_CREDENTIALS, RowStore, first_bytes
 from clawtop.store.auth.state import is_empty
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.sqlite.cells import Cell
@@ -164,14 +164,7 @@ class SqliteUpdate:
 
 def _found(credentials: list[tuple[object, ...]], state: list[tuple[object, ...]]) -> _Found:
     at = state[0][1] if state else 0
-    return _Found(_bytes(credentials), _bytes(state), at if isinstance(at, int) else 0)
-
-
-def _bytes(rows: list[tuple[object, ...]]) -> bytes | None:
-    if not rows:
-        return None
-    value = rows[0][0]
-    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+    return _Found(first_bytes(credentials), first_bytes(state), at if isinstance(at, int) else 0)
 
 
 def _store(connection: sqlite3.Connection, cell: Cell, value: str | None, now: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, Ask, Holding, Reap, step
+from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, Ask, Holding, step_without
 from clawtop.errors import RefusedError
 from clawtop.store.own import holder_record, step_lock
 from clawtop.store.own.holder_record import record_key
@@ -47,8 +47,7 @@ class HolderRecords:
                 return None
             before = self._load(session_file)
             dead = frozenset(member for member in before.members if not self.presence.alive(member))
-            state, effects = step(before, Reap(dead), now) if dead else (before, ())
-            state, more = step(state, request, now)
+            state, effects = step_without(before, dead, request, now)
             if state != before:
                 written = holder_record.save(path, state, self.presence.member)
                 if written is None:
@@ -56,7 +55,7 @@ class HolderRecords:
                 else:
                     self._read[key] = (written, state)
             self._remember(session_file, state)
-            return effects + more
+            return effects
 
     def holder(self, session_file: str) -> Holding | None:
         """Who holds a canonical session file, if alive. An unreadable record counts as no holder."""

@@ -83,6 +83,11 @@ class Layout:
     def is_copy(self) -> bool:
         return bool(self.foreign_roots)
 
+    @property
+    def agent_names(self) -> str:
+        """The ids of the first agents, for a message."""
+        return ", ".join(safe(agent.id, 40) for agent in self.agents[:10]) or "none"
+
     def agent(self, agent_id: str) -> AgentPaths | None:
         """The agent with this id."""
         return next((agent for agent in self.agents if agent.id == agent_id), None)

@@ -14,15 +14,15 @@ from typing import Any
 
 from clawtop import nested
 from clawtop.core.model import Exchange, Problem, Session
-from clawtop.core.session.disk_witness import KNOWN_STATUSES, RUNNING, SETTLED, settled_witness, stored_as
+from clawtop.core.session.disk_witness import RUNNING
 from clawtop.core.session.exchanges import exchanges
-from clawtop.core.session.lanes import classify_session_key
 from clawtop.core.session.turns import QueuedTurn
 from clawtop.store.json_text import UnreadableError
+from clawtop.store.sessions.listed import listed_session
 from clawtop.store.sessions.tail import entry_of
 from clawtop.store.sqlite.database import Database, SqlRow
 from clawtop.store.sqlite.schema import DatabaseIdentity
-from clawtop.store.wire import flag, mapping, milliseconds, session_entry, session_name, suspension, text
+from clawtop.store.wire import mapping, milliseconds, session_entry, text
 
 MOST_TRANSCRIPTS = 100
 RECENT_MS = 24 * 3_600_000
@@ -44,7 +44,7 @@ _NODE = ("session_key", "current_session_id", "status", "updated_at", "entry_val
 _WINDOW = ("started_at", "ended_at", "model_provider", "model")
 _DETAILS = (
     *("startedAt", "endedAt", "abortedLastRun", "modelProvider", "model", "providerOverride", "modelOverride"),
-    *("authProfileOverride", "authProfileOverrideSource", "totalTokens", "compactionCount"),
+    *("authProfileOverride", "authProfileOverrideSource", "compactionCount"),
     *("authProfileOverrideCompactionCount", "quotaSuspension", "sessionId"),
     *("label", "displayName", "subject", "groupChannel"),
 )
@@ -332,33 +332,18 @@ def _session(agent: str, file: str, row: SqlRow, details: Mapping[str, Any] | No
         found.append(Problem("bad-session", key, "its entry is not JSON"))
     elif valid not in (1, None):
         found.append(Problem("unchecked", key, "OpenClaw has not checked this row yet"))
-    if known is not None and known not in KNOWN_STATUSES:
-        found.append(Problem("unknown-status", key, "clawtop does not know its status"))
-    started_at = get("startedAt") or milliseconds(started)
-    ended_at = get("endedAt") if details else milliseconds(ended)
-    settled: str | None = known if known in SETTLED else None
-    return Session(
-        agent=agent,
-        key=key,
+    return listed_session(
+        agent,
+        key,
+        values,
         session_id=text(session_id),
         file=file,
         status=known,
-        active=False if settled or known is None else None,
-        active_how=stored_as(settled) if settled else "no turn of it ever started" if known is None else "",
-        problems=tuple(found),
         updated_at=milliseconds(updated),
-        started_at=started_at,
-        ended_at=ended_at,
-        provider=get("modelProvider") or get("providerOverride") or text(provider),
-        model=get("model") or get("modelOverride") or text(model),
-        profile=get("authProfileOverride"),
-        profile_source=get("authProfileOverrideSource"),
-        compaction_count=get("compactionCount"),
-        profile_compaction_count=get("authProfileOverrideCompactionCount"),
-        lane_class=classify_session_key(key),
-        aborted_last_run=flag(get("abortedLastRun")),
-        suspension=suspension(get("quotaSuspension")),
-        total_tokens=get("totalTokens"),
-        name=session_name(values),
-        witnesses=(settled_witness(settled, started_at, ended_at),) if settled else (),
+        started_at=get("startedAt") or milliseconds(started),
+        ended_at=get("endedAt") if details else milliseconds(ended),
+        problems=found,
+        never_ran=known is None,
+        provider=text(provider),
+        model=text(model),
     )

@@ -52,9 +52,14 @@ def make_sessions_dir(directory: Path) -> None:
     try:
         disk.make_directories(directory)
     except OSError as error:
-        raise OperationFailedError(
-            f"{safe(directory)} cannot be created: {error.strerror or error}", unchanged="nothing was sent"
-        ) from error
+        raise no_directory(directory, error) from error
+
+
+def no_directory(directory: Path, error: OSError) -> OperationFailedError:
+    """The error where the directory of a session's transcript cannot be made."""
+    return OperationFailedError(
+        f"{safe(directory)} cannot be created: {error.strerror or error}", unchanged="nothing was sent"
+    )
 
 
 def add_entry(store: Path, key: str, entry: Mapping[str, Any], state_dir: Path | None = None) -> bool:

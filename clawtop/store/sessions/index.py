@@ -6,21 +6,20 @@ Generations A to C write sessions.json; clawtop never does while a gateway can b
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any, cast
 
 from clawtop.core.model import BLOCKED, Problem, Session
-from clawtop.core.session.disk_witness import KNOWN_STATUSES, SETTLED, ends_before_its_start, settled_witness, stored_as
 from clawtop.core.session.key import agent_of
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.store import door
 from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, open_problem, parse, read_bytes
 from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.sessions.listed import listed_session
 from clawtop.store.sessions.piecemeal import read_piecemeal
-from clawtop.store.wire import flag, session_entry, session_name, suspension
+from clawtop.store.wire import session_entry
 from clawtop.text import safe
 from clawtop.values import dataclass
 
@@ -180,40 +179,19 @@ def _row(key: str, entry: Any, agent: str, files: _TranscriptFiles) -> Session:
     values, problems = session_entry(key, entry)
     get = values.get
     session_id, status = get("sessionId"), get("status")
-    settled: str | None = status if status in SETTLED else None
-    if status is not None and status not in KNOWN_STATUSES:
-        problems = (*problems, Problem("unknown-status", key, "clawtop does not know its status"))
     file = files.of(get("sessionFile"), session_id)
     if file is not None and files.is_older(file):
         where = safe(os.path.dirname(file), 200)  # noqa: PTH120 - text of the entry
         problems = (*problems, Problem("former-place", key, f"its transcript is in {where}, and OpenClaw uses it"))
-    return Session(
-        agent=agent,
-        key=key,
+    return listed_session(
+        agent,
+        key,
+        values,
         session_id=session_id,
         file=file,
-        status=_shared(status),
-        active=False if settled and not ends_before_its_start(get("startedAt"), get("endedAt")) else None,
-        active_how=stored_as(settled) if settled else "",
-        problems=problems,
+        status=status,
         updated_at=get("updatedAt"),
         started_at=get("startedAt"),
         ended_at=get("endedAt"),
-        provider=_shared(get("modelProvider") or get("providerOverride")),
-        model=_shared(get("model") or get("modelOverride")),
-        profile=_shared(get("authProfileOverride")),
-        profile_source=_shared(get("authProfileOverrideSource")),
-        compaction_count=get("compactionCount"),
-        profile_compaction_count=get("authProfileOverrideCompactionCount"),
-        lane_class=classify_session_key(key),
-        aborted_last_run=flag(get("abortedLastRun")),
-        suspension=suspension(get("quotaSuspension")),
-        total_tokens=get("totalTokens"),
-        name=session_name(values),
-        witnesses=(settled_witness(settled, get("startedAt"), get("endedAt")),) if settled else (),
+        problems=problems,
     )
-
-
-def _shared(value: str | None) -> str | None:
-    """One shared object for a text that thousands of entries have in common."""
-    return None if value is None else sys.intern(value)

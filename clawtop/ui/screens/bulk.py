@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
-from clawtop.commands import Arming, Command, Target
+from clawtop.commands import Command, Target
 from clawtop.core.model import counted
 from clawtop.core.operations.plan import Plan, PlanKind
 from clawtop.core.operations.receipt import Sight
@@ -69,9 +69,7 @@ class BulkScreen(DialogScreen):
         """Execute the plans."""
         if self._worker is not None or self._ended:
             return
-        if shell(self).arming.state is not Arming.ARMED:
-            shell(self).say("The dashboard has disarmed itself.", Tone.BAD)
-            self.dismiss()
+        if self.closed_as_disarmed():
             return
         self._worker = self.carry_out(self._execute_all(), f"executing: {self._item.title}", self._failed)
         self.refresh_time()

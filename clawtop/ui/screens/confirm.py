@@ -14,6 +14,7 @@ from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.errors import ClawtopError, RefusedError
 from clawtop.text import safe, shown
+from clawtop.ui.arming import DISARMED
 from clawtop.ui.ports import Executor, StoreHolder
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
@@ -113,7 +114,7 @@ class ConfirmScreen(DialogScreen):
         if self._worker is not None or self._ended:
             return
         app = shell(self)
-        disarmed = "The dashboard has disarmed itself." if app.arming.state is not Arming.ARMED else None
+        disarmed = DISARMED if app.arming.state is not Arming.ARMED else None
         why_not = disarmed or self._moved_on()
         if why_not is not None:
             self._end(piece(why_not, Tone.BAD), piece("nothing was changed", Tone.DIM))

@@ -12,12 +12,15 @@ from textual.widget import Widget
 from textual.widgets import Button
 from textual.worker import Worker
 
+from clawtop.commands import Arming
 from clawtop.crash import unexpected
 from clawtop.errors import ClawtopError
+from clawtop.ui.arming import DISARMED
 from clawtop.ui.screens.pane import PaneScreen
+from clawtop.ui.shell import shell
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
-from clawtop.view.line import Line
+from clawtop.view.line import Line, Tone
 
 MARGINS = 6
 """Lines of the dialog besides its text."""
@@ -127,6 +130,14 @@ class DialogScreen(PaneScreen):
                 failed(unexpected(error, doing))
 
         return self.run_worker(told())
+
+    def closed_as_disarmed(self) -> bool:
+        """Whether the dashboard has disarmed itself meanwhile; it says so then, and closes this dialog."""
+        if shell(self).arming.state is Arming.ARMED:
+            return False
+        shell(self).say(DISARMED, Tone.BAD)
+        self.dismiss()
+        return True
 
     def action_other_button(self) -> None:
         """Focus the other button."""

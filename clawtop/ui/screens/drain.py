@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from clawtop.commands import Arming
 from clawtop.errors import ClawtopError
 from clawtop.text import safe
 from clawtop.ui.screens.dialog import DialogScreen
@@ -179,9 +178,7 @@ class DrainScreen(DialogScreen):
         """Begin the drain."""
         if self.scene is not DialogState.PREVIEW:
             return
-        if shell(self).arming.state is not Arming.ARMED:
-            shell(self).say("The dashboard has disarmed itself.", Tone.BAD)
-            self.dismiss()
+        if self.closed_as_disarmed():
             return
         self._starting = True
         self.carry_out(self._begin(), "starting the drain", self._failed)

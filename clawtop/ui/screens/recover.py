@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
-from clawtop.commands import Arming
 from clawtop.errors import ClawtopError
 from clawtop.text import safe, shown
 from clawtop.ui.screens.dialog import DialogScreen
@@ -86,9 +85,7 @@ class RecoverScreen(DialogScreen):
         """Recover the session."""
         if self._worker is not None or self._ended or not is_stuck(self._report):
             return
-        if shell(self).arming.state is not Arming.ARMED:
-            shell(self).say("The dashboard has disarmed itself.", Tone.BAD)
-            self.dismiss()
+        if self.closed_as_disarmed():
             return
         self._worker = self.carry_out(self._recover(), "recovering the session", self._failed)
         self.refresh_time()
