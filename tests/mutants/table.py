@@ -370,8 +370,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a jump goes to the session of another agent with the same key",
-        "                and target.agent in (None, found.agent)\n",
-        "",
+        "            if found is None or target.agent not in (None, found.agent):\n",
+        "            if found is None:\n",
         ("tests/ui/test_dashboard.py::test_of_two_agents_with_one_session_key_the_right_one_is_found",),
         breaks=("tree",),
     ),
@@ -992,7 +992,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a writer that is stopped at the head of the line holds up all others",
-        "        if not first and now < min(self._deadline, self._began + PASS_BY_S):\n",
+        "        if not first and now < min(self._deadline, min(self._began, self._place.waits_since) + PASS_BY_S):\n",
         "        if not first and now < self._deadline:\n",
         ("tests/store/test_auth_lock.py::test_a_first_one_that_does_nothing_is_passed_by",),
         breaks=("operations",),
