@@ -24,7 +24,7 @@ from clawtop.store.json_text import UnreadableError, read_bytes
 from clawtop.store.sessions.index import MAX_SESSIONS_BYTES
 from clawtop.text import safe
 
-LOCK_WAIT_S = 5.0
+LOCK_WAIT_S = 20.0
 LOCK_POLL_S = 0.002
 REPAIRS = 3
 
