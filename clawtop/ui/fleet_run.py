@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -77,47 +78,19 @@ def run_fleet(fleet: Hosts, clock: Clock, options: Options) -> int:
 
 async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
     options = replace(options, ascii_glyphs=options.ascii_glyphs or not speaks_unicode(given_environment()))
-    theme, shown, chosen = choose(options.theme, os.environ), list[NoticeScreen](), None
-
-    ports = options.incident
-    seen: dict[str, HostSeen] = {}
-
-    def look() -> None:
-        """Give notice of what has become worse or better on the hosts."""
-        nonlocal seen
-        seen, told = host_notices(seen, fleet.hosts, clock.now_ms(), round(ports.blocked_minutes * 60_000))
-        if told is not None:
-            tell(told)
-
-    def tell(text: str) -> None:
-        for app in shown:
-            app.call_later(app.tell, text)
-        pass_on(text, shown, ports)
-
-    def looked() -> Sequence[Host]:
-        """The hosts for the screen; each state that it shows is what the next one is compared with."""
-        look()
-        return fleet.hosts
-
-    def deliver(_hosts: tuple[Host, ...]) -> None:
-        look()
-        for app in shown:
-            if isinstance(app, FleetApp):
-                app.call_later(app.redraw)
-
+    theme, chosen = choose(options.theme, os.environ), None
+    notices = _Notices(fleet, clock, options.incident)
     keeping = (
-        asyncio.create_task(fleet.run(deliver), name="fleet"),
-        asyncio.create_task(_regularly(look, clock), name="fleet notices"),
+        asyncio.create_task(fleet.run(notices.deliver), name="fleet"),
+        asyncio.create_task(notices.keep(), name="fleet notices"),
     )
     for task in keeping:
-        task.add_done_callback(partial(_leave, shown))
+        task.add_done_callback(notices.leave)
     try:
         while True:
-            _raise_what_ended(keeping)
-            app = FleetApp(clock, options, theme=theme, hosts=looked, retry=fleet.retry_now, chosen=chosen)
-            shown.append(app)
-            chosen = await app.run_async(mouse=options.mouse)
-            shown.clear()
+            app = FleetApp(clock, options, theme=theme, hosts=notices.looked, retry=fleet.retry_now, chosen=chosen)
+            with notices.on(app):
+                chosen = await app.run_async(mouse=options.mouse)
             _raise_what_ended(keeping)
             if chosen is None:
                 return app.return_code or 0
@@ -125,9 +98,8 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
             of_host = replace(options, incident=IncidentPorts(opens="overview"), agent=None, of_fleet=True)
             jobs = JobPorts(opened.drains, partial(_same, opened.engine), opened.recoveries)
             host = make_app(opened.source, opened.clock, of_host, execute=opened.execute, jobs=jobs)
-            shown.append(host)
-            await show(host, mouse=options.mouse)
-            shown.clear()
+            with notices.on(host):
+                await show(host, mouse=options.mouse)
             _raise_what_ended(keeping)
             if host.return_code:
                 return host.return_code
@@ -137,24 +109,64 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
         await asyncio.gather(*keeping, return_exceptions=True)
 
 
-def _leave(shown: Sequence[NoticeScreen], ended: asyncio.Task[None]) -> None:
-    """Leave a screen that nothing keeps up to date any more."""
-    if not ended.cancelled() and ended.exception() is not None:
-        for app in shown:
-            app.call_later(app.exit)
+class _Notices:
+    """Tells what becomes worse or better on the hosts, on the screen that is open and outside of it."""
+
+    def __init__(self, fleet: Hosts, clock: Clock, ports: IncidentPorts) -> None:
+        self._fleet = fleet
+        self._clock = clock
+        self._ports = ports
+        self._open: list[NoticeScreen] = []
+        self._seen: dict[str, HostSeen] = {}
+
+    @contextmanager
+    def on(self, app: NoticeScreen) -> Iterator[None]:
+        """`app` is the screen that is open."""
+        self._open.append(app)
+        try:
+            yield
+        finally:
+            self._open.clear()
+
+    def look(self) -> None:
+        """Give notice of what has become worse or better since the last look."""
+        blocked_ms = round(self._ports.blocked_minutes * 60_000)
+        self._seen, told = host_notices(self._seen, self._fleet.hosts, self._clock.now_ms(), blocked_ms)
+        if told is None:
+            return
+        for app in self._open:
+            app.call_later(app.tell, told)
+        pass_on(told, self._open, self._ports)
+
+    def looked(self) -> Sequence[Host]:
+        """The hosts for the screen; each state that it shows is what the next one is compared with."""
+        self.look()
+        return self._fleet.hosts
+
+    def deliver(self, _hosts: tuple[Host, ...]) -> None:
+        """The fleet has changed."""
+        self.look()
+        for app in self._open:
+            if isinstance(app, FleetApp):
+                app.call_later(app.redraw)
+
+    async def keep(self) -> None:
+        """Look regularly until cancelled, since time alone may make something worse."""
+        while True:
+            self.look()
+            await self._clock.sleep(LOOK_SECONDS)
+
+    def leave(self, ended: asyncio.Task[None]) -> None:
+        """Leave a screen that nothing keeps up to date any more."""
+        if not ended.cancelled() and ended.exception() is not None:
+            for app in self._open:
+                app.call_later(app.exit)
 
 
 def _raise_what_ended(keeping: Sequence[asyncio.Task[None]]) -> None:
     for task in keeping:
         if task.done():
             task.result()
-
-
-async def _regularly(look: Callable[[], None], clock: Clock) -> None:
-    """Check regularly, since time alone may make something worse."""
-    while True:
-        look()
-        await clock.sleep(LOOK_SECONDS)
 
 
 def _same(engine: Engine) -> Engine:
