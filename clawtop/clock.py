@@ -36,7 +36,7 @@ class Deadline(Protocol):
 class Clock(Protocol):
     """Wall time for records, monotonic time for waits, and every timer.
 
-    All timers are built on `sleep`, so a clock that simulates it drives them all.
+    Timers are built on `sleep` unless a clock has its own, so a simulated clock drives them all.
     """
 
     def now_ms(self) -> int:

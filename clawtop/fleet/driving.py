@@ -16,9 +16,10 @@ from clawtop.engine.drive.handle import RunItems
 from clawtop.engine.drive.turn import TurnAnswer
 from clawtop.engine.providers.base import Usage
 from clawtop.errors import ClawtopError, OperationFailedError
-from clawtop.fleet.protocol import is_whole, mapping
+from clawtop.fleet.protocol import is_whole
 from clawtop.fleet.remote import JournalWord, LostError, told_error
 from clawtop.fleet.steering import Steered, Steers, Told
+from clawtop.nested import mapping
 from clawtop.text import shown
 
 _EVENT = TypeAdapter(Event)

@@ -10,8 +10,9 @@ from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.core.operations.verb import verb_words
 from clawtop.errors import RefusedError
-from clawtop.fleet.protocol import is_whole, mapping, texts
+from clawtop.fleet.protocol import is_whole, texts
 from clawtop.fleet.remote import FarReceipt, RemoteOperations
+from clawtop.nested import mapping
 from clawtop.text import shown
 
 

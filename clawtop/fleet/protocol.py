@@ -87,11 +87,6 @@ def is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 60
 
 
-def mapping(value: object) -> dict[str, Any]:
-    """An object that another clawtop sent; an empty one in place of anything else."""
-    return value if isinstance(value, dict) else {}
-
-
 def texts(value: object, most: int = 50) -> tuple[str, ...]:
     """Lines that another clawtop sent, for a screen; none in place of anything else."""
     return tuple(shown(item, 400) for item in value[:most] if isinstance(item, str)) if isinstance(value, list) else ()

@@ -9,8 +9,9 @@ from typing import Any
 from clawtop.clock import Clock
 from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError, RefusedError
-from clawtop.fleet.protocol import ProtocolError, decode, is_whole, mapping
+from clawtop.fleet.protocol import ProtocolError, decode, is_whole
 from clawtop.fleet.transport import Connect, HostSpec
+from clawtop.nested import mapping
 from clawtop.redaction import masked
 from clawtop.text import shown
 from clawtop.values import dataclass

@@ -21,11 +21,12 @@ from clawtop.core.model import (
     Problem,
 )
 from clawtop.core.session.attention import thresholds
+from clawtop.nested import mapping
 from clawtop.redaction import remember_secrets
 from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse_json5, read_bytes, stamp_of
 from clawtop.store.runtimes import backends
-from clawtop.store.wire import mapping, milliseconds, text
+from clawtop.store.wire import milliseconds, text
 from clawtop.values import dataclass
 
 MAX_CONFIG_BYTES = 8 * MEGABYTE

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clawtop.store.wire import mapping, text
+from clawtop.nested import mapping
+from clawtop.store.wire import text
 
 ACP = "acp"
 COMMANDS = {"claude-cli": "claude", "google-gemini-cli": "gemini", "codex-cli": "codex"}

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from clawtop.core.javascript import MAX_SAFE_INTEGER
 from clawtop.core.model import NO_COUNTS, Credential, Problem, Suspension, UsageStats
+from clawtop.nested import mapping
 
 SESSION_TEXTS = (
     *("sessionId", "sessionFile", "status", "modelProvider", "model", "providerOverride", "modelOverride"),
@@ -57,10 +58,6 @@ def milliseconds(value: Any) -> int | None:
 
 def flag(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 # --- usage statistics --------------------------------------------------------------------------------------------

@@ -139,9 +139,8 @@ class EarlyScreen:
 
     def _write(self, text: str) -> None:
         if self._output is None:
-            self._output = TerminalOutput(
-                screen_file(), lambda: None
-            )  # first: the terminal's attributes are set after it is handed back
+            # first: attributes that are set after it are restored however this ends
+            self._output = TerminalOutput(screen_file(), lambda: None)
             self._take()
             text = TAKEN + text
         self._output.write(text)

@@ -86,7 +86,7 @@ ASK_EVERY_S = 1.0
 CLOSED_FOR_MS = 30_000
 RENEW_AFTER_S = 5.0
 BUSY_S = 10.0
-"""A step on a record takes microseconds: a process that has not finished after this long is stopped."""
+"""A step on a record takes microseconds: a process that has not finished after this long counts as hung."""
 
 _JOURNAL_DEPTH = 20_000
 _ENDS = {DrainStage.DRAINED: "drained", DrainStage.NOT_RELEASED: "aborted, NOT released"}

@@ -41,6 +41,7 @@ from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.engine.prompt.session_lock import SessionLockController, own_start
 from clawtop.engine.providers.base import Endpoint, Timeouts
 from clawtop.errors import ClawtopError
+from clawtop.nested import mapping
 from clawtop.store.config import run_limit_s
 from clawtop.store.json_text import UnreadableError, parse, read_bytes
 from clawtop.store.locks.openclaw import BreakOutcome, BreakResult
@@ -380,4 +381,4 @@ def _models_json(path: Path) -> Mapping[str, Any]:
         document = parse(content, str(path))
     except (FileNotFoundError, UnreadableError):
         return {}
-    return document if isinstance(document, dict) else {}
+    return mapping(document)

@@ -221,8 +221,8 @@ class Rounds:
         self._keep(words=GatewayWords(self._clock.now_ms(), problem=error.words))
 
     async def _ask_metrics(self, gateway: Gateway, port: int) -> bool:
-        """Ask for words if it is time; returns whether a question was sent. The port's owner is checked right before
-        the token goes there.
+        """Ask for its metrics; whether a request was sent. The port's owner is checked right before the token goes
+        there.
         """
         try:
             leave = self._door.knock(gateway)

@@ -7,6 +7,7 @@ from typing import Any
 
 from clawtop import nested
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
+from clawtop.nested import mapping
 from clawtop.text import shown
 from clawtop.values import dataclass
 
@@ -96,8 +97,7 @@ def error_of(answer: Mapping[str, Any], method: str) -> GatewayCallError:
 
 def part(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """An object inside an object; an empty one if there is none."""
-    inner = value.get(name)
-    return inner if isinstance(inner, dict) else {}
+    return mapping(value.get(name))
 
 
 def text(value: Any, longest: int = 200) -> str | None:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from clawtop.engine.operations.locked import settled
 from clawtop.errors import OperationFailedError
-from clawtop.nested import loads
+from clawtop.nested import loads, mapping
 from clawtop.store import door
 from clawtop.store.disk import DiskFile, disk
 from clawtop.text import safe
@@ -84,4 +84,4 @@ def _parsed(line: bytes) -> dict[str, object]:
         value = loads(line)
     except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
+    return mapping(value)

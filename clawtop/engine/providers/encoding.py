@@ -34,7 +34,7 @@ class Utf8:
         self._known = False
 
     def feed(self, piece: bytes, *, last: bool = False) -> bytes:
-        """The input decoded so far, up to the last whole character. `last`: nothing follows."""
+        """What this piece completes, as UTF-8, up to the last whole character. `last`: nothing follows."""
         if not self._known:
             piece = self._first + piece
             if len(piece) < _ENOUGH and not last:

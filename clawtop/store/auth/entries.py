@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from clawtop.core.model import Credential, Problem, Profile
+from clawtop.nested import mapping
 from clawtop.redaction import remember_secrets
 from clawtop.store.auth.port import OwnAuth
 from clawtop.store.config import orders
-from clawtop.store.wire import PROFILE_TYPES, credential, mapping, secret_values, text, usage_stats
+from clawtop.store.wire import PROFILE_TYPES, credential, secret_values, text, usage_stats
 
 
 def own_auth(

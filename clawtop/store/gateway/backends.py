@@ -15,12 +15,13 @@ from typing import Any
 
 from clawtop.clock import Clock
 from clawtop.core.model import BackendProcess, ConfigSummary, Gateway
+from clawtop.nested import mapping
 from clawtop.store.gateway.usage import EVERY_SECONDS, MEMORY_STEP
 from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes
 from clawtop.store.locks.descendants import Descendant, descendants
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 from clawtop.store.runtimes import ACP, COMMANDS
-from clawtop.store.wire import mapping, text
+from clawtop.store.wire import text
 
 SESSION_KEY = "OPENCLAW_MCP_SESSION_KEY"
 LEASE = "OPENCLAW_ACPX_LEASE_ID"

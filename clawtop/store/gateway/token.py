@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from clawtop.nested import mapping
 from clawtop.store.config import ConfigRead
 from clawtop.store.provider.secrets import SecretSources, SecretUnavailableError, resolved
-from clawtop.store.wire import mapping
 
 VARIABLE = "OPENCLAW_GATEWAY_TOKEN"
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from clawtop.nested import loads
+from clawtop.nested import loads, mapping
 from clawtop.store import door
 from clawtop.store.json_text import read_head
 
@@ -84,4 +84,4 @@ def _object(path: Path) -> dict[str, object]:
         value = loads(door.read_head(path, HEAD_BYTES) or b"{}")
     except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
+    return mapping(value)

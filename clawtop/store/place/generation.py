@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clawtop.core.generations import Generation, generation_of, storage_of
+from clawtop.nested import mapping
 from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes, read_head
 from clawtop.store.place.databases import (
     SHARED_AGENT_VERSION,
@@ -20,7 +21,7 @@ from clawtop.store.place.databases import (
     written_by,
 )
 from clawtop.store.sqlite.pool import Databases
-from clawtop.store.wire import mapping, text
+from clawtop.store.wire import text
 from clawtop.values import dataclass
 
 MAX_AUTH_BYTES = 16 * MEGABYTE

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from clawtop.core.model import ProviderKeys
+from clawtop.nested import mapping
 from clawtop.redaction import remember_secrets
 from clawtop.store.json_text import MEGABYTE, UnreadableError, read_bytes
 from clawtop.store.provider.builtin import ENV_KEYS
 from clawtop.store.provider.secrets import SecretSources
 from clawtop.store.runtimes import ACP
-from clawtop.store.wire import mapping, text
+from clawtop.store.wire import text
 
 MAX_BYTES = MEGABYTE
 

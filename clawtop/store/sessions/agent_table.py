@@ -17,12 +17,13 @@ from clawtop.core.model import Exchange, Problem, Session
 from clawtop.core.session.disk_witness import RUNNING
 from clawtop.core.session.exchanges import exchanges
 from clawtop.core.session.turns import QueuedTurn
+from clawtop.nested import mapping
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.sessions.listed import listed_session
 from clawtop.store.sessions.tail import entry_of
 from clawtop.store.sqlite.database import Database, SqlRow
 from clawtop.store.sqlite.schema import DatabaseIdentity
-from clawtop.store.wire import mapping, milliseconds, session_entry, text
+from clawtop.store.wire import milliseconds, session_entry, text
 
 MOST_TRANSCRIPTS = 100
 RECENT_MS = 24 * 3_600_000
@@ -30,8 +31,8 @@ RECENT_MS = 24 * 3_600_000
 
 SUMMED_ALWAYS = 5_000
 SUMMED_A_SECOND = 20_000
-"""The sums of more rows than `SUMMED_ALWAYS` are computed at most once per second for that many rows: they take 15 ms
-for 100,000 rows, and only they reveal deleted or archived rows.
+"""The sums of more than `SUMMED_ALWAYS` rows are computed at most once in a second for each `SUMMED_A_SECOND` of them:
+they take 15 ms for 100,000 rows, and only they reveal deleted or archived rows.
 """
 
 LAST_EVENTS = 24

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from clawtop.core.model import ModelRef
+from clawtop.nested import mapping
 from clawtop.store import door
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse, read_bytes, stamp_of
 from clawtop.store.place.layout import AgentPaths
 from clawtop.store.sessions.index import MAX_SESSIONS_BYTES
 from clawtop.store.sessions.trajectory import trajectory_path
-from clawtop.store.wire import mapping, text
+from clawtop.store.wire import text
 from clawtop.values import dataclass
 
 CONTEXT = b'"context.compiled"'

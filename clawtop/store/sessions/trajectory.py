@@ -13,8 +13,9 @@ from typing import Any
 
 from clawtop.core.javascript import parse_date
 from clawtop.core.session.disk_witness import TrajectoryRun
+from clawtop.nested import mapping
 from clawtop.store.sessions.tail import entry_of, last_lines
-from clawtop.store.wire import mapping, text
+from clawtop.store.wire import text
 
 TRAJECTORY_SUFFIX = ".trajectory.jsonl"
 STARTED, ENDED, STEP = "session.started", "session.ended", "model.fallback_step"
