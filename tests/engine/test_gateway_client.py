@@ -66,11 +66,18 @@ async def ask(tmp_path: Path, fake: FakeGateway, method: str = "sessions.list", 
 
 
 async def asked(
-    entry: Door, fake: FakeGateway, method: str = "sessions.list", scopes: Sequence[str] = (READ,), seconds: float = 5.0
+    entry: Door,
+    fake: FakeGateway,
+    method: str = "sessions.list",
+    scopes: Sequence[str] = (READ,),
+    *,
+    seconds: float = 5.0,
+    answer_s: float | None = None,
 ) -> Any:
+    """`seconds`: for the connection, and for the answer too unless that has its own `answer_s`."""
     leave = entry.knock(live(fake.port))
     async with connected(entry, leave, scopes, clock=SystemClock(), seconds=seconds) as link:
-        return await link.ask(method, {}, seconds=seconds)
+        return await link.ask(method, {}, seconds=seconds if answer_s is None else answer_s)
 
 
 async def trouble(tmp_path: Path, fake: FakeGateway, method: str = "sessions.list", **more: Any) -> GatewayCallError:
@@ -203,9 +210,8 @@ def huge(_: Any) -> str:
     ],
 )
 async def test_bad_answers_are_bounded_and_named(tmp_path: Path, answer: Any, kind: Trouble, words: str) -> None:
-    error = await trouble(
-        tmp_path, FakeGateway({"sessions.list": answer}), seconds=2.0 if kind is not Trouble.MUTE else 0.3
-    )
+    patience = 0.3 if kind is Trouble.MUTE else 30.0
+    error = await trouble(tmp_path, FakeGateway({"sessions.list": answer}), seconds=30.0, answer_s=patience)
     assert error.trouble is kind
     assert words in error.words
 
