@@ -80,7 +80,8 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
 
 store/  The disk: one module for each format. Nothing else knows paths or formats.
     timed_reads     a deadline for each read that may hang
-    disk            the system calls that change a disk; door: the only module that opens files
+    disk            the system calls that change a disk; door: the only module that opens files; ways: whose links may
+                    lead root where
     json_text       JSON, read as OpenClaw's parser reads it
     owners          who owns a file, and who may write it
     sqlite/         OpenClaw's databases: pool (each opened once), database (reading), writing, schema, cells

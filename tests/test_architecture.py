@@ -81,6 +81,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "store": (
         "timed_reads",
         "disk",
+        "ways",
         "door",
         "json_text",
         "owners",

@@ -47,6 +47,7 @@ from clawtop.store.interning import Interned
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.place.layout import Layout
 from clawtop.store.timed_reads import ANSWER_S, NoAnswerError, TimedReads
+from clawtop.store.ways import NotAllowedError
 
 if TYPE_CHECKING:
     from clawtop.store.own.accounts import AccountNotes
@@ -300,7 +301,7 @@ def _has_own(layout: Layout, warnings: list[Problem]) -> bool:
     """Whether clawtop has ever written here; its directory is not followed if it is a link."""
     try:
         return door.has_own(_own_directory(layout))
-    except door.NotAllowedError as error:
+    except NotAllowedError as error:
         warnings.append(Problem("not-allowed", str(_own_directory(layout)), error.strerror or "may not be used"))
         return False
 

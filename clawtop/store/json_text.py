@@ -17,6 +17,7 @@ from clawtop.core.model import BLOCKED, Problem
 from clawtop.nested import TooDeepError, loads, shallow
 from clawtop.store import door
 from clawtop.store.door import Follow
+from clawtop.store.ways import NotAllowedError
 
 MEGABYTE = 1024 * 1024
 MAX_JSON5_BYTES = MEGABYTE // 4
@@ -81,7 +82,7 @@ def read_head(path: str | Path, limit: int) -> bytes:
 
 def open_problem(where: str, error: OSError | ValueError) -> Problem:
     """Why a file could not be opened or read, with its name."""
-    if isinstance(error, door.NotAllowedError):
+    if isinstance(error, NotAllowedError):
         code = "not-a-file" if error.errno in {errno.EINVAL, errno.ENXIO, errno.EISDIR} else "not-allowed"
         return Problem(code, where, error.strerror or "may not be used")
     if isinstance(error, door.TooLargeError):

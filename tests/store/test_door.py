@@ -17,7 +17,7 @@ from clawtop.core.model import Event, EventKind, LockKind
 from clawtop.engine.prompt.fork import _write as carry_over
 from clawtop.errors import ClawtopError, RefusedError
 from clawtop.store import door
-from clawtop.store.door import Follow, NotAllowedError
+from clawtop.store.door import Follow
 from clawtop.store.gateway.log import LogTail
 from clawtop.store.gateway.log_lines import Names
 from clawtop.store.json_text import UnreadableError, read_bytes, read_head
@@ -33,6 +33,7 @@ from clawtop.store.sessions.conversation import read_conversation
 from clawtop.store.sessions.fingerprint import digest, read_range
 from clawtop.store.sessions.tail import last_lines
 from clawtop.store.sessions.transcript_write import append, header
+from clawtop.store.ways import NotAllowedError
 
 SECRET = b"precious\n"
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from clawtop.core.model import LockFile, LockIdentity, LockKind
 from clawtop.nested import loads
 from clawtop.store import door
+from clawtop.store.ways import NotAllowedError
 
 MAX_LOCK_BYTES = 64 * 1024
 
@@ -39,7 +40,7 @@ def read_lock(
         descriptor = _opened(text_path)
     except FileNotFoundError:
         return None
-    except door.NotAllowedError:
+    except NotAllowedError:
         return _unopened(text_path, kind, "not a regular file", agent, session_id)
     except OSError:
         return _unopened(text_path, kind, "unreadable", agent, session_id)

@@ -26,7 +26,6 @@ from clawtop.core.model import (
     Problem,
     ProcessEvidence,
 )
-from clawtop.store import door
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.owners import InnerNamespaces, judged_from, owner_in_container, seen_from_here
@@ -34,6 +33,7 @@ from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.place.generation import PROFILES_FILE
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.timed_reads import NoAnswerError, TimedReads
+from clawtop.store.ways import check_way
 
 SESSION_LOCK_SUFFIX = ".jsonl.lock"
 
@@ -129,7 +129,7 @@ def _read(
 
 def _names(directory: Path, suffix: str, warnings: list[Problem]) -> list[str]:
     try:
-        door.check_way(directory / suffix)
+        check_way(directory / suffix)
         with os.scandir(directory) as entries:
             return sorted(entry.name for entry in entries if entry.name.endswith(suffix))
     except (FileNotFoundError, NotADirectoryError):

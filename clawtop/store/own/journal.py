@@ -27,6 +27,7 @@ from clawtop.redaction import masked, masked_words
 from clawtop.store import door
 from clawtop.store.atomic import put
 from clawtop.store.disk import disk
+from clawtop.store.ways import NotAllowedError
 from clawtop.text import safe
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -90,7 +91,7 @@ class Journal:
                 work()
         except (OSError, filelock.Timeout) as error:
             why = getattr(error, "strerror", None) or "its lock was never free"
-            if isinstance(error, door.NotAllowedError):
+            if isinstance(error, NotAllowedError):
                 why = f"{safe(error.filename)} {why}"
             raise OperationFailedError(f"the journal {safe(self.path)} cannot be written: {why}") from error
 
@@ -171,7 +172,7 @@ class Journal:
 
     def _backwards(self, wanted: Callable[[bytes], bool] = bool) -> Iterator[Event]:
         """Every event that can be read and whose line is wanted, newest first."""
-        with contextlib.suppress(door.NotAllowedError):
+        with contextlib.suppress(NotAllowedError):
             if door.has_own(self.path.parent):
                 yield from self._readable(wanted)
 

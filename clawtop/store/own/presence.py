@@ -22,6 +22,7 @@ import filelock
 from clawtop.errors import RefusedError
 from clawtop.store import door
 from clawtop.store.disk import disk
+from clawtop.store.ways import NotAllowedError
 from clawtop.text import safe
 
 _presences: dict[tuple[int, str], Presence] = {}
@@ -72,7 +73,7 @@ class Presence:
             _bury_files(processes)
             lock = file_lock(processes / f"{member}.lock")
             lock.acquire(timeout=1, poll_interval=0.001)
-        except door.NotAllowedError as error:
+        except NotAllowedError as error:
             raise RefusedError(f"{safe(error.filename)} {error.strerror}", unchanged="no session was touched") from None
         except (OSError, NotImplementedError) as error:
             raise cannot_coordinate(directory, error) from error

@@ -13,7 +13,6 @@ from clawtop.core.generations import newest_version
 from clawtop.core.model import AGENTS_UNREAD, Problem
 from clawtop.errors import StateUnreadableError
 from clawtop.store import config as config_file
-from clawtop.store import door
 from clawtop.store.config import ConfigRead, read_config
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.place import temporary
@@ -22,6 +21,7 @@ from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE, writte
 from clawtop.store.place.generation import Detected, detect, recorded_version
 from clawtop.store.place.layout import MAIN_AGENT, AgentPaths, Layout
 from clawtop.store.sqlite.pool import Databases
+from clawtop.store.ways import NotAllowedError, check_way, named_by
 from clawtop.text import safe
 
 CONFIG_NAMES = ("openclaw.json", "clawdbot.json", "moldbot.json")
@@ -119,8 +119,8 @@ def _problems(state_dir: Path, config: ConfigRead, agents: Sequence[AgentPaths],
 def _closed_way(directory: Path) -> str | None:
     """Why nothing in a directory may be read: for root, where another user's link leads to what is closed to them."""
     try:
-        door.check_way(directory / "anything")
-    except door.NotAllowedError as error:
+        check_way(directory / "anything")
+    except NotAllowedError as error:
         return error.strerror
     return None
 
@@ -261,7 +261,7 @@ def _placed(
         store = draft.map_path(str(wanted)) or store
     for place in (agent_dir, store.parent):
         if not place.is_relative_to(draft.state_dir):
-            door.named_by(place, draft.state_dir.stat().st_uid)
+            named_by(place, draft.state_dir.stat().st_uid)
     older = tuple(
         draft.state_dir.parent / name / "agents" / agent / "sessions" for name in former_names(draft.state_dir)
     )

@@ -6,8 +6,8 @@ import os
 import re
 from collections.abc import Container
 
-from clawtop.store import door
 from clawtop.store.json_text import Stamp, stamp_of
+from clawtop.store.ways import check_way
 
 FRESH_MS = 10 * 60_000
 """An unlisted transcript is reported for this long after it was written: older ones are leftovers of resets."""
@@ -39,7 +39,7 @@ class UnlistedTranscripts:
             return {}
         if stamp != self._stamp:
             try:
-                door.check_way(f"{directory}/x")
+                check_way(f"{directory}/x")
                 names = os.listdir(directory)  # noqa: PTH208 - names only
             except OSError:
                 return {}

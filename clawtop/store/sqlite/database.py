@@ -30,6 +30,7 @@ from clawtop.core.model import BLOCKED, Problem
 from clawtop.store import door
 from clawtop.store.json_text import MEGABYTE, UnreadableError
 from clawtop.store.sqlite.schema import DatabaseIdentity, DatabaseRole
+from clawtop.store.ways import NotAllowedError, check_makers
 from clawtop.text import shown
 
 SqlRow = tuple[Any, ...]
@@ -313,8 +314,8 @@ class Database:
                 Problem("foreign-link", self._name, "is a symbolic link by one user to another user's file")
             )
         try:
-            door.check_makers(self._name, facts)
-        except door.NotAllowedError as error:
+            check_makers(self._name, facts)
+        except NotAllowedError as error:
             raise UnreadableError(Problem("foreign-link", self._name, error.strerror or "")) from None
         for companion in (f"{self._real}{suffix}" for suffix in COMPANIONS):
             if _is_no_file(companion):
