@@ -6,10 +6,13 @@ a fork that then becomes its user.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import encodings.idna  # noqa: F401 - for a socket, which would import it as another user
+import importlib
 import json
 import os
+import pkgutil
 import shutil
 import signal
 import socket
@@ -92,6 +95,7 @@ def _main() -> None:
 
     spec: Spec = json.load(sys.stdin)
     load_everything()
+    _load_lazy_parts("anyio")
     temporary.SYSTEM = Path(spec["system"])
     gateway = None if spec["gateway"] is None else _gateway(*spec["gateway"])
     try:
@@ -100,6 +104,14 @@ def _main() -> None:
         if gateway is not None:
             os.kill(gateway, signal.SIGKILL)
             os.waitpid(gateway, 0)
+
+
+def _load_lazy_parts(package: str) -> None:
+    """Import what this package would import with its first use, as another user."""
+    place = importlib.import_module(package).__path__
+    for module in pkgutil.walk_packages(place, f"{package}.", onerror=lambda _name: None):
+        with contextlib.suppress(ImportError):  # for an optional library, or for Windows
+            importlib.import_module(module.name)
 
 
 def _run(one: Run) -> Said:
