@@ -361,6 +361,12 @@ def _amount(limit: int) -> str:
     return f"{limit // _CHUNK} MB" if limit >= _CHUNK else f"{limit // 1024} KB"
 
 
+def close_lock(descriptor: int) -> None:
+    """Close a descriptor that only carries a lock: the kernel releases that, whatever the disk says to the closing."""
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def closing(descriptor: int) -> Iterator[int]:
     """Close `descriptor` at the end. An error of closing is raised only if there was no other."""

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import stat
 import threading
 from functools import partial
 from pathlib import Path
@@ -326,6 +327,23 @@ def test_a_first_one_that_does_nothing_is_passed_by(line: Line, tmp_path: Path) 
         line.lock.run(lambda _: line.done.append("past"), wait=60)
     assert line.done == ["past"]
     assert line.clock.monotonic() - began == pytest.approx(auth_lock.PASS_BY_S, abs=0.01)
+
+
+def test_a_change_counts_as_made_although_its_place_in_line_closes_with_an_error(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network mounts report at the closing what they could not do before; the kernel has released it by then."""
+    close = os.close
+
+    def refused(descriptor: int) -> None:
+        of_the_line = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        close(descriptor)
+        if of_the_line:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "close", refused)
+    line.lock.run(lambda _: line.done.append("made"), wait=60)
+    assert line.done == ["made"]
 
 
 def waiting_threads() -> set[threading.Thread]:

@@ -146,7 +146,7 @@ class _Request:
     def _close(self) -> None:
         with contextlib.suppress(OSError):
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile may have it open too
-        os.close(self._descriptor)
+        door.close_lock(self._descriptor)
 
 
 _left: dict[tuple[int, str], list[_Request]] = {}  # process and directory -> what waits unwanted; under _left_guard

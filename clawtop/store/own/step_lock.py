@@ -24,7 +24,7 @@ def taken(path: str) -> Iterator[bool]:
     try:
         yield _locked(descriptor) and _is_at(path, descriptor)
     finally:
-        os.close(descriptor)
+        door.close_lock(descriptor)
 
 
 def _locked(descriptor: int) -> bool:

@@ -92,9 +92,11 @@ def _one_at_a_time(state_dir: Path) -> Iterator[None]:
         raise OperationFailedError(
             f"{safe(error.filename or path)}: {error.strerror}", unchanged="the session list is unchanged"
         ) from error
-    with door.closing(descriptor):
+    try:
         _lock(descriptor, path)
         yield
+    finally:
+        door.close_lock(descriptor)
 
 
 def _lock(descriptor: int, path: Path) -> None:
