@@ -145,7 +145,8 @@ fleet/  Several hosts over ssh. far streams a host's state, near follows it, fle
 
 view/  What is shown, as lines: pure functions of a snapshot and the time. No terminal library.
     line, fitting      toned text, and how it is cut, padded and wrapped; columns and long_rows (each made when it is
-                       looked at): tables; ordering, humanize (numbers and times), words (states)
+                       looked at): tables; steady (columns do not move); ordering, humanize (numbers and times),
+                       words (states)
     facts              what the rows of a snapshot share; provider_facts
     rows               the overview: profile_columns, session_columns, lock_columns, warning_columns; detail, fact_lines
     headline, footer   the lines around every screen; tabs, replay_words, tour

@@ -305,11 +305,15 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
     # --- screens and commands ------------------------------------------------------------------------------------
 
     def open(self, screen: Screen[None]) -> None:
-        """Push a screen."""
+        """Push a screen. What answered a key of another view is over."""
+        if isinstance(screen, DashboardScreen):
+            self.flash.answer.withdraw()
         self.push_screen(screen)
 
     def to_overview(self) -> None:
-        """Close every screen above the overview."""
+        """Close every screen above the overview. What answered a key there is over."""
+        if not isinstance(self.view, OverviewScreen):
+            self.flash.answer.withdraw()
         while not isinstance(self.view, OverviewScreen):
             self.pop_screen()
 

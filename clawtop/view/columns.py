@@ -318,25 +318,38 @@ def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line, 
     """The line of column titles; the first column, and those without a title next to it, carry the table's own.
 
     The table's title gives the number of rows and the filter: rather than being cut, it takes the place of further
-    titles.
+    titles, of which the arrow of the sorted one stays.
     """
     out: list[Piece] = []
-    taken = next((n for n, (column, _) in enumerate(columns) if n and column.title), len(columns))
-    sorted_by, wanted = sorting.column if sorting is not None else None, width_of(title)
-    while _over(columns[:taken]) < wanted and taken < len(columns) and columns[taken][0].id != sorted_by:
-        taken += 1
+    title = (*title, MARGIN) if filtered and sorting is not None else title  # parts an arrow from the words of a filter
+    taken = _under_title(columns, sorting, title)
+    own = _is_sorted(columns[:taken], sorting)
     if taken > 1:
         columns = ((columns[0][0], _over(columns[:taken])), *columns[taken:])
     for position, (column, width) in enumerate(columns):
         if position:
             out.append(_GAP)
         line = title if position == 0 else ((column.title, Tone.HEAD),)
-        if sorting is not None and sorting.column == column.id:
+        if sorting is not None and (sorting.column == column.id if position else own):
             arrow: Piece = ("▼" if sorting.descending else "▲", Tone.ACCENT)
             line = cut(line, width - 1) if not position else ((headed(column.title, width - 1), Tone.HEAD),)
             line = (*line, arrow)
         out.extend(fitted(cut(line, width) if filtered else line, width, right=column.right))
     return tuple(out)
+
+
+def _under_title(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line) -> int:
+    """How many columns, from the first, the table's title stands over."""
+    taken = next((n for n, (column, _) in enumerate(columns) if n and column.title), len(columns))
+    wanted = width_of(title)
+    while taken < len(columns) and _over(columns[:taken]) < wanted + _is_sorted(columns[:taken], sorting):
+        taken += 1
+    return taken
+
+
+def _is_sorted(columns: Sequence[Placed[T]], sorting: Sorting | None) -> bool:
+    """Whether the rows are sorted by one of these columns."""
+    return sorting is not None and any(column.id == sorting.column for column, _ in columns)
 
 
 def _over(columns: Sequence[Placed[T]]) -> int:
@@ -345,7 +358,7 @@ def _over(columns: Sequence[Placed[T]]) -> int:
 
 
 def column_at(columns: Sequence[Placed[T]], cell: int) -> Column[T] | None:
-    """The column whose heading is at this cell."""
+    """The column that is below this cell of the heading."""
     place = 0
     for column, width in columns:
         if place <= cell < place + width:

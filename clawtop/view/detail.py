@@ -352,8 +352,8 @@ def _warning(target: Target, env: Env) -> list[Fact] | None:
         [
             ("", piece(f"⚠ {safe(problem.code)}", Tone.WARN)),
             ("agent", piece(env.facts.agent_name(problem.agent)) if problem.agent is not None else EMPTY),
-            *(places if problem.where else ()),
             ("what", piece(problem_text(problem, env.now, env.zone))),
+            *(places if problem.where else ()),
         ]
     )
 

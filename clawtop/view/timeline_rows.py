@@ -140,7 +140,7 @@ def _nothing(events: tuple[Event, ...]) -> Line:
 def _note(shown_count: int, chosen: Filter, env: Env) -> Line:
     """How many events are shown, of how many, and the current filter; without one, what the last operator did."""
     events = env.facts.snapshot.events
-    if not events:
+    if not events and chosen == EVERYTHING:
         return EMPTY
     count = len(events)
     group = next((name for name, kinds in KIND_GROUPS.items() if kinds == chosen.kinds), None)

@@ -92,8 +92,12 @@ def problem_words(problem: Problem, facts: Facts) -> str:
     return safe(" ".join((problem.where, *agent)))
 
 
+def _mark(_problem: Problem, _env: Env) -> Line:
+    return piece("⚠", Tone.WARN)
+
+
 def _code(problem: Problem, _env: Env) -> Line:
-    return piece(f"⚠ {safe(problem.code)}", Tone.WARN)
+    return piece(safe(problem.code), Tone.WARN)
 
 
 def _text(problem: Problem, env: Env) -> Line:
@@ -120,7 +124,9 @@ def _where(problem: Problem, env: Env) -> Line:
 
 
 WARNING_COLUMNS: tuple[Column[Problem], ...] = (
-    Column("code", "WARNING", 16, _code, lambda p, _e: p.code, grow=12, live=False),
-    Column("where", "WHERE", 20, _where, lambda p, _e: p.where, live=False, middle=True),
-    Column("text", "WHAT", 30, _text, lambda p, _e: p.text, grow=140, live=False),
+    Column("mark", "", 1, _mark, live=False),
+    Column("code", "", 14, _code, lambda p, _e: p.code, grow=12, rank=1, live=False),
+    Column("where", "WHERE", 18, _where, lambda p, _e: p.where, grow=12, live=False, middle=True),
+    Column("text", "WHAT", 38, _text, lambda p, _e: p.text, grow=140, live=False),
 )
+"""Where it is narrow the code is dropped: the place and the words tell rows apart, the code does not."""

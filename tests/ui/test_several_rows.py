@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from textual.widgets import Input
 
-from clawtop.core.model import Snapshot
+from clawtop.core.model import LockKind, Snapshot
 from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.ui.ports import StoreHolder
 from clawtop.ui.screens.bulk import BulkScreen
 from clawtop.ui.screens.label import LabelScreen
 from clawtop.ui.screens.overview import OverviewScreen
+from tests.support.live_dashboard import until
 from tests.support.screens import make_app, screen_lines, screen_text
 from tests.support.worlds import INCIDENT, NOW, agent, profile
 
@@ -170,6 +172,70 @@ async def test_a_click_on_a_heading_sorts_by_it_and_a_second_one_turns_it_round(
             assert table.sorting.column == "age"
             orders.append(table._rows)
         assert [row.key for row in orders[0]] == [row.key for row in orders[1]][::-1]
+
+
+async def test_a_second_click_turns_the_order_round_though_sorting_moved_the_heading_away() -> None:
+    app, _, _ = make_app(INCIDENT)
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.pause()
+        table = app.view.tables[0]  # type: ignore[attr-defined]
+        place = screen_text(app).splitlines()[table.region.y].index(" STATE ") + 1 - table.region.x
+        orders = []
+        for _ in range(2):
+            await pilot.click("#profiles", offset=(place, 0))
+            await pilot.pause()
+            orders.append(str(table.sorting))
+        assert orders == ["state", "-state"]
+        heading = screen_text(app).splitlines()[table.region.y]
+        assert "STATE▼" in heading
+        assert not heading[place + table.region.x :].startswith("STATE")
+        await pilot.click("#profiles", offset=(heading.index(" AGENT ") + 1 - table.region.x, 0))
+        assert str(table.sorting) == "agent"
+
+
+async def test_no_column_moves_when_a_run_starts_and_ends() -> None:
+    app, source, _ = make_app(INCIDENT)
+    unheld = tuple(lock for lock in INCIDENT.locks if lock.file.kind is not LockKind.SESSION)
+    stand_in = INCIDENT.locks[-1]  # as many locks, so that no table gets higher
+    locks = (*unheld, *(replace(stand_in, file=replace(stand_in.file, path=f"/s/{n}.lock")) for n in range(9)))
+    sessions = tuple(replace(each, problems=()) for each in INCIDENT.sessions)
+    calm = replace(INCIDENT, locks=locks[: len(INCIDENT.locks)], holders=(), sessions=sessions)
+    async with app.run_test(size=WIDE) as pilot:
+        table = app.view.tables[1]  # type: ignore[attr-defined]
+        await until(pilot, lambda: table.table is not None)
+
+        def is_shown(told: Snapshot) -> bool:
+            return app.snapshot is told
+
+        headings, needs = [], []
+        for snapshot in (INCIDENT, calm, replace(INCIDENT), replace(calm)):
+            source.tell(snapshot)
+            await until(pilot, partial(is_shown, snapshot))
+            await pilot.pause()
+            headings.append(screen_text(app).splitlines()[table.region.y])
+            needs.append(table.table.needs)
+        assert needs[0] != needs[1]
+        assert len(set(headings)) == 1
+        assert "HELD BY" in headings[0]
+
+
+async def test_an_answer_is_over_once_the_operator_went_on() -> None:
+    app, _, _ = make_app(INCIDENT)
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.pause()
+        for keys, answer in (
+            (("escape", "f"), "nothing to go back from"),
+            (("g", "j", "space", "escape"), "1 row marked"),
+            (("3", "c", "escape"), "Clear cooldown: "),
+        ):
+            await pilot.press(*keys[:-1])
+            await pilot.pause()
+            assert answer in screen_lines(app)[-1]
+            await pilot.press(keys[-1])
+            await pilot.pause()
+            assert answer not in screen_lines(app)[-1]
+            await pilot.press("1")
+            await pilot.pause()
 
 
 async def test_a_label_is_kept_by_enter_and_shown_in_the_keys_place() -> None:

@@ -14,6 +14,7 @@ from clawtop.view.line import piece, text_of, width_of
 from clawtop.view.long_rows import TableRow
 from clawtop.view.ordering import keep_order, shared_heights
 from clawtop.view.session_columns import SESSION_COLUMNS
+from clawtop.view.steady import KEPT_MS, SteadyNeeds
 from tests.support.worlds import CALM, NOW
 
 ENV = Env(Facts(CALM, NOW), NOW)
@@ -129,7 +130,30 @@ def test_a_tables_own_title_takes_the_place_of_further_ones_rather_than_being_cu
     assert text_of(heading(columns, None, piece("THINGS"))) == "THINGS   SIZE  AGE   "
     assert text_of(heading(columns, None, piece("THINGS 1 of 9"))) == "THINGS 1 of 9  AGE   "
     assert text_of(heading(columns, None, title, filtered=True)).rstrip() == "THINGS 1 of 9 /sea"
-    assert text_of(heading(columns, Sorting("age"), title, filtered=True)) == "THINGS 1 of 9… AGE▲  "
+    assert text_of(heading(columns, Sorting("age"), title, filtered=True)) == "THINGS 1 of 9 /sea ▲ "
+    assert text_of(heading(columns, Sorting("size"), piece("THINGS 1 of 9"))) == "THINGS 1 of 9▲ AGE   "
+
+
+def test_columns_grow_at_once_and_shrink_only_a_while_after_the_last_row_that_was_wide() -> None:
+    steady = SteadyNeeds()
+    idle, running = {"name": 8, "held": 0, "age": 3}, {"name": 6, "age": 4}
+    assert steady.of({}, 0) == {}
+    assert steady.of(idle, 0) == idle
+    assert steady.of(running, 10) == {"name": 8, "age": 4}
+    for now in (20, KEPT_MS - 1, KEPT_MS, 2 * KEPT_MS - 1):
+        assert steady.of(idle, now) == {"name": 8, "age": 4}
+        assert steady.of({}, now) == {"name": 8, "age": 4}
+    assert steady.of(idle, 2 * KEPT_MS) == idle
+    assert steady.of(running, 2 * KEPT_MS + 1) == {"name": 8, "age": 4}
+    steady.forget()
+    assert steady.of(idle, 2 * KEPT_MS + 2) == idle
+
+
+def test_a_clock_that_went_back_keeps_no_width_for_ever() -> None:
+    steady = SteadyNeeds()
+    steady.of({"name": 30}, 10 * KEPT_MS)
+    steady.of({"name": 5}, 5 * KEPT_MS)
+    assert steady.of({"name": 5}, 6 * KEPT_MS) == {"name": 5}
 
 
 def rows_of(names: Sequence[str]) -> list[TableRow[str]]:

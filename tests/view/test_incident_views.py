@@ -163,6 +163,7 @@ def test_an_entry_about_nothing() -> None:
 def test_an_empty_timeline_says_where_events_come_from_and_a_filtered_one_that_it_is() -> None:
     assert "Nothing has happened yet" in text_of(timeline_table(env(CALM)).empty)
     assert "of this kind" in text_of(timeline_table(env(), Filter(lane="none")).empty)
+    assert "0 · only lane none" in text_of(timeline_table(env(CALM), Filter(lane="none")).title_note)
 
 
 def test_the_newest_entry_stands_first() -> None:

@@ -195,6 +195,19 @@ def test_a_narrow_warning_still_names_its_agent(where: str) -> None:
     assert where in table.texts[0]
 
 
+def test_a_narrow_warning_says_what_is_wrong_rather_than_its_code() -> None:
+    words = [f"1 turn of {name} failed recently (timeout)" for name in ("agent-20", "agent-38")]
+    warnings = tuple(Problem("turn-failed", f"agent:{text.split()[3]}:cron:job-34:34", text) for text in words)
+    table = warning_table(env_of(replace(CALM, warnings=warnings)))
+    for width, code in ((57, False), (77, True)):
+        columns = placed(table.columns, width, table.needs)
+        for row, text in zip(table.rows, words, strict=True):
+            shown = plain_row(row, table, columns, table.env)
+            assert ("turn-failed" in shown) == code
+            assert text.removesuffix(" (timeout)") in shown
+    assert [row.key for row in table.arranged("turn-failed")] == [row.key for row in table.rows]
+
+
 LOOSE = frozenset(
     re.findall(
         r"\w+",

@@ -38,7 +38,6 @@ def to_view(view_id: str) -> Handler:
         from clawtop.ui.screens.views import open_view
 
         if app.view.view_id != view_id:
-            app.flash.answer.withdraw()
             app.to_overview()
             app.open(open_view(view_id))
 
@@ -65,6 +64,8 @@ def back(app: Shell) -> None:
     """
     view = app.view
     if isinstance(view, TablesScreen) and view.step_back():
+        app.flash.answer.withdraw()
+        view.draw_footer()
         return
     if view.view_id != "overview":
         app.to_overview()

@@ -16,7 +16,7 @@ class FilterLine(Input):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "clear_filter", "Clear the filter", show=False)]
 
     def __init__(self, text: str) -> None:
-        super().__init__(text, placeholder="any part of a row; Enter keeps the filter, Escape clears it", compact=True)
+        super().__init__(text, placeholder="any part of a row; Enter keeps it, Escape clears it", compact=True)
 
     def on_mount(self) -> None:
         self.screen.set_focus(self)

@@ -38,6 +38,7 @@ from clawtop.view.line import Line, Piece, Tone, piece
 from clawtop.view.long_rows import TableRow, place_of
 from clawtop.view.ordering import keep_order
 from clawtop.view.plain import table_title
+from clawtop.view.steady import SteadyNeeds
 
 _MARKED: Piece = ("◆", Tone.ACCENT)
 _MARKED_CURSOR: Piece = ("◆", Tone.KEY)
@@ -71,6 +72,8 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         self._cells: dict[int, tuple[TableRow[Any], Sequence[Line], Line]] = {}
         self._moved_at: float | None = None
         self._marks: set[str] = set()
+        self._steady = SteadyNeeds()
+        self._clicked: tuple[int, str] | None = None
 
     # --- content -------------------------------------------------------------------------------------------------
 
@@ -100,6 +103,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         if filter_text is not None:
             self.filter_text = filter_text
         self._moved_at = None
+        self._steady.forget()
         self._forget()
         self._arrange()
         self.redraw(everything=True)
@@ -185,7 +189,8 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
             self._placed_for = width
             env = self._present(table)
             columns = chosen(table.columns, self.wanted, grouped=env.grouped)
-            self._columns = placed(columns, width - MARGIN_WIDTH, table.needs_in(env))
+            needs = self._steady.of(table.needs_in(env), self._now)
+            self._columns = placed(columns, width - MARGIN_WIDTH, needs)
             self._cells.clear()
         if y == 0:
             tone = Tone.ACCENT if self.has_focus else Tone.TITLE
@@ -328,13 +333,24 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        if event.y == 0 and self.table is not None:
-            column = column_at(self._columns, event.x - MARGIN_WIDTH)
-            if column is not None and column.sort is not None:
-                again = self.sorting is not None and self.sorting.column == column.id
-                descending = again and self.sorting is not None and not self.sorting.descending
-                self.rearrange(sorting=Sorting(column.id, descending=descending))
+        if event.y == 0:
+            self._sort_at(event.x)
         elif event.y > 0:
             self.move_to(round(self.scroll_y) + event.y - 1)
             if event.chain > 1:
                 self.post_message(CommandRequested("detail"))
+
+    def _sort_at(self, x: int) -> None:
+        """Sort by the column whose heading is here; a second click reverses the order, even if sorting has moved that
+        heading from under a pointer that stayed where it was.
+        """
+        column = column_at(self._columns, x - MARGIN_WIDTH)
+        wanted = column.id if column is not None and column.sort is not None else None
+        if self._clicked is not None and self._clicked[0] == x and self.sorting is not None:
+            wanted = self._clicked[1] if self._clicked[1] == self.sorting.column else wanted
+        if wanted is None or self.table is None:
+            return
+        self._clicked = (x, wanted)
+        again = self.sorting is not None and self.sorting.column == wanted
+        descending = again and self.sorting is not None and not self.sorting.descending
+        self.rearrange(sorting=Sorting(wanted, descending=descending))
