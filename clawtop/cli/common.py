@@ -131,22 +131,24 @@ def live_feed(
     args: argparse.Namespace,
     clock: Clock,
     tape: Tape | None = None,
+    *,
     seen: Callable[[], None] = lambda: None,
     live: LiveReader | None = None,
+    interval: float | None = None,
 ) -> tuple[SnapshotReader, Feed]:
     """The reader and what feeds a live screen or a recording from it: hub, gateway, tape.
 
-    `seen`: as for the hub. `live`: what `live_reader` made, if it was needed before.
+    `seen`, `interval`: as for the hub. `live`: what `live_reader` made, if it was needed before.
     """
     from clawtop.engine.gateway.watch import GatewayWatch
     from clawtop.engine.live.feed import Feed
-    from clawtop.engine.live.hub import Hub
+    from clawtop.engine.live.hub import MIN_INTERVAL, Hub
 
     reader, parts = live or live_reader(args, clock)
     watch = GatewayWatch(clock, enabled=not args.no_gateway) if args.at is None else None
     if watch is not None:
         parts.then(watch)
-    return reader, Feed(Hub(reader, clock, seen=seen), tape, watch)
+    return reader, Feed(Hub(reader, clock, interval=interval or MIN_INTERVAL, seen=seen), tape, watch)
 
 
 def notice_hook(args: argparse.Namespace) -> Callable[[str], None] | None:

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from clawtop.store.own.recording import Recorder
 
 
+FLUSH_SECONDS = 5.0
+INTERVAL_SECONDS = 1.0
+"""A snapshot a second keeps a recorder that runs for days cheap; events are recorded with their own times."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument(
@@ -42,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out == "-":
         raise UsageError("a recording is written to a file, not to a pipe", hint="name one: --out FILE")
     clock = SystemClock()
-    reader, feed = live_feed(args, clock)
+    reader, feed = live_feed(args, clock, interval=INTERVAL_SECONDS)
     reader.read()  # an unreadable directory is an error now, not an empty recording later
     started = clock.now_ms()
     path = Path(args.out or f"clawtop-recording-{datetime.fromtimestamp(started / 1000, UTC):%Y%m%dT%H%M%SZ}.clawtop")
@@ -54,9 +59,6 @@ def run(args: argparse.Namespace) -> int:
         recorder.close()
     print(f"{path.stat().st_size} bytes; open it with clawtop replay", file=sys.stderr)
     return 0
-
-
-FLUSH_SECONDS = 5.0
 
 
 async def _record(feed: Feed, recorder: Recorder, clock: Clock, seconds: float | None) -> None:

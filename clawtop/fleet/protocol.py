@@ -1,6 +1,6 @@
 """The stream between two clawtops: JSON lines, ASCII, bounded, checked on the way in.
 
-Far to near: a handshake `{"clawtop_stream": 1, "clawtop": VERSION, "host": .., "state_dir": .., "at": ms}`, then
+Far to near: a handshake `{"clawtop_stream": 2, "clawtop": VERSION, "host": .., "state_dir": .., "at": ms}`, then
 `{"beat": ms}` every few seconds, `{"summary": {...}}` (the fields of `HostSummary` that changed), `{"problem": words}`
 while the state cannot be read, `{"pong": n, "at": ms}`, and while the host is opened `{"records": [...]}`, one line a
 snapshot (`store.own.deltas`). Near to far: `{"hello": 1, "salt": hex}`, `{"ping": n}`, `{"open": true | false}`.
@@ -21,7 +21,7 @@ from clawtop.redaction import masked_words
 from clawtop.text import shown
 from clawtop.values import dataclass
 
-STREAM = 1
+STREAM = 2
 """Version of the stream; a clawtop with another version is reported, not guessed at."""
 
 HEARTBEAT_S = 5.0

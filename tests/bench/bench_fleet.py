@@ -52,7 +52,7 @@ class Recorded:
         self._changes = Changes()
         self._lines: asyncio.Queue[bytes] = asyncio.Queue()
         now = SystemClock().now_ms()
-        hello = {"clawtop_stream": 1, "clawtop": "0.1.0", "host": self._name, "state_dir": "/srv/claw", "at": now}
+        hello = {"clawtop_stream": 2, "clawtop": "0.1.0", "host": self._name, "state_dir": "/srv/claw", "at": now}
         self.say(hello)
         self.change(summary)
 

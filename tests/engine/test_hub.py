@@ -148,7 +148,10 @@ async def test_the_first_good_read_after_a_failure_is_delivered_though_nothing_c
     assert [item.host for item in screen.snapshots] == ["reef", "reef"]
 
 
-async def test_a_state_that_changes_all_the_time_is_read_four_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("interval", "expected"), [(MIN_INTERVAL, range(11, 14)), (1.0, range(3, 5))])
+async def test_a_state_that_changes_all_the_time_is_read_at_once_and_then_once_in_each_interval(
+    monkeypatch: pytest.MonkeyPatch, interval: float, expected: range
+) -> None:
     clock, screen = ManualClock(), Screen()
     began: list[float] = []
 
@@ -160,14 +163,14 @@ async def test_a_state_that_changes_all_the_time_is_read_four_times_a_second(mon
         return function(*arguments)
 
     monkeypatch.setattr(asyncio, "to_thread", at_once)  # a read takes no time: the clock is the test's
-    hub = Hub(FakeReader(content=content), clock, native=False)
+    hub = Hub(FakeReader(content=content), clock, interval=interval, native=False)
     async with running(hub, screen):
         for _ in range(60):
             hub.poke()
             await clock.advance(0.05)
     assert len(screen.snapshots) == len(began)
-    assert 11 <= len(began) <= 13, "at once, then every quarter of 3 s"
-    assert min(later - earlier for earlier, later in itertools.pairwise(began)) > MIN_INTERVAL - 0.01
+    assert len(began) in expected, "in 3 s"
+    assert min(later - earlier for earlier, later in itertools.pairwise(began)) > interval - 0.01
 
 
 async def test_paused_delivers_nothing_until_resumed() -> None:
@@ -380,6 +383,25 @@ async def test_what_changes_unseen_is_glanced_at_every_second_and_more_often_aft
     seen = reader.glances
     await clock.advance(0.5)
     assert reader.glances <= seen + 1, "after a second without news it is every second again"
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_nothing_is_glanced_at_while_a_read_is_due() -> None:
+    clock = ManualClock()
+    reader = GlancingReader()
+    hub = Hub(reader, clock, native=False)
+    hub.pause()
+    hub.poke()
+    task = asyncio.create_task(hub.run(lambda _snapshot: None))
+    await clock.advance(3.0)
+    assert reader.glances == 0
+    hub.resume()
+    while not reader.reads:
+        await asyncio.sleep(0.001)
+    await clock.advance(1.0)
+    await glanced(reader, 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

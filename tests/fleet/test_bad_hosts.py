@@ -47,11 +47,11 @@ BAD: dict[str, tuple[str, str]] = {
     "nested": ("""awk 'BEGIN{for(i=0;i<90000;i++)printf "["; print ""}'; sleep 1000""", "something other"),
     "blank": ("yes '' | head -c 100000; sleep 1000", "something other"),
     "blank-live": (
-        """echo '{"clawtop_stream":1,"clawtop":"1","host":"h","state_dir":"/s","at":1}'
+        """echo '{"clawtop_stream":2,"clawtop":"1","host":"h","state_dir":"/s","at":1}'
         yes '' | head -c 9999999; sleep 1000""",
         "something other",
     ),
-    "lies": ("""echo '{"clawtop_stream":1,"clawtop":7,"host":[],"state_dir":null,"at":"soon"}'; exit 0""", ""),
+    "lies": ("""echo '{"clawtop_stream":2,"clawtop":7,"host":[],"state_dir":null,"at":"soon"}'; exit 0""", ""),
     "newer": (
         """echo '{"clawtop_stream":9,"clawtop":"9.9","host":"h","state_dir":"/s","at":1}'; sleep 1000""",
         "newer",

@@ -30,7 +30,7 @@ from tests.support.clocks import ManualClock, settle
 
 pytestmark = pytest.mark.anyio
 
-HELLO = {"clawtop_stream": 1, "clawtop": "0.2.0", "host": "far", "state_dir": "/s", "at": 0}
+HELLO = {"clawtop_stream": 2, "clawtop": "0.2.0", "host": "far", "state_dir": "/s", "at": 0}
 SUMMARY = {"at": 5, "level": 1, "why": "one profile is cooling", "usable": 2, "known": 3}
 
 

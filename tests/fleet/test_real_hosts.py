@@ -85,7 +85,7 @@ def test_the_stream_ends_with_its_reader(states: dict[str, Path]) -> None:
         assert child.stdin is not None
         assert child.stdout is not None
         handshake = json.loads(child.stdout.readline())
-        assert handshake["clawtop_stream"] == 1
+        assert handshake["clawtop_stream"] == 2
         child.stdin.close()
         assert child.wait(timeout=60) == 0
 

@@ -356,9 +356,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "the hub reads twenty times a second",
-        "                    interval = MIN_INTERVAL\n",
+        "                    interval = self._interval\n",
         "                    interval = QUIET_INTERVAL\n",
-        ("tests/engine/test_hub.py::test_a_state_that_changes_all_the_time_is_read_four_times_a_second",),
+        ("tests/engine/test_hub.py::test_a_state_that_changes_all_the_time_is_read_at_once_and_then_once_in_each_interval",),
         breaks=(14,),
     ),
     Mutant(

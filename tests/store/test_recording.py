@@ -41,6 +41,7 @@ from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
 from clawtop.store.own.recording import FLUSH_EVERY, Encoder, Recorder, embedded, embedding, load_recording
 
 START = 1_795_214_000_000
+WARNING = {"code": "x", "where": "y", "text": "z"}
 
 
 def world(number: int, last_used: int = 0, host: str = "reef") -> Snapshot:
@@ -249,16 +250,20 @@ def test_names_that_no_encoding_has_and_numbers_beyond_all_bounds_come_back(tmp_
     assert loaded.events == value.events
 
 
-def test_a_small_file_that_promises_a_lot_is_read_as_far_as_there_is_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change", [{"differs": {"0": WARNING}}, {"items": {"0": {"is": WARNING}}}, {"splice": [0, 1, [WARNING]]}]
+)
+def test_a_small_file_that_promises_a_lot_is_read_as_far_as_there_is_memory(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
     """Thousands of records, each of which has a long list made anew."""
     header = json.dumps({"clawtop_recording": 1, "clawtop": "0", "started_at": 1})
     first = Encoder(started_at=1, clawtop_version="0")
     lines = gzip.decompress(first.add(world(1)) + first.finished()).decode().splitlines()
     begin = next(line for line in lines if '"set"' in line)
     record = json.loads(begin)
-    warning = {"code": "x", "where": "y", "text": "z"}
-    record["set"]["warnings"] = {"is": [warning] * 20_000}
-    again = json.dumps({"at": 2, "set": {"warnings": {"differs": {"0": warning}}}})
+    record["set"]["warnings"] = {"is": [WARNING] * 20_000}
+    again = json.dumps({"at": 2, "set": {"warnings": change}})
     path = tmp_path / "bomb"
     path.write_bytes(gzip.compress("\n".join([header, json.dumps(record), *[again] * 5_000, ""]).encode()))
     assert path.stat().st_size < 50_000
@@ -291,8 +296,36 @@ def test_of_a_list_only_the_items_that_a_record_tells_are_made_anew() -> None:
     assert seen[2].warnings[1] is seen[3].warnings[0]
 
 
+def test_of_an_object_inside_of_others_only_the_fields_that_changed_are_written() -> None:
+    changes = Changes()
+    changes.of(world(1))
+    (record,) = changes.of(world(2, last_used=20))
+    used = {"of": {"profiles": {"items": {"2": {"of": {"stats": {"of": {"last_used": {"is": 20}}}}}}}}}
+    assert record["set"]["agents"] == {"items": {"0": {"of": {"store": used}}}}
+
+
+def test_an_object_that_comes_and_goes_comes_back_as_it_was() -> None:
+    changes, assembly = Changes(), Assembly()
+    with_store = world(1)
+    without = replace(with_store, number=2, agents=tuple(replace(agent, store=None) for agent in with_store.agents))
+    for value in (with_store, without, replace(with_store, number=3)):
+        for record in changes.of(value):
+            assert assembly.take(json.loads(json.dumps(record))) == value
+
+
 @pytest.mark.parametrize(
-    "delta", [{"splice": [0, 9, []]}, {"splice": [2, 1, []]}, {"differs": {"7": {}}}, {"differs": {"x": {}}}, {}]
+    "delta",
+    [
+        {"splice": [0, 9, []]},
+        {"splice": [2, 1, []]},
+        {"differs": {"7": {}}},
+        {"differs": {"x": {}}},
+        {"items": {"7": {"is": {}}}},
+        {"items": {"x": {"is": {}}}},
+        {"items": []},
+        {"of": {"code": {"is": "x"}}},
+        {},
+    ],
 )
 def test_a_change_of_what_is_not_there_makes_no_sense(delta: dict[str, object]) -> None:
     assembly = Assembly()

@@ -21,7 +21,7 @@ from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.text import safe
 
 MIN_INTERVAL = 0.25
-"""Seconds between the starts of two reads after one that found changes."""
+"""Seconds between the starts of two reads after one that found changes, where a person watches."""
 
 QUIET_INTERVAL = 0.05
 """The same after a read without changes (the poll notices late what the watcher has already reported), so that the
@@ -89,13 +89,17 @@ class Hub:
         reader: StateReader,
         clock: Clock,
         *,
+        interval: float = MIN_INTERVAL,
         poll_seconds: float = 2.0,
         native: bool = True,
         seen: Callable[[], None] = lambda: None,
     ) -> None:
-        """`seen` is called after each successful read, whether or not it found changes."""
+        """`interval`: seconds between the starts of two reads after one that found changes. `seen` is called after
+        each successful read, whether or not it found changes.
+        """
         self._reader = reader
         self._clock = clock
+        self._interval = interval
         self._poll_seconds = poll_seconds
         self._native = native
         self._seen = seen
@@ -145,7 +149,8 @@ class Hub:
         while True:
             lively = self._clock.monotonic() < self._lively_until
             await self._clock.sleep(LIVELY_GLANCE_SECONDS if lively else GLANCE_SECONDS)
-            if reader.may_change_unseen and await asyncio.to_thread(reader.has_changed):
+            is_due = self._dirty.is_set()
+            if not is_due and reader.may_change_unseen and await asyncio.to_thread(reader.has_changed):
                 self._stir()
 
     def _stir(self) -> None:
@@ -176,7 +181,7 @@ class Hub:
                 if self._failing or not same_content(self._latest, snapshot):
                     self._failing = False
                     self._latest = snapshot
-                    interval = MIN_INTERVAL
+                    interval = self._interval
                     deliver(snapshot)
                 if snapshot.counting:
                     self._dirty.set()

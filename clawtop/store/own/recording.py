@@ -1,9 +1,8 @@
 """Recordings: snapshots and events over time in one small file, readable even if it was cut short.
 
-A gzip stream of JSON lines. The first is a header `{"clawtop_recording": 1, ...}`; each further line is
-`{"at": ms, "set": {...}}`, the parts of a snapshot that changed since the line before, or `{"at": ms, "event": {...}}`.
-Of a part that is a list only what differs is stored. Nothing in a snapshot is a secret; foreign text passes `masked`
-again on its way into the file.
+A gzip stream of JSON lines. The first is a header `{"clawtop_recording": 2, ...}`; each further line is a record of
+`deltas`: an event, or what changed in the state since the line before. Nothing in a snapshot is a secret; foreign text
+passes `masked` again on its way into the file.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
 from clawtop.text import safe
 from clawtop.values import dataclass
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, FORMAT)
 FLUSH_EVERY = 20
 MAX_BYTES = 64 * 1024 * 1024
 MAX_UNPACKED = 512 * 1024 * 1024
@@ -188,13 +188,10 @@ class _Loading:
     frames: list[RecordedState] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
-    elements: int = 0
-
     def take(self, record: dict[str, Any]) -> None:
-        self.elements += 1 + sum(_size(self.assembly.items(name), delta) for name, delta in _changes(record))
-        if self.elements > MAX_ELEMENTS:
-            raise _TooMuchError
         value = self.assembly.take(record)
+        if self.assembly.built > MAX_ELEMENTS:
+            raise _TooMuchError
         if isinstance(value, Event):
             self.events.append(value)
         else:
@@ -203,20 +200,6 @@ class _Loading:
 
 class _TooMuchError(Exception):
     """A small recording that would expand beyond any memory."""
-
-
-def _changes(record: dict[str, Any]) -> list[tuple[str, Any]]:
-    changed = record.get("set") if isinstance(record, dict) else None
-    return list(changed.items()) if isinstance(changed, dict) else []
-
-
-def _size(known: int, delta: Any) -> int:
-    """About how many values a part of `known` items has after a change: each snapshot has its own list."""
-    fresh = delta.get("is", delta.get("splice")) if isinstance(delta, dict) else None
-    if isinstance(fresh, list):
-        last = fresh[-1] if fresh and isinstance(fresh[-1], list) else fresh
-        return known + len(last)
-    return known
 
 
 def load_recording(path: Path, read: Callable[[int, int], None] = lambda _done, _all: None) -> Recording:
@@ -239,7 +222,7 @@ def decoded(content: bytes, name: str, read: Callable[[int, int], None] = lambda
     lines = _lines(content, read)
     try:
         header = loads(next(lines))
-        if not isinstance(header, dict) or header.get("clawtop_recording") != FORMAT:
+        if not isinstance(header, dict) or header.get("clawtop_recording") not in READABLE:
             raise ValueError
         started_at = int(header["started_at"])
     except (StopIteration, ValueError, KeyError, TypeError, OverflowError, zlib.error, EOFError) as error:
