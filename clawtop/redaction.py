@@ -211,7 +211,20 @@ def masked(text: str) -> str:
 
     All of them are looked for in the text as it is, so that a short secret inside a long one cannot uncover the rest.
     """
-    spans = _known_spans(text)
+    return _masked_short(text, _known_secrets) if len(text) <= _SHORT_TEXT else _masked(text, _known_secrets)
+
+
+_SHORT_TEXT = 300
+
+
+@lru_cache(maxsize=2048)
+def _masked_short(text: str, secrets: tuple[str, ...]) -> str:
+    """A short text often comes again: an event is masked when it is made and by each that writes it down."""
+    return _masked(text, secrets)
+
+
+def _masked(text: str, secrets: tuple[str, ...]) -> str:
+    spans = _known_spans(_known_of(secrets), text)
     spans += _shaped_spans(text)
     decoded = text
     places: Sequence[int] = range(len(text) + 1)
@@ -246,19 +259,6 @@ def masked_words(value: Any, *, keys: bool = False) -> Any:
 
 def _shaped_spans(text: str) -> Sequence[tuple[int, int]]:
     """Spans of text that look like secrets."""
-    return _shapes_of(text) if len(text) <= _SHORT_TEXT else _shapes_in(text)
-
-
-_SHORT_TEXT = 300
-
-
-@lru_cache(maxsize=1024)
-def _shapes_of(text: str) -> Sequence[tuple[int, int]]:
-    """The same of a short text: an event is masked when it is made and again by each that writes it down."""
-    return _shapes_in(text)
-
-
-def _shapes_in(text: str) -> Sequence[tuple[int, int]]:
     assigns = ":" in text or "=" in text or "--" in text  # without one, looking for fields only takes time
     spans = [match.span("value") for match in _SECRET_FIELDS.finditer(text)] if assigns else []
     spans += [match.span() for match in _SECRET_PATTERNS.finditer(text)]
@@ -281,9 +281,8 @@ def _unquoted(text: str) -> tuple[str, list[int]]:
     return "".join(out), places
 
 
-def _known_spans(text: str) -> list[tuple[int, int]]:
+def _known_spans(known: _Known, text: str) -> list[tuple[int, int]]:
     """Spans of loaded secrets, also if they are broken by line breaks, blanks, or an escaped line break."""
-    known = _known_of(_known_secrets)
     if not known.forms or len(text) < _SHORTEST:
         return []
     spans = list(_places(known, text))

@@ -18,7 +18,7 @@ from clawtop.errors import ClawtopError
 from clawtop.text import shown
 
 STEP_MS = 50
-DEBOUNCE_MS = 100
+"""How often the watcher looks for events; they are collected for at most two steps."""
 
 FileStamp = tuple[int, int, int]
 
@@ -42,7 +42,7 @@ def interesting(name: str) -> bool:
     return not name.endswith(".jsonl") or name == "journal.jsonl"
 
 
-async def changes(directories: Iterable[Path], stop: Any) -> AsyncIterator[list[Changed]]:
+async def changes(directories: Iterable[Path], stop: Any, *, step_ms: int = STEP_MS) -> AsyncIterator[list[Changed]]:
     """Yield each batch of interesting changes until the event `stop` (asyncio's) is set. Raises WatchFailedError."""
     existing = [path for path in directories if path.is_dir()]
     if not existing:
@@ -51,8 +51,8 @@ async def changes(directories: Iterable[Path], stop: Any) -> AsyncIterator[list[
         async for batch in awatch(
             *existing,
             watch_filter=lambda _change, path: interesting(os.path.basename(path)),  # noqa: PTH119 - a str, in a hot path
-            step=STEP_MS,
-            debounce=DEBOUNCE_MS,
+            step=step_ms,
+            debounce=2 * step_ms,
             recursive=False,
             stop_event=stop,
         ):

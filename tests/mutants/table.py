@@ -358,7 +358,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "the hub reads twenty times a second",
         "                    interval = self._interval\n",
         "                    interval = QUIET_INTERVAL\n",
-        ("tests/engine/test_hub.py::test_a_state_that_changes_all_the_time_is_read_at_once_and_then_once_in_each_interval",),
+        (
+            "tests/engine/test_hub.py::test_a_state_that_changes_all_the_time_is_read_at_once_and_then_once_in_each_interval",
+        ),
         breaks=(14,),
     ),
     Mutant(

@@ -100,6 +100,7 @@ class Hub:
         self._reader = reader
         self._clock = clock
         self._interval = interval
+        self._leisure = interval / MIN_INTERVAL  # how much later than on a screen a change may be noticed
         self._poll_seconds = poll_seconds
         self._native = native
         self._seen = seen
@@ -148,7 +149,7 @@ class Hub:
     async def _glancing(self, reader: Glancing) -> None:
         while True:
             lively = self._clock.monotonic() < self._lively_until
-            await self._clock.sleep(LIVELY_GLANCE_SECONDS if lively else GLANCE_SECONDS)
+            await self._clock.sleep(LIVELY_GLANCE_SECONDS * self._leisure if lively else GLANCE_SECONDS)
             is_due = self._dirty.is_set()
             if not is_due and reader.may_change_unseen and await asyncio.to_thread(reader.has_changed):
                 self._stir()
@@ -239,11 +240,12 @@ class Hub:
         await self._directories_moved.wait()
         from clawtop.store import watch
 
+        step_ms = round(watch.STEP_MS * self._leisure)
         while True:
             await self._directories_moved.wait()
             self._directories_moved.clear()
             try:
-                async for batch in watch.changes(self._watched, self._directories_moved):
+                async for batch in watch.changes(self._watched, self._directories_moved, step_ms=step_ms):
                     self._count(change.path for change in batch if change.appeared and change.path.endswith(".lock"))
                     self._stir()
                 self._degraded = None
