@@ -115,8 +115,9 @@ store/  The disk: one module for each format. Nothing else knows paths or format
 
 engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store. No terminal library.
     providers/      A call to a provider. base (what a call is made of), http (one request), limits (of its time) with
-                    lateness (of the event loop), connections with network (TLS), encoding and framing (bytes to
-                    events), mending (of JSON), spoken (in which API it answered), reading and reply (decoding), errors.
+                    lateness (of the event loop), pools of connections, network (TLS), encoding and framing (bytes to
+                    events), mending (of JSON), spoken (in which API it answered), reading and reply (decoding),
+                    errors.
                     APIs: anthropic, openai (with openai_hosts), responses, google, ollama, bedrock, plain (completions
                     without choices); copilot has its own token
     gateway/        What a live gateway reports. door (who may get its token), client with wire, answers and errors (its

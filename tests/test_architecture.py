@@ -43,7 +43,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pydantic": ("store/", "engine/providers/", "fleet/"),
     "watchfiles": ("store/watch.py",),
     "httpx": ("engine/", "demo/"),
-    "httpcore": ("engine/providers/connections.py", "engine/providers/http.py"),
+    "httpcore": ("engine/providers/connections.py", "engine/providers/http.py", "engine/providers/pools.py"),
     "websockets": ("engine/gateway/client.py",),
     "filelock": ("store/own/accounts.py", "store/own/journal.py", "store/own/presence.py"),
     "setproctitle": ("engine/prompt/session_lock.py", "demo/", "engine/prompt/process_title.py"),
@@ -578,6 +578,15 @@ OVERRIDDEN = {
         "eof_received",
         "connection_lost",
         "start_tls",
+    },
+    "engine/providers/pools.py": {  # httpcore's pool and connection
+        "create_connection",
+        "can_handle_request",
+        "has_expired",
+        "is_available",
+        "is_closed",
+        "is_idle",
+        "info",
     },
     "store/disk.py": {"writable", "seekable", "seek", "fileno"},  # io
     "threads.py": {"submit", "shutdown"},  # concurrent.futures

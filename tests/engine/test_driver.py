@@ -735,7 +735,9 @@ async def test_cancelling_at_any_step_of_the_loop_leaves_nothing_and_says_what_i
         for _ in range(count):
             await asyncio.sleep(0)
         done = run.done
-        run.cancel()
+        for _ in range(cancels):
+            run.cancel()
+            await asyncio.sleep(0)
         await run.ended()
         assert left_behind(lab) == []
         assert lines_of(lab) - before == (0 if run.stored is None else 2)

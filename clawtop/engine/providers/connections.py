@@ -1,4 +1,4 @@
-"""The connections to providers: httpcore's pools, HTTP/1.1 and proxies, over the event loop's own transports.
+"""The bytes of a connection to a provider, for httpcore, over the event loop's own transports.
 
 httpcore's own streams for asyncio go through anyio, which lets the loop turn at each of their steps: for a reply in
 pieces that costs as much as decoding it.
@@ -14,68 +14,11 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import httpcore
-import httpx
 
-from clawtop.engine.providers.network import tls_context
-from clawtop.store.provider.network_config import Network
-
-KEEPALIVE_SECONDS = 2.0
-"""Short: a server that closes an idle connection just as it is reused looks like a broken provider."""
-MOST_IDLE = 64
 MOST_RECEIVED = 256 * 1024
 """With this many bytes unread, reading from the socket pauses."""
 NEXT_ADDRESS_S = 0.25
 """How long one address of a host is tried alone (RFC 8305)."""
-
-BrokenConnection = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.TimeoutException,
-    httpcore.UnsupportedProtocol,
-)
-"""What httpcore raises for a failed connection or an invalid answer."""
-
-
-def pool_for(network: Network) -> httpcore.AsyncConnectionPool:
-    """A pool of connections of this kind.
-
-    Raises ValueError when its certificates, or the address of its proxy, cannot be used.
-    """
-    proxy = None if network.proxy is None else _proxy(network.proxy)
-    over_tls = proxy is not None and proxy.url.scheme == "https"
-    layers = (network.proxy_tls, network.tls) if over_tls else (network.tls,)
-    settings: dict[str, Any] = {
-        "ssl_context": tls_context(network.tls),
-        "max_connections": None,
-        "max_keepalive_connections": MOST_IDLE,
-        "keepalive_expiry": KEEPALIVE_SECONDS,
-        "network_backend": LoopBackend(tuple(layer.server_name for layer in layers)),
-    }
-    if proxy is None:
-        return httpcore.AsyncConnectionPool(**settings)
-    settings |= {"proxy_url": core_url(proxy.url), "proxy_auth": proxy.raw_auth}
-    if proxy.url.scheme.startswith("socks"):
-        return httpcore.AsyncSOCKSProxy(**settings)
-    proxy_context = tls_context(network.proxy_tls) if over_tls else None
-    return httpcore.AsyncHTTPProxy(proxy_ssl_context=proxy_context, proxy_headers=proxy.headers.raw, **settings)
-
-
-def proxy_name(url: str) -> str:
-    """Host and port of a proxy, for messages: without its scheme and password. Raises as `pool_for` does."""
-    return _proxy(url).url.netloc.decode("ascii")
-
-
-def _proxy(url: str) -> httpx.Proxy:
-    """Node's client, which OpenClaw calls providers with, takes `socks://` for `socks5://`."""
-    return httpx.Proxy(url.replace("socks://", "socks5://", 1) if url.startswith("socks://") else url)
-
-
-def core_url(url: httpx.URL) -> httpcore.URL:
-    """An address, checked and encoded by httpx, for httpcore. Raises ValueError for an invalid port."""
-    if url.port is not None and not 0 < url.port < 65536:
-        raise ValueError(f"port {url.port} is not between 1 and 65535")
-    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
 class LoopBackend(httpcore.AsyncNetworkBackend):

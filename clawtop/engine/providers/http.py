@@ -36,7 +36,6 @@ from clawtop.engine.providers.base import (
     Timeouts,
 )
 from clawtop.engine.providers.bedrock import BedrockConverse, EventStreamFrames
-from clawtop.engine.providers.connections import BrokenConnection, core_url, pool_for, proxy_name
 from clawtop.engine.providers.encoding import as_utf8, unpacked
 from clawtop.engine.providers.errors import (
     ErrorKind,
@@ -52,6 +51,7 @@ from clawtop.engine.providers.lateness import LoopLateness
 from clawtop.engine.providers.limits import CallLimits
 from clawtop.engine.providers.ollama import Ollama
 from clawtop.engine.providers.openai import OpenAiCompletions
+from clawtop.engine.providers.pools import BrokenConnection, core_url, pool_for, proxy_name
 from clawtop.engine.providers.reply import ReplyDecoder
 from clawtop.engine.providers.responses import AzureResponses, CodexResponses, OpenAiResponses
 from clawtop.engine.providers.spoken import DOCUMENT, SpokenDecoder
@@ -85,8 +85,6 @@ LARGE_PIECE = 16 * 1024
 DRAIN_SECONDS = 0.02
 MOST_PACKINGS = 3
 CERTIFICATE = "CERT_VERIFY_FAILED"
-UNUSED_S = 1.0
-"""A connection that has carried no request after this long never will: its request was cancelled."""
 CONNECTING = 64
 """How many connections are made at the same time; the time limit of one that waits for its turn does not run."""
 
@@ -122,7 +120,6 @@ class ProviderClient:
         self._pools: dict[Network, httpcore.AsyncConnectionPool] = {}
         self._connecting = asyncio.Semaphore(CONNECTING)
         self._lateness = LoopLateness(clock)
-        self._closing: set[asyncio.Future[None]] = set()
 
     async def aclose(self) -> None:
         pools, self._pools = tuple(self._pools.values()), {}
@@ -204,24 +201,7 @@ class ProviderClient:
             method, target.url, headers=lines, content=content, extensions={"trace": limits.on_trace}
         )
         async with limits.until_answer(self._connecting):
-            try:
-                return await pool.handle_async_request(request)
-            except BaseException:
-                self._spare_unused(pool)
-                raise
-
-    def _spare_unused(self, pool: httpcore.AsyncConnectionPool) -> None:
-        """Close what a request leaves that was cancelled right after its connection was made: httpcore would keep such
-        a connection unused, open and for ever.
-        """
-        new = [connection for connection in pool.connections if _is_unused(connection)]
-        if new:
-            self._clock.call_later(UNUSED_S, lambda: self._close(new))
-
-    def _close(self, unused: list[httpcore.AsyncConnectionInterface]) -> None:
-        closing = asyncio.ensure_future(_close_unused(unused))
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+            return await pool.handle_async_request(request)
 
     async def _send(self, api: Api, endpoint: Endpoint, prompt: Prompt, limits: CallLimits) -> httpcore.Response:
         url = api.url(endpoint, prompt.model)
@@ -286,18 +266,6 @@ async def _closed(response: httpcore.Response) -> None:
     except asyncio.CancelledError:
         await asyncio.wait({closing})
         raise
-
-
-def _is_unused(connection: httpcore.AsyncConnectionInterface) -> bool:
-    """It was made and has carried no request."""
-    return ", NEW," in connection.info()
-
-
-async def _close_unused(connections: list[httpcore.AsyncConnectionInterface]) -> None:
-    for connection in connections:
-        if _is_unused(connection):
-            with suppress(Exception):
-                await connection.aclose()
 
 
 def decoder_of(api: Api, endpoint: Endpoint) -> Decoder:
