@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -57,12 +58,14 @@ class Driver:
         settings: EngineSettings | None = None,
         listen: Callable[[Event], None] | None = None,
         compaction_wait: Callable[[Path], Awaitable[None]] | None = None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         """Find the state directory; nothing is created or opened yet.
 
         Args:
             listen: gets every event of the engine, in the loop's thread.
             compaction_wait: awaited before each prompt of a session; raises TimeoutError when that takes too long.
+            jitter: returns a number in [0, 1) each time; spreads retries.
 
         Raises:
             StateUnreadableError: there is no such directory.
@@ -77,6 +80,7 @@ class Driver:
             processes or SystemProcesses(),
             given,
             home or Path.home(),
+            jitter,
         )
         self._listen = listen
         self._drives: dict[str, Drive] = {}

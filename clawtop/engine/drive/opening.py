@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
 from pathlib import Path
@@ -70,13 +71,14 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where a driver works, and the seams of the machine."""
+    """Where a driver works, and the seams of the machine. `jitter` returns a number in [0, 1) each time."""
 
     state_dir: str | Path | None
     clock: Clock
     processes: ProcessTable
     environ: Mapping[str, str]
     home: Path
+    jitter: Callable[[], float] = random.random
 
     def layout(self) -> Layout:
         """The state directory as it is now.
@@ -175,6 +177,7 @@ def open_resources(
         lanes=LaneScheduler(clock=ground.clock, limits=config.lane_limits, journal=emit),
         marks=marks,
         pause_s=settings.pause_s,
+        jitter=ground.jitter,
         accounts=AccountNotes(layout.state_dir),
         in_flight=InFlight(holders_dir(os.path.realpath(layout.state_dir)), ground.clock),
         foreign=ForeignRuns(ground.reader()),

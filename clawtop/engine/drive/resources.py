@@ -86,6 +86,7 @@ class DriverResources:
     accounts: AccountNotes
     in_flight: InFlight
     pause_s: float
+    jitter: Callable[[], float]
     environment: NamespaceEvidence = HERE
     compaction_wait: Callable[[Path], Awaitable[None]] | None = None
     conversations: KeptConversations = field(default_factory=KeptConversations, repr=False)

@@ -9,7 +9,6 @@ module carries its effects out, in their order.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 
 from clawtop.core.failover.compaction import abort_in_compaction_wait
@@ -216,7 +215,7 @@ class ModelRun:
         failed = self._turn.endpoint_failures.get(self._origin, 0)
         if failed:
             seconds = min(self._resources.pause_s * 2 ** (failed - 1), LONGEST_PAUSE_S)
-            await self._pause(seconds * (0.75 + random.random() / 2))  # noqa: S311 - spreads retries, no secret
+            await self._pause(seconds * (0.75 + self._resources.jitter() / 2))
 
     def _signals(self, error: ProviderError, reason: FailureReason | None) -> tuple[AttemptStage, Signals]:
         if isinstance(error, CompactionAbortedError):

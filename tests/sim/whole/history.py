@@ -344,6 +344,7 @@ class History:
             home=self.root,
             settings=settings,
             listen=partial(self.checks.heard, process),
+            jitter=random.Random(f"pauses {self.seed}").random,
         )
         driver.resources._client = Client(self.provider, process)  # type: ignore[assignment]
         note = driver.resources.marks.note
