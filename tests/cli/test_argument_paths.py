@@ -76,8 +76,9 @@ VERBS: dict[str, tuple[str, ...]] = {
     "record": ("record", "--out", "IT", "--seconds", "0.01", "--state-dir", "STATE"),
     "hosts": ("fleet", "status", "--hosts", "IT", "--wait", "0"),
     "text file": ("export", "--once", "--textfile", "IT", "--state-dir", "STATE"),
+    "settings": ("config", "--set", "theme=plain"),
 }
-"""Each argument that takes a path. IT: what stands there."""
+"""Each argument that takes a path, and the settings, whose place a variable names. IT: what stands there."""
 
 ENDS = {0, 1, 2, 3, 64}
 
@@ -97,6 +98,8 @@ def test_what_stands_at_a_path(
     thing(place / "it")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(place)
+    if verb == "settings":
+        monkeypatch.setenv("CLAWTOP_CONFIG", str(place / "it"))
     before = sorted(os.listdir(place))  # noqa: PTH208 - names only
     words = {"IT": str(place / "it"), "STATE": str(state)}
     try:
@@ -105,6 +108,9 @@ def test_what_stands_at_a_path(
         code = int(ended.code or 0)
     told = capfd.readouterr()
     assert code in ENDS, told.err
+    if verb == "settings":
+        assert code in {1, 3}
+        assert str(place / "it") in told.err, told.err
     assert "Traceback" not in told.err
     assert [char for char in hidden_in(told.err + told.out) if char != "\t"] == []
     if thing is linked:

@@ -364,7 +364,9 @@ def put(thing: Put, path: Path, world: World) -> None:
 
 # --- verbs -----------------------------------------------------------------------------------------------------------
 
-_CHANGES = ("--yes", "--wait", "0", "--verify", "0")
+_CHANGES = ("--yes", "--wait", "1", "--verify", "0")
+"""A second is enough to remove the lock of a store whose owner is dead."""
+
 VERBS: Mapping[str, tuple[str, ...]] = {
     "status": ("status",),
     "status --json": ("status", "--json"),

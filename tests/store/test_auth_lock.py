@@ -24,6 +24,7 @@ from clawtop.store.auth.lock import MAX_HOLD_S, AuthStoreLock, Hold, LockHolder
 from clawtop.store.auth.machine import Machine
 from clawtop.store.locks.lockfile import UNTRACED, read_lock
 from clawtop.store.locks.openclaw import publish, timestamp
+from clawtop.text import safe
 from tests.support.clocks import ManualClock
 from tests.support.waiting import until
 
@@ -104,12 +105,18 @@ def test_a_live_holder_is_waited_for_and_named(tmp_path: Path, clock: ManualCloc
     assert [entry.name for entry in tmp_path.iterdir()] == [Path(path).name]
 
 
-def test_without_patience_one_look_decides(tmp_path: Path, clock: ManualClock) -> None:
+@pytest.mark.parametrize(
+    ("table", "advice"), [(Table(p77=()), "wait longer with --wait"), (Table(), "try again with --wait 1 or more")]
+)
+def test_without_patience_one_look_decides(table: Table, advice: str, tmp_path: Path, clock: ManualClock) -> None:
     held_by(tmp_path, 77)
-    lock = AuthStoreLock(str(tmp_path), Generation.B, machine(clock, Table(p77=())))
-    with pytest.raises(LockNotObtainedError, match="pid 77"):
+    lock = AuthStoreLock(str(tmp_path), Generation.B, machine(clock, table))
+    with pytest.raises(LockNotObtainedError, match="pid 77") as caught:
         lock.run(lambda _: None, wait=0)
+    assert advice in caught.value.hint
     assert clock.paused == []
+    if "--wait 1" in advice:
+        assert lock.run(lambda _: "done", wait=1) == "done"
 
 
 def test_a_dead_owners_lock_is_removed_after_two_equal_looks(tmp_path: Path, clock: ManualClock) -> None:
@@ -162,6 +169,25 @@ def test_a_lock_without_an_owner_is_never_removed(content: bytes, tmp_path: Path
     with pytest.raises(LockNotObtainedError, match="a file without an owner"):
         AuthStoreLock(str(tmp_path), Generation.B, machine(clock, Table())).run(lambda _: None, wait=60)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("thing", ["a ring of links", "a pipe", "a folder\x1b[2J"])
+def test_what_is_no_lock_is_named_with_its_place(thing: str, tmp_path: Path, clock: ManualClock) -> None:
+    place = tmp_path / thing
+    place.mkdir()
+    path = place / "auth-profiles.json.lock"
+    if thing == "a ring of links":
+        path.with_name("other").symlink_to(path)
+        path.symlink_to("other")
+    elif thing == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(LockNotObtainedError) as caught:
+        AuthStoreLock(str(place), Generation.B, machine(clock, Table())).run(lambda _: None, wait=1)
+    assert caught.value.hint.startswith(f"check {safe(path)} and its owner first")
+    assert "\x1b" not in caught.value.hint
+    assert os.path.lexists(path)
 
 
 def test_a_lock_taken_from_us_is_noticed_before_anything_is_written(tmp_path: Path, clock: ManualClock) -> None:

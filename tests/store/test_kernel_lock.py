@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from clawtop.core.model import Gateway, GatewayState
-from clawtop.store.gateway.kernel_lock import KernelLock, kernel_lock, with_kernel_lock
+from clawtop.core.model import BLOCKED, Gateway, GatewayState
+from clawtop.store.gateway.kernel_lock import STATE_LOCK, KernelAnswer, KernelLock, kernel_lock, with_kernel_lock
+from clawtop.store.json_text import UnreadableError
 from tests.support.databases import Other
 from tests.support.states_made import StateDir
 
@@ -37,9 +39,12 @@ def test_what_is_no_lock_says_nothing(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     link = tmp_path / "link"
     link.symlink_to("/etc/hostname")
-    for path in (tmp_path / "none", tmp_path, pipe, link):
-        assert kernel_lock(path) is None
-    assert kernel_lock(Path("/etc/hostname"), owner=54321) in {None, KernelLock("/etc/hostname", held=False)}
+    assert kernel_lock(tmp_path / "none") is None
+    assert kernel_lock(tmp_path / "no folder" / "none") is None
+    for path, code in ((tmp_path, "not-a-file"), (pipe, "not-a-file"), (link, "not-allowed"), (link / "x", BLOCKED)):
+        with pytest.raises(UnreadableError) as caught:
+            kernel_lock(path)
+        assert (caught.value.problem.code, caught.value.problem.where) == (code, str(path))
 
 
 HELD, FREE = KernelLock("/l", held=True, pid=7), KernelLock("/l", held=False)
@@ -60,8 +65,44 @@ HELD, FREE = KernelLock("/l", held=True, pid=7), KernelLock("/l", held=False)
 def test_what_it_adds_to_the_other_witnesses(
     before: Gateway, lock: KernelLock | None, state: GatewayState, pid: int | None
 ) -> None:
-    after = with_kernel_lock(before, lock)
+    after = with_kernel_lock(before, KernelAnswer(lock))
     assert (after.state, after.pid) == (state, pid)
+
+
+def in_place_of_its_folder(folder: Path) -> None:
+    folder.write_text("a file")
+
+
+def a_ring(folder: Path) -> None:
+    folder.symlink_to(folder)
+
+
+def not_mounted(folder: Path) -> None:
+    folder.symlink_to(folder.with_name("volume"))
+
+
+def a_pipe(folder: Path) -> None:
+    lock = folder / f"openclaw-{os.getuid()}" / STATE_LOCK
+    lock.parent.mkdir(parents=True)
+    os.mkfifo(lock)
+
+
+@pytest.mark.parametrize("put", [in_place_of_its_folder, a_ring, not_mounted, a_pipe])
+def test_what_keeps_it_from_being_read_is_why_the_gateway_is_unknown(
+    put: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """The lock of a gateway's process outside of this namespace proves nothing: only the kernel could tell."""
+    state = StateDir(tmp_path, version="2026.9.6")
+    reader = state.reader(port_probe=None)
+    before = reader.read()
+    assert (before.gateway.state, before.gateway.how) == (GatewayState.UNKNOWN, "no lock; the port was not tried")
+    assert [one for one in before.warnings if STATE_LOCK in one.where] == []
+    put(state.path / "tmp")
+    after = reader.read()
+    assert after.gateway.state is GatewayState.UNKNOWN
+    named = [one.where for one in after.warnings if one.where.endswith(STATE_LOCK)]
+    assert len(named) == 1
+    assert after.gateway.how.startswith(f"{named[0]} is ")
 
 
 def test_a_gateway_whose_lock_file_is_lost_is_seen_by_its_kernel_lock(tmp_path: Path) -> None:

@@ -392,7 +392,7 @@ class LockWait(Generic[T]):
         raise LockNotObtainedError(
             f"the auth store's lock was not free within {waited:.1f} s: it is held by {text}",
             holder=text,
-            hint=_hint(holder),
+            hint=_hint(holder, self._lock.path),
             unchanged="nothing was written",
         )
 
@@ -416,9 +416,9 @@ def _life(said: Verdict) -> str:
     }[said.kind]
 
 
-def _hint(holder: LockHolder | None) -> str:
+def _hint(holder: LockHolder | None, path: str) -> str:
     if holder is None or holder.verdict.kind is VerdictKind.HELD:
         return "try again, or wait longer with --wait"
     if holder.verdict.kind is VerdictKind.STALE:
-        return "its owner is dead: try again, or use clawtop unlock"
-    return "check the lock file and its owner first; clawtop removes a lock only on proof"
+        return "its owner is dead: try again with --wait 1 or more, or use clawtop unlock"
+    return f"check {safe(path)} and its owner first; clawtop removes a lock only on proof"

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from clawtop.core.model import Gateway, GatewayState
+from clawtop.core.model import Gateway, GatewayState, Problem
 from clawtop.store import door
+from clawtop.store.json_text import UnreadableError, open_problem, raise_if_blocked
 from clawtop.store.place import temporary
 from clawtop.store.place.databases import STATE_DATABASE
 from clawtop.store.place.layout import Layout
@@ -37,18 +38,30 @@ class KernelLock:
     pid: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KernelAnswer:
+    """What the kernel says about a gateway's lock. `unread`: why it could not be asked of one; another may tell."""
+
+    lock: KernelLock | None = None
+    unread: Problem | None = None
+
+
 def kernel_lock(path: Path, owner: int | None = None) -> KernelLock | None:
-    """The lock on the file at `path`; None if there is none, or it cannot be checked."""
+    """The lock on the file at `path`; None if there is none. UnreadableError if it cannot be asked about that file."""
+    where = str(path)
     try:
         descriptor = door.open_file(path, owner=owner)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
+        raise_if_blocked(where)
         return None
+    except (OSError, ValueError) as error:
+        raise UnreadableError(open_problem(where, error)) from None
     with door.closing(descriptor):
         try:
             held, pid = _asked(descriptor)
-        except OSError:
-            return None
-    return KernelLock(str(path), held, pid if pid > 0 else None)
+        except OSError as error:
+            raise UnreadableError(open_problem(where, error)) from None
+    return KernelLock(where, held, pid if pid > 0 else None)
 
 
 def _asked(descriptor: int) -> tuple[bool, int]:
@@ -61,12 +74,20 @@ def _asked(descriptor: int) -> tuple[bool, int]:
     return kind != fcntl.F_UNLCK, pid
 
 
-def gateway_kernel_lock(layout: Layout, uid: int) -> KernelLock | None:
+def gateway_kernel_lock(layout: Layout, uid: int) -> KernelAnswer:
     """The lock of this directory's gateway: a held one first. None in a copy, and if no gateway ever took one."""
     if layout.is_copy:
-        return None
-    found = [lock for path in _places(layout, uid) if (lock := kernel_lock(path, owner=uid)) is not None]
-    return next((lock for lock in found if lock.held), found[0] if found else None)
+        return KernelAnswer()
+    found: list[KernelLock] = []
+    unread: Problem | None = None
+    for path in _places(layout, uid):
+        try:
+            lock = kernel_lock(path, owner=uid)
+        except UnreadableError as error:
+            unread = unread or error.problem
+        else:
+            found += [] if lock is None else [lock]
+    return KernelAnswer(next((lock for lock in found if lock.held), found[0] if found else None), unread)
 
 
 def _places(layout: Layout, uid: int) -> Iterator[Path]:
@@ -76,9 +97,14 @@ def _places(layout: Layout, uid: int) -> Iterator[Path]:
     yield temporary.SYSTEM / f"openclaw-state-locks-{uid}" / name
 
 
-def with_kernel_lock(gateway: Gateway, lock: KernelLock | None) -> Gateway:
-    """The gateway with what the kernel says: held means alive; free means gone, if nothing else could tell."""
+def with_kernel_lock(gateway: Gateway, answer: KernelAnswer) -> Gateway:
+    """The gateway with what the kernel says: held means alive; free means gone, if nothing else could tell. While its
+    lock cannot be read, that is the reason why nothing is known.
+    """
+    lock, unread = answer.lock, answer.unread
     if lock is None:
+        if unread is not None and gateway.state is GatewayState.UNKNOWN:
+            return replace(gateway, how=f"{unread.where} {unread.text}")
         return gateway
     if lock.held and gateway.state is not GatewayState.LIVE:
         return replace(gateway, state=GatewayState.LIVE, pid=lock.pid, how="the kernel says its lock is held")

@@ -24,7 +24,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.disk_witness import START_SLACK_MS
 from clawtop.store.gateway.heap_deaths import HeapDeathWatch
-from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, with_kernel_lock
+from clawtop.store.gateway.kernel_lock import KernelAnswer, gateway_kernel_lock, with_kernel_lock
 from clawtop.store.gateway.liveness import (
     GatewayLocks,
     PortProbe,
@@ -157,9 +157,10 @@ class GatewayReader:
         gateway = judge_gateway(own, config.gateway_port, None if doubts else self._probe)
         if self._now and uid is not None and not site.obstacles:
             kernel_lock = partial(gateway_kernel_lock, layout, uid)
-            gateway = with_kernel_lock(
-                gateway, self._last("kernel lock", "the gateway's lock", kernel_lock, None, warnings)
-            )
+            answer = self._last("kernel lock", "the gateway's lock", kernel_lock, KernelAnswer(), warnings)
+            gateway = with_kernel_lock(gateway, answer)
+            if answer.unread is not None and gateway.state is GatewayState.UNKNOWN:
+                warnings.append(answer.unread)
         return gateway if uid is None else believed(gateway, own, doubts, uid, judge.owner)
 
     def _served(self, gateway: Gateway) -> Gateway:

@@ -61,23 +61,27 @@ def _save(path: Path, name: str, value: Any, change: Callable[[str], str]) -> No
 
     try:
         before = _text(path) or ""
+        if (words := door.in_the_way(path)) is not None:
+            raise OperationFailedError(f"{safe(path)} {words}", unchanged="nothing was saved")
         try:
             after = change(before)
         except KeyError as error:
             raise _by_hand(name) from error
-        _check_only_change(before, after, name, value)
+        _check_only_change(path, before, after, name, value)
         disk.make_directories(path.parent, 0o700)
         put(str(path.resolve()), after.encode())
+    except UnicodeDecodeError as error:
+        raise _not_toml(path, error) from error
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise OperationFailedError(f"{safe(path)} cannot be written: {why}", unchanged="nothing was saved") from error
 
 
-def _check_only_change(before: str, after: str, name: str, value: Any) -> None:
+def _check_only_change(path: Path, before: str, after: str, name: str, value: Any) -> None:
     try:
         was, becomes = _flat(_parsed(before)), _flat(_parsed(after))
     except (ValueError, RecursionError) as error:
-        raise RefusedError(f"the config is not TOML: {safe(error, 120)}", unchanged="nothing was saved") from error
+        raise _not_toml(path, error) from error
     if becomes != {**was, name: value}:
         raise _by_hand(name)
 
@@ -87,6 +91,10 @@ def _parsed(text: str) -> dict[str, Any]:
     import tomllib  # most operators have no such file
 
     return tomllib.loads(text)
+
+
+def _not_toml(path: Path, error: Exception) -> RefusedError:
+    return RefusedError(f"{safe(path)} is not TOML: {safe(error, 120)}", unchanged="nothing was saved")
 
 
 def _by_hand(name: str) -> RefusedError:
