@@ -197,6 +197,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
             self.view.draw_tabs()
         if self.paused:
             return
+        self._look()  # first: what it is due for may have been judged since the last tick
         ends = self.facts.changes_at if self.facts is not None else None
         due = (ends is not None and self.now >= ends) or self.notifier.is_due(self.now)
         if due and self.snapshot is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import field, replace
 from datetime import tzinfo
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -120,6 +121,14 @@ class Table(Generic[T]):
     empty: Line = EMPTY
     title_note: Line = EMPTY
     thing: Callable[[T], Hashable] | None = None
+    _fixed: dict[bool, Mapping[str, int]] = field(default_factory=dict, repr=False)
+    """Whether rows are grouped -> column id -> the width of its widest row, for columns that time alone cannot change.
+    Filled when it is first asked for; shared by the table at other times.
+    """
+
+    def at(self, env: Env) -> Table[T]:
+        """The same rows, of the same snapshot, at another time."""
+        return replace(self, env=env)
 
     def arranged(self, filter_text: str = "", sorting: Sorting | None = None) -> Sequence[TableRow[T]]:
         """Rows that show `filter_text` (in any case), in natural or sorted order; sorting dissolves the groups.
@@ -183,15 +192,16 @@ class Table(Generic[T]):
 
     def _measured(self, env: Env) -> Mapping[str, int]:
         rows = [row for row in self.rows[:MEASURED] if not row.band]
-        needs: dict[str, int] = {}
         if not rows:
-            return needs
-        for column in self.columns:
-            if not column.live:
-                needs[column.id] = max((width_of(column.render(row.item, env)) for row in rows), default=0)
-            elif not any(width_of(column.render(row.item, env)) for row in rows):
-                needs[column.id] = 0
-        return needs
+            return {}
+        fixed = self._fixed.get(env.grouped)
+        if fixed is None:
+            still = (column for column in self.columns if not column.live)
+            fixed = {c.id: max(width_of(c.render(row.item, env)) for row in rows) for c in still}
+            self._fixed[env.grouped] = fixed
+        live = (column for column in self.columns if column.live)
+        silent = {c.id: 0 for c in live if not any(width_of(c.render(row.item, env)) for row in rows)}
+        return {**fixed, **silent}
 
     def sortable(self) -> tuple[str, ...]:
         """Ids of the columns that rows can be sorted by."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os.path
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -53,10 +53,26 @@ NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 class Memory:
-    """What one screen keeps from snapshot to snapshot, so that only changes are recomputed: judged providers."""
+    """What one screen keeps from judgement to judgement, so that only changes are recomputed: judged providers; and of
+    the latest snapshot, which time alone makes judge again, each table (`clawtop.view.columns.Table`) with what its
+    rows follow from.
+    """
 
     def __init__(self) -> None:
         self.providers = ProviderMemory()
+        self._snapshot: Snapshot | None = None
+        self._tables: dict[Hashable, tuple[object, Any]] = {}
+
+    def table(self, key: Hashable, snapshot: Snapshot, basis: object) -> Any:
+        """The table that was kept under this key, if it was made of this snapshot and an equal basis; else None."""
+        known = self._tables.get(key) if snapshot is self._snapshot else None
+        return known[1] if known is not None and known[0] == basis else None
+
+    def keep(self, key: Hashable, snapshot: Snapshot, basis: object, table: Any) -> None:
+        """Keep a table as long as nothing is made of another snapshot."""
+        if snapshot is not self._snapshot:
+            self._snapshot, self._tables = snapshot, {}
+        self._tables[key] = basis, table
 
 
 class Facts:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.carried import Ordering, derived
@@ -31,11 +32,31 @@ from clawtop.view.warning_columns import (
     session_named,
 )
 
+T = TypeVar("T")
+
 _DOT: Piece = (" · ", Tone.FAINT)
+
+
+def _kept(env: Env, basis: object, make: Callable[[Env], Table[T]]) -> Table[T]:
+    """The table of an earlier judgement of the same snapshot, if its rows follow from an equal `basis`: what else rows
+    and their order depend on is the snapshot's, the operator's labels and the chosen agent.
+    """
+    facts = env.facts
+    key = make, env.grouped, env.zone, facts.agent
+    basis = basis, dict(facts.labels)
+    known: Table[T] | None = facts.memory.table(key, facts.snapshot, basis)
+    table = known.at(env) if known is not None and known.rows else make(env)
+    facts.memory.keep(key, facts.snapshot, basis, table)
+    return table
 
 
 def profile_table(env: Env) -> Table[ProfileRow]:
     """Profiles in groups: a provider as a set of agents sees it, then its profiles in the order they are tried."""
+    facts = env.facts
+    return _kept(env, (facts.providers, facts.unloaded), _profile_table)
+
+
+def _profile_table(env: Env) -> Table[ProfileRow]:
     rows: list[TableRow[ProfileRow]] = []
     facts = env.facts
     for view in facts.providers:
@@ -120,6 +141,10 @@ def _provider_band(item: ProfileRow, env: Env) -> Line:
 
 def session_table(env: Env) -> Table[Session]:
     """Sessions: what needs attention first, then what runs, then the most recent."""
+    return _kept(env, dict(env.facts.blocked), _session_table)
+
+
+def _session_table(env: Env) -> Table[Session]:
     facts = env.facts
     columns = tuple(c for c in SESSION_COLUMNS if c.id != "agent" or len(facts.agents) > 1)
     running = sum(True for _ in working(facts.sessions))
@@ -208,6 +233,10 @@ _VERDICT_ORDER = {VerdictKind.STALE: 0, VerdictKind.UNKNOWN: 1, VerdictKind.HELD
 
 def lock_table(env: Env) -> Table[Lock]:
     """Lock files: stale ones first, then by age."""
+    return _kept(env, (), _lock_table)
+
+
+def _lock_table(env: Env) -> Table[Lock]:
     facts = env.facts
     ordered = sorted(
         facts.locks,

@@ -15,7 +15,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Snapshot
-from clawtop.engine.live.hub import MIN_INTERVAL, Hub
+from clawtop.engine.live.hub import MIN_INTERVAL, Hub, slower_poll
 from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store import watch
 from tests.support.clocks import ManualClock
@@ -272,6 +272,13 @@ async def test_what_changes_between_the_first_read_and_the_first_look_at_the_dir
     async with running(hub, screen):
         while not screen.snapshots or screen.snapshots[-1].host != "two, and longer":
             await screen.next()
+
+
+@pytest.mark.parametrize(
+    ("usual", "spent", "pause"), [(2.0, 0.0001, 2.0), (2.0, 0.002, 4.0), (2.0, 1.0, 5.0), (3600.0, 1.0, 3600.0)]
+)
+def test_the_poll_costs_little_beside_a_working_watcher(usual: float, spent: float, pause: float) -> None:
+    assert slower_poll(usual, spent) == pause
 
 
 def test_the_poll_sees_new_changed_and_removed_files(tmp_path: Path) -> None:

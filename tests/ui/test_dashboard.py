@@ -16,12 +16,14 @@ from clawtop.errors import StateUnreadableError
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.commands.palette import InOrder, entries
 from clawtop.ui.palettes import THEMES
+from clawtop.ui.preparation import LARGE
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.live_table import FREEZE_SECONDS, LiveTable
 from tests.support.golden import assert_golden
 from tests.support.screens import make_app, screen_lines, screen_text
+from tests.support.waiting import until
 from tests.support.worlds import CALM, EMPTY, INCIDENT, NOW, OUT, SECOND, agent, cooling, profile
 
 pytestmark = pytest.mark.anyio
@@ -133,6 +135,30 @@ async def test_a_window_ends_on_the_screen_without_a_new_snapshot() -> None:
         await pilot.pause()
         assert "anthropic out" not in screen_lines(app)[1]
         assert "▸ 1 max-reef ● usable" in " ".join(screen_text(app).split())
+
+
+async def test_a_window_that_ends_in_a_large_state_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = tuple(Session("main", f"agent:main:{n}", None, None) for n in range(LARGE + 1))
+    account = profile("anthropic:max-reef", cooling(22 * SECOND))
+    app, _, clock = make_app(replace(CALM, agents=(agent("main", (account,)),), sessions=many))
+    async with app.run_test(size=WIDE) as pilot:
+        await until(lambda: app.facts is not None)
+        app._tick()
+        offered: list[Snapshot] = []
+        offer = app._preparation.offer
+
+        def counted(snapshot: Snapshot) -> None:
+            offered.append(snapshot)
+            offer(snapshot)
+
+        monkeypatch.setattr(app._preparation, "offer", counted)
+        clock.pause(22.0)
+        judged = app.facts
+        app._tick()
+        await until(lambda: app.facts is not judged)
+        app._tick()
+        await pilot.pause()
+        assert len(offered) == 1
 
 
 # --- the cursor --------------------------------------------------------------------------------------------------

@@ -25,9 +25,9 @@ from clawtop.core.model import (
     VerdictKind,
 )
 from clawtop.core.operations.edit import FieldChange
-from clawtop.view.columns import Env, Table, chosen, placed, render_cells, render_row
+from clawtop.view.columns import Env, Sorting, Table, chosen, placed, render_cells, render_row
 from clawtop.view.detail import detail_lines
-from clawtop.view.facts import Facts
+from clawtop.view.facts import Facts, Memory
 from clawtop.view.line import Line, Tone, text_of
 from clawtop.view.ordering import keep_order
 from clawtop.view.row_sessions import events_of, overview_row
@@ -157,6 +157,37 @@ def test_facts_say_when_they_must_be_judged_anew() -> None:
     after = Facts(snapshot, NOW + 22 * SECOND)
     assert after.changes_at is None
     assert after.providers[0].usable == 1
+
+
+def drawn(table: Table[Any]) -> tuple[object, ...]:
+    """All that a table says."""
+    rows = [(row.key, row.target, row.band) for row in table.rows]
+    return rows, table.texts, table.needs, table.title_note, table.arranged("", Sorting("state", descending=True))
+
+
+@pytest.mark.parametrize("make", [profile_table, session_table, lock_table])
+def test_a_table_that_was_kept_says_what_a_new_one_would(make: Callable[[Env], Table[Any]]) -> None:
+    memory, before, kept = Memory(), None, 0
+    for later in (0, SECOND, 20 * SECOND, 23 * SECOND, 2 * MINUTE, 5 * MINUTE, HOUR, HOUR + SECOND, 30 * HOUR):
+        now = NOW + later
+        table = make(Env(Facts(INCIDENT, now, memory=memory), now, UTC))
+        assert drawn(table) == drawn(make(env_of(INCIDENT, now=now)))
+        kept += before is table.rows
+        before = table.rows
+    assert kept > 1, "none was kept"
+
+
+def test_a_table_is_not_kept_for_other_labels_or_another_snapshot() -> None:
+    memory = Memory()
+    label = "the session that the whole reef asks about"
+
+    def facts(snapshot: Snapshot, labels: dict[str, str]) -> Env:
+        return Env(Facts(snapshot, NOW, memory=memory, labels=labels), NOW, UTC)
+
+    assert session_table(facts(INCIDENT, {})).needs["session"] < len(label)
+    assert session_table(facts(INCIDENT, {INCIDENT.sessions[0].key: label})).needs["session"] == len(label)
+    assert lock_table(facts(INCIDENT, {})).rows
+    assert not lock_table(facts(replace(INCIDENT, locks=()), {})).rows
 
 
 def test_profiles_stand_in_the_order_of_trying_below_their_provider() -> None:

@@ -37,7 +37,7 @@ from clawtop.core.operations.loaded import GatewaysView, as_gateway_knows
 from clawtop.core.rotation.forecast import ChainRecovery, Recovery, chain_recovery, provider_recovery
 from clawtop.core.session.listed import telling, working
 
-COUNT_OUT_MS = 10_000
+COUNT_OUT_MS = 30_000
 """How often turns that are no longer recent are dropped from the count, together: in a busy state one expires every
 second.
 """

@@ -33,6 +33,11 @@ RECHECK_FACTOR = 1000
 of a core."""
 
 RECHECK_SECONDS, LONGEST_RECHECK_SECONDS = 5.0, 60.0
+
+POLL_FACTOR = 2000
+SLOW_POLL = 5.0
+"""A poll beside a working watcher waits this many times its own duration, but no longer than so many seconds."""
+
 READ_DEADLINE = 5.0
 """Seconds after which an unanswered read is reported, and again at the same interval."""
 
@@ -74,6 +79,11 @@ def _no_answer(reader: StateReader, seconds: float) -> StateUnreadableError:
         f"no answer for {seconds:.0f} s from {safe(where, 200)}",
         hint="a disk or mount is hanging; the data shown may be old, as its age says",
     )
+
+
+def slower_poll(usual: float, spent: float) -> float:
+    """Seconds until the next poll beside a working watcher, after one that took `spent`."""
+    return max(usual, min(spent * POLL_FACTOR, SLOW_POLL))
 
 
 class Hub:
@@ -230,11 +240,15 @@ class Hub:
     async def _polling(self) -> None:
         from clawtop.store import watch  # after the first paint: watchfiles takes a while to load
 
-        poll = watch.Poll()
+        poll, pause = watch.Poll(), self._poll_seconds
         while True:
-            await self._clock.sleep(self._poll_seconds)
+            await self._clock.sleep(pause)
+            started = self._clock.monotonic()
             if await asyncio.to_thread(poll.changed, self._watched):
                 self._dirty.set()
+            spent = self._clock.monotonic() - started
+            watched = self._native and self._degraded is None
+            pause = slower_poll(self._poll_seconds, spent) if watched else self._poll_seconds
 
     async def _watching(self) -> None:
         await self._directories_moved.wait()

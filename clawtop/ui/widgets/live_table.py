@@ -78,9 +78,14 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     # --- content -------------------------------------------------------------------------------------------------
 
     def show(self, table: Table[Any], now: int) -> None:
-        """Show this table; `now` (ms since epoch) is the present for its countdowns."""
-        self.table, self._now = table, now
-        self._forget()
+        """Show this table; `now` (ms since epoch) is the present for its countdowns.
+
+        One with the rows of the one before (`Table.at`) keeps the cells that time alone cannot change.
+        """
+        before, self.table, self._now = self.table, table, now
+        self._placed_for = -1
+        if before is None or before.rows is not table.rows:
+            self._cells.clear()
         self._arrange()
         self.redraw()
 
@@ -188,10 +193,12 @@ class LiveTable(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         if self._placed_for != width:
             self._placed_for = width
             env = self._present(table)
-            columns = chosen(table.columns, self.wanted, grouped=env.grouped)
+            wanted = chosen(table.columns, self.wanted, grouped=env.grouped)
             needs = self._steady.of(table.needs_in(env), self._now)
-            self._columns = placed(columns, width - MARGIN_WIDTH, needs)
-            self._cells.clear()
+            columns = placed(wanted, width - MARGIN_WIDTH, needs)
+            if columns != self._columns:
+                self._columns = columns
+                self._cells.clear()
         if y == 0:
             tone = Tone.ACCENT if self.has_focus else Tone.TITLE
             title = table_title(table, tone)
