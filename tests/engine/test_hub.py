@@ -224,7 +224,7 @@ async def test_a_lock_that_came_and_went_is_counted(tmp_path: Path) -> None:
 
 
 async def test_without_notifications_it_polls_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(*_args: object) -> AsyncIterator[list[watch.Changed]]:
+    async def broken(*_args: object, **_options: object) -> AsyncIterator[list[watch.Changed]]:
         raise watch.WatchFailedError("native file notifications failed (OS file watch limit reached)")
         yield []
 
