@@ -8,8 +8,9 @@ last. All values are immutable: an answer is never changed, the next one is a co
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -193,7 +194,7 @@ class Selection(Generic[T]):
         kept = {**known, **new}
         for place in gone - new.keys():
             del kept[place]
-        return kept if new.keys() <= gone else dict(sorted(kept.items()))
+        return kept if new.keys() <= gone else {place: kept[place] for place in sorted(kept)}
 
 
 def _moved(known: Mapping[int, T], changes: Sequence[Splice]) -> Iterable[tuple[int, T]]:
@@ -277,6 +278,14 @@ class Places(Generic[T, K]):
         return found if isinstance(found, tuple) else (found,)
 
 
+class Sorted(list[E]):
+    """Entries in their order, with the key of each beside them, so that a place is found without computing keys."""
+
+    def __init__(self, entries: Iterable[E], keys: list[Any]) -> None:
+        super().__init__(entries)
+        self.keys = keys
+
+
 class Ordering(Generic[T, E]):
     """Entries of the rows, sorted by `key`, which must differ for different entries."""
 
@@ -284,19 +293,38 @@ class Ordering(Generic[T, E]):
         self._entries = entries
         self.key = key
 
-    def whole(self, rows: Sequence[T]) -> Sequence[E]:
-        return sorted((entry for row in rows for entry in self._entries(row)), key=self.key)
+    def whole(self, rows: Sequence[T]) -> Sorted[E]:
+        found = sorted((entry for row in rows for entry in self._entries(row)), key=self.key)
+        return Sorted(found, [*map(self.key, found)])
 
-    def after(
-        self, known: Sequence[E], before: Sequence[T], rows: Sequence[T], changes: Sequence[Splice]
-    ) -> Sequence[E]:
-        entries, key = self._entries, self.key
-        found = list(known)
-        for edit in changes:
-            for entry in (entry for row in before[edit.start : edit.stop] for entry in entries(row)):
-                place = bisect_left(found, key(entry), key=key)
-                del found[found.index(entry, place)]
-        for edit in changes:
-            for entry in (entry for row in rows[edit.begin : edit.end] for entry in entries(row)):
-                insort(found, entry, key=key)
+    def after(self, known: Sorted[E], before: Sequence[T], rows: Sequence[T], changes: Sequence[Splice]) -> Sorted[E]:
+        """An entry whose key stays takes its predecessor's place; around all others the list is joined anew, once."""
+        gone = self._keyed(before[place] for edit in changes for place in range(edit.start, edit.stop))
+        new = self._keyed(rows[place] for edit in changes for place in range(edit.begin, edit.end))
+        found, moved = [*known], []
+        for key in {**gone, **new}:
+            place, entries = bisect_left(known.keys, key), new.get(key, [])
+            stop = place + len(gone.get(key, ()))
+            if stop - place == len(entries):
+                found[place:stop] = entries
+            else:
+                moved.append((key, place, stop, entries))
+        if not moved:
+            return Sorted(found, known.keys)
+        joined: list[E] = []
+        keys: list[Any] = []
+        start = 0
+        for key, place, stop, entries in sorted(moved, key=itemgetter(0)):
+            joined += found[start:place]
+            joined += entries
+            keys += known.keys[start:place]
+            keys += [key] * len(entries)
+            start = stop
+        return Sorted([*joined, *found[start:]], [*keys, *known.keys[start:]])
+
+    def _keyed(self, rows: Iterable[T]) -> dict[Any, list[E]]:
+        found: dict[Any, list[E]] = {}
+        for row in rows:
+            for entry in self._entries(row):
+                found.setdefault(self.key(entry), []).append(entry)
         return found

@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from clawtop.core.javascript import MAX_SAFE_INTEGER
@@ -170,6 +171,8 @@ def secret_values(stored: Mapping[str, Any]) -> tuple[str, ...]:
 
 def session_entry(key: str, entry: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[Problem, ...]]:
     """An entry with only non-blank texts and whole numbers, and the fields that were invalid."""
+    if not entry:
+        return _NO_VALUES, ()
     if entry.get(SENSIBLE) is MARK:
         return entry, ()
     values: dict[str, Any] = {name: entry.get(name) for name in SESSION_OTHERS}
@@ -181,6 +184,9 @@ def session_entry(key: str, entry: Mapping[str, Any]) -> tuple[Mapping[str, Any]
                 code, words = _TOLD_IF_WRONG[name]
                 problems.append(Problem(code, key, f"{name} {words}"))
     return values, tuple(problems)
+
+
+_NO_VALUES: Mapping[str, Any] = MappingProxyType(dict.fromkeys((*SESSION_OTHERS, *SESSION_TEXTS, *SESSION_NUMBERS)))
 
 
 def session_name(values: Mapping[str, Any]) -> str | None:

@@ -131,6 +131,16 @@ def test_an_answer_from_what_changed_is_the_whole_answer(first: list[Row], data:
                 assert [*found] == [*whole]  # in the list's order
 
 
+def test_an_entry_whose_key_stays_is_the_new_one() -> None:
+    by_size = Ordering[Row, Row](lambda row: (row,), lambda row: row.size)
+    line: Lineage[Row] = Lineage()
+    before = line.rows([Row("a", 3), Row("b", 1), Row("c", 2)])
+    assert [row.name for row in derived(before, by_size)] == ["b", "c", "a"]
+    after = line.rows([Row("A", 3), Row("b", 1), Row("c", 4)])
+    assert [row.name for row in derived(after, by_size)] == ["b", "A", "c"]
+    assert [row.name for row in derived(line.rows([*after, Row("d", 0)]), by_size)] == ["d", "b", "A", "c"]
+
+
 @given(rows=st.lists(ROWS, min_size=1, max_size=12), other=ROWS)
 def test_an_answer_is_not_changed_by_the_next_one(rows: list[Row], other: Row) -> None:
     line: Lineage[Row] = Lineage()

@@ -475,6 +475,19 @@ def test_details_of_many_sessions_come_bit_by_bit(sample: Sample, monkeypatch: p
     assert sum(session.profile == "fakeai:two" for session in reader.read().sessions) == 179
 
 
+def test_a_change_is_shown_before_the_details_of_very_many_go_on(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "DETAILS_AT_ONCE", 4)
+    add_sessions(agent_database(sample.state_dir), 398)
+    reader = sample.reader(progressive=True)
+    assert [reader.read().counting for _ in range(2)] == [396, 396 - 400 // 25]
+    with other(state_database(sample.state_dir)) as writer:
+        writer.run("UPDATE config_machine_state SET updated_at_ms=updated_at_ms+1")
+        assert reader.read().counting == 380 - 4, "fewer in the read that a change causes"
+        assert reader.read().counting == 376 - 16
+
+
 def test_of_very_many_sessions_the_latest_come_first_and_the_others_are_counted(
     sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -591,7 +604,7 @@ def test_one_changed_row_of_thousands_is_read_alone(sample: Sample, monkeypatch:
 
 @pytest.mark.long
 def test_a_hundred_thousand_sessions(sample: Sample) -> None:
-    """The first frame costs what 5,000 cost, and the whole of it little memory: CPU and pages, not the wall."""
+    """The first frame costs what 2,000 cost, and the whole of it little memory: CPU and pages, not the wall."""
     path = agent_database(sample.state_dir)
     add_sessions(path, 100_000)
     run(path, "UPDATE session_nodes SET status='done' WHERE session_key LIKE '%made%'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from clawtop.core.carried import Grouping, Ordering, Places, Selection, derived
+from clawtop.core.carried import Grouping, Ordering, Places, Selection, Sorted, derived
 from clawtop.core.model import Lock, Session, WitnessKind
 from clawtop.core.session.disk_witness import RUNNING
 
@@ -121,7 +121,7 @@ def listed_places(sessions: Sequence[Session], rows: Mapping[tuple[str, str], Se
 
 def ended_since(sessions: Sequence[Session], since: int) -> Iterator[Session]:
     """Those that ended after `since` (ms since the epoch), the latest first."""
-    ended: Sequence[Session] = derived(sessions, _BY_END)
+    ended: Sorted[Session] = derived(sessions, _BY_END)
     for session in reversed(ended):
         if (session.ended_at or 0) <= since:
             return

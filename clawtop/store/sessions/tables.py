@@ -30,15 +30,16 @@ from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.timed_reads import NoAnswerError, TimedReads
 from clawtop.values import dataclass
 
-FIRST_ROWS = 5_000
+FIRST_ROWS = 2_000
 """How many rows the first of many reads reads, the latest ones; the others are counted."""
 
 DETAILS_AT_ONCE = 400
-"""Rows whose details each of many reads reads: some 40 ms. With very many sessions it is a share of them, since showing
+"""Rows whose details each of many reads reads: some 20 ms. With very many sessions it is a share of them, since showing
 them then costs more.
 """
 
-_SHARE_AT_ONCE = 25
+_SHARE_AT_ONCE, _SHARE_BESIDE_CHANGES = 25, 100
+"""The share is smaller where the read is due to a change, which the operator is to see before the rest."""
 
 _LOST = "is missing, although OpenClaw has run sessions of this agent"
 
@@ -88,13 +89,13 @@ class TableSessions:
         self.unread: list[Problem] = []
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
-        self._state.load(layout, warnings)
+        changed = self._state.load(layout, warnings)
         now_s = self._databases.clock.monotonic()
         places = {str(agent.agent_dir / AGENT_DATABASE): agent for agent in reversed(tuple(agents))}
         self._agents = {path: agent.id for path, agent in reversed(places.items())}
         self._tables = {path: self._tables.get(path) or AgentTable() for path in self._agents}
         known = sum(len(table.nodes) for table in self._tables.values())
-        at_once = max(DETAILS_AT_ONCE, known // _SHARE_AT_ONCE)
+        at_once = max(DETAILS_AT_ONCE, known // (_SHARE_BESIDE_CHANGES if changed else _SHARE_AT_ONCE))
         left = at_once if self._progressive else DETAILS_OF_ONE_LOOK
         self.unread = []
         for path, agent in reversed(places.items()):
