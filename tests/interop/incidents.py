@@ -186,6 +186,10 @@ class IncidentLab(GatewayLab):
                 assert said["ok"], said
             return said["payload"]
 
+    def log(self) -> str:
+        """What the gateway has said since it was first started."""
+        return (self.home / "gateway.log").read_text(errors="replace")
+
     def active_by_gateway(self) -> dict[str, bool]:
         rows = self.rpc("sessions.list", {})["sessions"]
         return {row["key"]: bool(row.get("hasActiveRun")) for row in rows}
