@@ -873,6 +873,8 @@ NOT_THE_CLOCKS = {
     "engine/live/hook.py timeout": OUTSIDE,
     "engine/drive/journal_writer.py join": "the end of the process waits for a thread",
     "engine/drive/journal_writer.py wait": "a thread that gathers what comes within milliseconds",
+    "engine/operations/locked.py time": "a thread in another's disk, whatever time it is",
+    "engine/operations/locked.py timeout": "the same",
     "store/own/spool_writer.py wait": "a thread waits for another's disk, whatever time it is",
     "store/timed_reads.py wait": "the same",
     "store/locks/openclaw.py join": "the end of the process waits for a thread",

@@ -13,8 +13,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,12 +26,18 @@ from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Respond, Stall, rate_limited
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, Lab, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
+from clawtop.engine.drive import attempt, resolving, turn_run
 from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.drive.turn import TurnTimeoutError
+from clawtop.engine.operations import locked
+from clawtop.engine.prompt import foreign
 from clawtop.engine.providers.base import Timeouts
 from clawtop.engine.providers.errors import ProviderError
 from clawtop.errors import ClawtopError, OperationFailedError, SessionContendedError, SessionWriteLockTimeoutError
 from clawtop.store.own.mark_spool import spool_dir
+from clawtop.store.place.layout import Layout
+from clawtop.store.sessions.conversation import KeptConversations
+from clawtop.store.sessions.lists import Lists, NotReadYetError, ReadLists
 from tests.support.wire_server import Wire, served, sse, wire_server
 
 pytestmark = pytest.mark.anyio
@@ -207,6 +214,102 @@ async def test_a_server_that_does_not_accept_ends_at_the_connections_limit(tmp_p
                 assert caught.value.phase in {"connect", "first-byte"}
             for sock in taken:
                 sock.close()
+
+
+class Swallowed:
+    """A function that a disk has swallowed: it returns when the test is over."""
+
+    def __init__(self) -> None:
+        self.called = threading.Event()
+        self.let_go = threading.Event()
+
+    def __call__(self, *_given: object, **_named: object) -> None:
+        self.called.set()
+        self.let_go.wait(60 * SCALE)
+        raise OSError(errno.EIO, "at last")
+
+
+@contextmanager
+def swallowing() -> Iterator[Swallowed]:
+    """The loop's end waits for its threads: they have to return before."""
+    function = Swallowed()
+    try:
+        yield function
+    finally:
+        function.let_go.set()
+
+
+@pytest.mark.parametrize("where", ["the list of sessions", "OpenClaw's runs", "the transcript"])
+async def test_a_disk_that_does_not_answer_ends_at_the_turns_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr(turn_run, "LAST_S", 0.1)
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        with swallowing() as swallowed:
+            match where:
+                case "the list of sessions":
+                    monkeypatch.setattr(resolving, "choose_session", partial(_from_lists_alone, swallowed))
+                case "OpenClaw's runs":
+                    monkeypatch.setattr(foreign.ForeignRuns, "_judged", swallowed)
+                case _:
+                    monkeypatch.setattr(attempt, "READ_INLINE_BYTES", 0)
+                    monkeypatch.setattr(KeptConversations, "read", swallowed)
+            async with within(lab):
+                with pytest.raises(TurnTimeoutError) as caught:
+                    await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello", timeout_s=LIMIT_S)).result()
+            assert swallowed.called.is_set()
+        phase = "while the session was looked up" if where == "the list of sessions" else "in phase locking"
+        assert phase in caught.value.title
+        assert lab.provider.requests == []
+
+
+def _from_lists_alone(swallowed: Swallowed, layout: Layout, session: str, agent: str | None, lists: Lists) -> None:
+    """`choose_session`, whose reading of the disk does not return."""
+    if isinstance(lists, ReadLists):
+        raise NotReadYetError
+    swallowed(layout, session, agent)
+
+
+async def test_a_list_that_cannot_be_written_does_not_keep_the_reply(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_run, "LIST_S", LIMIT_S)
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        with swallowing() as swallowed:
+            monkeypatch.setattr(turn_run, "add_entry", swallowed)
+            async with within(lab):
+                answer = await lab.driver.drive(TurnRequest("elsewhere", "hello", may_create=True)).result()
+        assert answer.text
+        told = [event.text for event in lab.of(EventKind.NOTICE)]
+        assert any("has not been written within" in text for text in told), told
+
+
+async def test_cancelled_work_that_a_disk_has_swallowed_is_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locked, "SWALLOWED_S", LIMIT_S)
+    with swallowing() as swallowed:
+        waiting = asyncio.ensure_future(locked.settled(asyncio.to_thread(swallowed)))
+        while not swallowed.called.is_set():
+            await asyncio.sleep(0)
+        waiting.cancel()
+        async with asyncio.timeout(LIMIT_S + SLACK_S):
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+
+async def test_closing_waits_a_moment_for_a_look_that_a_disk_has_swallowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign, "CLOSE_S", LIMIT_S)
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        runs = lab.driver.resources.foreign
+        with swallowing() as swallowed:
+            monkeypatch.setattr(foreign.ForeignRuns, "_judged", swallowed)
+            look = asyncio.ensure_future(runs.look(lab.world.transcript(LIGHTHOUSE)))
+            runs._looks["a look"] = look
+            async with within(lab):
+                await runs.aclose()
+        with pytest.raises(OSError, match="at last"):
+            await look
 
 
 def _began_to_connect(address: object) -> socket.socket:

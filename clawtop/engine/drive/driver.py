@@ -30,7 +30,7 @@ from clawtop.engine.drive.handle import Drive
 from clawtop.engine.drive.journal_writer import JournalWriter
 from clawtop.engine.drive.opening import EngineSettings, Ground, open_resources
 from clawtop.engine.drive.resolving import Resolver
-from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer
+from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer, TurnTimeoutError
 from clawtop.engine.drive.turn_run import TurnRun
 from clawtop.engine.prompt.choice import RegistryChoice, registry_choice
 from clawtop.errors import ClawtopError
@@ -151,8 +151,20 @@ class Driver:
 
     async def _turn(self, run: Drive, request: TurnRequest) -> TurnAnswer:
         began, began_ms = self._clock.monotonic(), self._clock.now_ms()
-        await self._look_around()
-        choice, asked = await self._resolver.resolve(run.run_id, request)
+        last = began + self._limit_s(request.timeout_s)
+        try:
+            async with self._clock.timeout_at(last):
+                await self._look_around()
+                choice, asked = await self._resolver.resolve(run.run_id, request)
+        except TimeoutError:
+            if self._clock.monotonic() < last:
+                raise
+            spent = self._clock.monotonic() - began
+            raise TurnTimeoutError(
+                f"the turn's time is over after {spent:.1f} s, while the session was looked up",
+                hint="a disk or mount does not answer: clawtop status names it",
+                unchanged="nothing was sent and nothing was written",
+            ) from None
         file = str(asked.session_file)
         run.turn = turn = DrivenTurn(
             asked=asked,

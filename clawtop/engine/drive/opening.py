@@ -180,7 +180,7 @@ def open_resources(
         jitter=ground.jitter,
         accounts=AccountNotes(layout.state_dir),
         in_flight=InFlight(holders_dir(os.path.realpath(layout.state_dir)), ground.clock),
-        foreign=ForeignRuns(ground.reader()),
+        foreign=ForeignRuns(ground.reader(), ground.clock),
         environment=NamespaceEvidence(mount_obstacles(layout.state_dir)),
         compaction_wait=compaction_wait,
     )

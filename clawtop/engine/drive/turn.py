@@ -166,9 +166,11 @@ class DrivenTurn:
         return left
 
     def timed_out(self) -> TurnTimeoutError:
+        """The error of a turn whose time is over, with the phase in which it was: releasing everything follows it."""
         spent = self.clock.monotonic() - self.began
+        phase = next((step.name for step in reversed(self.phases) if step.name != "releasing"), self.phase)
         return TurnTimeoutError(
-            f"the turn's time is over after {spent:.1f} s, in phase {self.phase}",
+            f"the turn's time is over after {spent:.1f} s, in phase {phase}",
             unchanged="nothing was written to the transcript",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from clawtop.clock import Deadline, settled_within
 from clawtop.core.failover import fallback
 from clawtop.core.failure.engine_reason import COOLED_REASONS, ENDPOINT_REASONS
 from clawtop.core.model import EventKind
@@ -18,7 +19,7 @@ from clawtop.engine.drive.resources import DriverResources
 from clawtop.engine.drive.runner import ModelRun
 from clawtop.engine.drive.session_choice import SessionChoice
 from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer
-from clawtop.engine.operations.locked import settled
+from clawtop.engine.operations.locked import heard, settled
 from clawtop.engine.providers.errors import ProviderError
 from clawtop.errors import ClawtopError, CoordinationError
 from clawtop.store.sessions.entry import add_entry, entry_for
@@ -27,6 +28,12 @@ from clawtop.text import safe
 ROUND_PAUSES = 2.5
 """The factor by which the pause grows after all endpoints failed."""
 WAITING_FOR_ACCOUNT = "waiting-account"
+LAST_S = 1.0
+"""How long after the turn's limit it is ended from outside: each of its own waits ends with the limit and says why, but
+a disk that does not answer ends none.
+"""
+LIST_S = 10.0
+"""How long the list of sessions has to be written."""
 COUNT_S = 1.0
 """How often a run that waits for an account checks whether one is usable again, and reports which one it waits for."""
 RETURN_MARGIN_S = 0.25
@@ -58,6 +65,7 @@ class TurnRun:
         self._turn = turn
         self._choice = choice
         self._began_ms = began_ms
+        self._guard: Deadline | None = None
 
     async def run(self, wait_s: float = 0.0) -> TurnAnswer:
         """The reply, written to the transcript. Where all accounts are cooling, wait up to `wait_s` for the first one.
@@ -68,7 +76,7 @@ class TurnRun:
         what = f"run on {choice.key or choice.file.name} in lane {asked.lane}"
         teller.tell(EventKind.RUN_START, what, model=asked.models[0])
         try:
-            answer = await self._answered(wait_s)
+            answer = await self._guarded(wait_s)
         except BaseException as error:
             self._tell_end(error)
             raise
@@ -84,6 +92,20 @@ class TurnRun:
             await self._list(choice.key, answer)
         self._tell_end(None)
         return answer
+
+    async def _guarded(self, wait_s: float) -> TurnAnswer:
+        """`_answered`, which ends soon after the turn's limit whatever it waits for."""
+        turn, self._guard = self._turn, self._clock.timeout_at(self._last_moment())
+        try:
+            async with self._guard:
+                return await self._answered(wait_s)
+        except TimeoutError:
+            if turn.deadline is None or self._clock.monotonic() < turn.deadline:
+                raise
+            raise turn.timed_out() from None
+
+    def _last_moment(self) -> float | None:
+        return None if self._turn.deadline is None else self._turn.deadline + LAST_S
 
     async def _answered(self, wait_s: float) -> TurnAnswer:
         """The turn's answer; if all accounts are cooling, wait up to `wait_s` for the first to return."""
@@ -109,6 +131,8 @@ class TurnRun:
         if not cooling:
             return None
         began, told = self._clock.monotonic(), False
+        if self._guard is not None:
+            self._guard.reschedule(None)
         while cooling.keys() <= (now := dict(self._returns())).keys():
             profile, until = next(iter(now.items()))
             left_s = max(0.0, (until - self._clock.now_ms()) / 1000)
@@ -126,6 +150,8 @@ class TurnRun:
         waited_s = self._clock.monotonic() - began
         if turn.deadline is not None:
             turn.deadline += waited_s
+        if self._guard is not None:
+            self._guard.reschedule(self._last_moment())
         return waited_s
 
     def _returns(self) -> list[tuple[str, int]]:
@@ -183,12 +209,18 @@ class TurnRun:
         else:
             ended = self._clock.now_ms()
             entry = entry_for(answer.session_id, answer.session_file, answer.model, self._began_ms, ended)
-            try:
-                store = self._choice.agent.sessions_store
-                await settled(asyncio.to_thread(add_entry, store, key, entry, layout.state_dir))
-                return
-            except ClawtopError as error:
+            store = self._choice.agent.sessions_store
+            adding = asyncio.ensure_future(asyncio.to_thread(add_entry, store, key, entry, layout.state_dir))
+            adding.add_done_callback(heard)
+            await settled(settled_within(self._clock, LIST_S, {adding}))
+            if not adding.done():
+                why = f"its list has not been written within {LIST_S:g} s"
+            elif isinstance(error := adding.exception(), ClawtopError):
                 why = error.title
+            elif error is not None:
+                raise error
+            else:
+                return
         self._turn.teller.tell(
             EventKind.NOTICE,
             f"OpenClaw does not list this session ({why}); its transcript is {answer.session_file}",

@@ -15,6 +15,9 @@ from clawtop.store.auth.port import AuthPlace, Change, Landing, OnWait, PlaceUpd
 
 T = TypeVar("T")
 
+SWALLOWED_S = 10.0
+"""A try lasts milliseconds: one that has not ended after this long is in a system call that does not return."""
+
 
 async def update_store(
     place: AuthPlace,
@@ -59,14 +62,24 @@ async def _driven(job: PlaceUpdate, machine: Machine, wait: float) -> Updated:
 
 
 async def settled(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` to its end even when cancelled; the cancellation is then raised, and the result is dropped."""
+    """Await `work` to its end even when cancelled; the cancellation is then raised, and the result is dropped.
+
+    Work that a disk has swallowed is left to itself, `SWALLOWED_S` after the cancellation.
+    """
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        while not task.done():
+        task.add_done_callback(heard)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + SWALLOWED_S
+        while not task.done() and (left := end - loop.time()) > 0:
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()
+                await asyncio.wait({task}, timeout=left)
         raise
+
+
+def heard(task: asyncio.Future[Any]) -> None:
+    """A done callback for work that may be left to itself: the loop does not report its error as nobody's."""
+    if not task.cancelled():
+        task.exception()

@@ -6,6 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from clawtop.clock import Clock, settled_within
 from clawtop.core.model import Gateway, Session
 from clawtop.core.session.admission import ForeignHolder
 from clawtop.store.json_text import Stamp, stamp_of
@@ -14,6 +15,7 @@ from clawtop.store.sessions.index import read_sessions
 from clawtop.store.snapshot import SnapshotReader
 
 RUNNING = "running"
+CLOSE_S = 2.0
 
 
 class ForeignRuns:
@@ -28,8 +30,9 @@ class ForeignRuns:
     the look in progress), the first under `_reading`.
     """
 
-    def __init__(self, reader: SnapshotReader) -> None:
+    def __init__(self, reader: SnapshotReader, clock: Clock) -> None:
         self._reader = reader
+        self._clock = clock
         self._reading = asyncio.Lock()
         self._lists: dict[str, tuple[Stamp | None, dict[str, Session]]] = {}
         self._verdicts: dict[str, ForeignHolder | None] = {}
@@ -54,8 +57,9 @@ class ForeignRuns:
         return found
 
     async def aclose(self) -> None:
-        """Wait for looks in progress."""
-        await asyncio.gather(*self._looks.values(), return_exceptions=True)
+        """Wait for looks in progress, a moment at most."""
+        if looks := set(self._looks.values()):
+            await settled_within(self._clock, CLOSE_S, looks)
 
     def _judged(self, file: str) -> ForeignHolder | None:
         stored = self._stored(file)
