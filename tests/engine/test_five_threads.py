@@ -18,7 +18,7 @@ import pytest
 
 from clawtop.core.failover import fallback
 from clawtop.core.failover.decision import TimeoutPolicy
-from clawtop.core.model import EventKind, ModelRef
+from clawtop.core.model import Event, EventKind, ModelRef
 from clawtop.core.rules import TRANSIENT_REASONS
 from clawtop.core.session.admission import OnContention
 from clawtop.core.session.turn_request import TurnRequest
@@ -168,16 +168,28 @@ async def test_a_process_that_is_ended_after_a_429_loses_nothing(tmp_path: Path,
 async def test_a_failure_is_on_disk_before_the_next_account_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kill during any later attempt finds it there. What is lost is what was killed before it read the answer."""
+    """A kill during any later attempt finds it there, and one while the failure is told. What is lost is what was
+    killed before, in the first moment after the answer was read.
+    """
     assert Marks.__init__.__kwdefaults__ is not None
     monkeypatch.setitem(Marks.__init__.__kwdefaults__, "note_wait_s", 30.0)
     async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         names = {key: profile for profile, key in lab.world.keys.items()}
         found: list[tuple[str, set[str]]] = []
+        told: list[tuple[str | None, set[str]]] = []
+
+        def spooled() -> set[str]:
+            files = spool_dir(lab.world.state_dir).glob("*.json")
+            return {json.loads(path.read_bytes())["profile"] for path in files}
+
+        def look(event: Event) -> None:
+            if event.kind is EventKind.FAILURE:
+                told.append((event.profile, spooled()))
+
+        monkeypatch.setattr(lab.driver, "_listen", look)
 
         def limited(request: ReceivedRequest) -> Act:
-            spooled = spool_dir(lab.world.state_dir).glob("*.json")
-            found.append((names[request.key], {json.loads(path.read_bytes())["profile"] for path in spooled}))
+            found.append((names[request.key], spooled()))
             return Respond() if request.key == lab.key("kelp:barnaby") else rate_limited()
 
         lab.provider.standing = dict.fromkeys(lab.world.keys.values(), limited)
@@ -186,6 +198,7 @@ async def test_a_failure_is_on_disk_before_the_next_account_is_asked(
     asked = [profile for profile, _ in found]
     assert sorted(asked) == ["coral:clawdia", "coral:larry", "kelp:barnaby"]
     assert [there for _, there in found] == [set(asked[:number]) for number in range(3)]
+    assert told == [(profile, set(asked[: number + 1])) for number, profile in enumerate(asked[:2])]
 
 
 # --- 2: six accounts (342) ---------------------------------------------------------------------------------------

@@ -295,6 +295,18 @@ def test_files_that_merely_exist_decide_nothing(tmp_path: Path) -> None:
     assert generation(state) == (Generation.A, True)
 
 
+def test_a_linked_trajectory_tells_no_version(tmp_path: Path) -> None:
+    """OpenClaw links none: it would be another file's beginning."""
+    state = made(tmp_path / ".openclaw", {})
+    recorded = '{"data": {"harness": {"version": "2026.5.20", "gitSha": "e510042"}}}\n'
+    (tmp_path / "elsewhere").write_text(recorded)
+    sessions = state / "agents/main/sessions"
+    (sessions / "x.trajectory.jsonl").symlink_to(tmp_path / "elsewhere")
+    assert found(tmp_path).version is None
+    (sessions / "y.trajectory.jsonl").write_text(recorded)
+    assert found(tmp_path).version == "2026.5.20"
+
+
 def test_a_guess_is_said(tmp_path: Path) -> None:
     state = made(tmp_path / "s", {})
     (state / "agents" / "main" / "agent" / "auth-profiles.json").write_text(json.dumps(STORE))

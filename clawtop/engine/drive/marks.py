@@ -102,6 +102,10 @@ class Marks:
         self._closed = False
         self.changes = 0
 
+    def expect(self) -> None:
+        """A failure may follow: it is to reach the spool within a moment."""
+        self._writer.start()
+
     def note(self, mark: Mark, *, routine: bool = False) -> None:
         """Queue `mark` for writing; `routine`: a success that clears nothing, which may wait for others.
 

@@ -3,13 +3,14 @@
 Rotate first, then mark, and wait for no mark (thread 57281); a 429 is one request of that profile for that model, which
 is what OpenClaw's cooldown of a rate limit is scoped to (thread 342); a timeout ends the run unless the settings say
 otherwise (thread 62351). What follows a failure is decided by `core.failover.steps`; this
-module carries its effects out, in their order.
+module carries its effects out, in their order. Before all of them the failure is noted in clawtop's own spool, so that
+a kill does not lose it; the store is marked in the background.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from clawtop.core.failover.compaction import abort_in_compaction_wait
 from clawtop.core.failover.decision import AttemptStage, Signals, run_iteration_limit
@@ -102,6 +103,7 @@ class ModelRun:
         """
         self._current = self._first()
         limit = run_iteration_limit(len(self._choice.ids))
+        self._resources.marks.expect()
         self._turn.advance = self.rotate
         try:
             for _ in range(limit):
@@ -174,6 +176,11 @@ class ModelRun:
         if profile is not None and reason is FailureReason.RATE_LIMIT:
             self._turn.limited.add((profile.id, self._model.model))
         endpoint_down = self._count_endpoint(error)
+        stage, signals = self._signals(error, reason)
+        signals = signals._replace(every_account=reach_of(reason) is not Reach.ACCOUNT, endpoint_down=endpoint_down)
+        rules = self._resources.rules
+        self._state, effects = after_failure(stage, self._state, signals, rules)
+        self._note(effects, profile, error)  # before any words about it, which take longer: a kill may come
         self._turn.teller.tell(
             EventKind.FAILURE,
             f"{error.message} ({self._model})",
@@ -182,20 +189,16 @@ class ModelRun:
             reason=reason,
             data=error.facts(),
         )
-        stage, signals = self._signals(error, reason)
-        signals = signals._replace(every_account=reach_of(reason) is not Reach.ACCOUNT, endpoint_down=endpoint_down)
-        rules = self._resources.rules
-        self._state, effects = after_failure(stage, self._state, signals, rules)
         rotated = False
         for effect in effects:
             if isinstance(effect, Rotate):
                 rotated = self._rotate(profile, reason)
             else:
-                await self._carry_out(effect, profile, error)
+                await self._carry_out(effect, error)
         if any(isinstance(effect, Rotate) for effect in effects):
             self._state, effects = after_advance(self._state, rotated, rules)
             for effect in effects:
-                await self._carry_out(effect, profile, error)
+                await self._carry_out(effect, error)
 
     def _count_endpoint(self, error: ProviderError) -> bool:
         """Count a failure of the endpoint; True when enough have failed in a row that it counts as down.
@@ -235,12 +238,18 @@ class ModelRun:
             idle_timed_out=error.phase == "idle",
         )
 
-    async def _carry_out(self, effect: RunEffect, profile: Profile | None, error: ProviderError) -> None:
-        match effect:
-            case MarkFailure(reason) if profile is not None and _is_the_providers(error):
-                marked = engine_mark(reason, self._resources.layout.semantics.marking)
+    def _note(self, effects: Iterable[RunEffect], profile: Profile | None, error: ProviderError) -> None:
+        """Have the failure noted in clawtop's own spool; the store is marked behind the run's back, after rotation."""
+        if profile is None or not _is_the_providers(error):
+            return
+        for effect in effects:
+            if isinstance(effect, MarkFailure):
+                marked = engine_mark(effect.reason, self._resources.layout.semantics.marking)
                 if marked is not None:
                     self._resources.mark(self._turn, profile, self._model, marked, error.retry_after_ms)
+
+    async def _carry_out(self, effect: RunEffect, error: ProviderError) -> None:
+        match effect:
             case Backoff(ms) if ms > 0:
                 await self._pause(ms / 1000)
             case Log(action, reason):

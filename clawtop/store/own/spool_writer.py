@@ -74,12 +74,16 @@ class SpoolWriter:
         """Have `mark` written down. Never waits, never fails: see `SpooledMark.within`."""
         note = SpooledMark(self._spool, mark)
         self._notes.put(note)
+        self.start()
+        return note
+
+    def start(self) -> None:
+        """Start the thread, so that the next mark need not wait for that. Never fails: tried again with each mark."""
         if self._thread is None:
             thread = threading.Thread(target=self._work, name="clawtop spool", daemon=True)
-            with suppress(RuntimeError):  # no thread can be started: tried again with the next mark
+            with suppress(RuntimeError):  # no thread can be started
                 thread.start()
                 self._thread = thread
-        return note
 
     def adopted(self, mark: Mark, path: Path) -> SpooledMark:
         """The entry of a mark that is already in the spool."""

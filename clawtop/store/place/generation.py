@@ -11,7 +11,8 @@ from typing import Any
 
 from clawtop.core.generations import Generation, generation_of, storage_of
 from clawtop.nested import mapping
-from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes, read_head
+from clawtop.store import door
+from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes
 from clawtop.store.place.databases import (
     SHARED_AGENT_VERSION,
     agent_schema,
@@ -113,5 +114,5 @@ def _object(path: Path) -> dict[str, Any] | None:
 
 def recorded_version(trajectory: Path) -> str | None:
     """The OpenClaw version that wrote a trajectory (2026.5.18 and later say so in its first lines)."""
-    match = _RECORDED_VERSION.search(read_head(trajectory, _TRAJECTORY_HEAD))
+    match = _RECORDED_VERSION.search(door.read_head(trajectory, _TRAJECTORY_HEAD))
     return text(match[1].decode("ascii", "replace")) if match else None

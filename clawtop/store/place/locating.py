@@ -275,8 +275,8 @@ def _seen_version(agents: tuple[AgentPaths, ...]) -> str | None:
         try:
             with os.scandir(agent.sessions_dir) as entries:
                 for entry in entries:
-                    if entry.name.endswith(".trajectory.jsonl") and entry.is_file():
-                        candidate = (entry.stat().st_mtime_ns, entry.path)
+                    if entry.name.endswith(".trajectory.jsonl") and entry.is_file(follow_symlinks=False):
+                        candidate = (entry.stat(follow_symlinks=False).st_mtime_ns, entry.path)
                         newest = max(newest, candidate) if newest else candidate
         except OSError:
             continue
