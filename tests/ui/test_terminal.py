@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.clock import SystemClock
 from clawtop.core.cooldown.marking import Mark
 from clawtop.engine.drive.leftovers import has_leftovers
 from clawtop.store.own.mark_spool import MarkSpool
 from tests.support.samples import copy, sample
+from tests.support.states_made import StateDir
 from tests.support.terminals import (
     ENTER_ALTERNATE,
     LEAVE_ALTERNATE,
@@ -307,3 +309,38 @@ def test_errors_sent_elsewhere_do_not_take_the_screen_with_them(state_dir: Path,
         assert terminal.exit_code() == 0
         assert restored(terminal)
     assert errors.read_bytes() == b""
+
+
+def test_a_notice_reaches_the_terminal_and_the_operators_command_without_a_secret(tmp_path: Path) -> None:
+    """Read from what was written to the terminal, and from the arguments and the environment of the real process. The
+    account that comes back has its key as its name.
+    """
+    secret = "sk-ant-api03-" + "Zq7" * 12
+    made, now = StateDir(tmp_path / "home"), SystemClock().now_ms()
+    accounts = {
+        f"anthropic:{name}": {"type": "api_key", "provider": "anthropic", "key": secret} for name in ("one", secret)
+    }
+    made.profiles(accounts)
+    out, program, config = tmp_path / "out", tmp_path / "notify", tmp_path / "config.toml"
+    program.write_text(f'#!/bin/sh\n{{ printf "%s\\n" "$@"; env; }} >> {out}\n')
+    program.chmod(0o755)
+    config.write_text(f'on_notice = "{program} --to phone"\n')
+    environment = {"CLAWTOP_CONFIG": str(config), "HOME": str(tmp_path)}
+    argv = clawtop(*OVERVIEW, "--state-dir", str(made.path), "--notify", "--bell")
+    with open_terminal(argv, environment=environment) as terminal:
+        terminal.wait_open("PROFILES 2/2")
+        spent = {"errorCount": 1, "disabledUntil": now + 3_600_000, "disabledReason": "billing", "lastFailureAt": now}
+        made.state(usageStats=dict.fromkeys(accounts, spent))
+        terminal.wait_for_bytes(rb"\x1b\]9;clawtop: nothing is usable for any agent\x07", 0)
+        made.state(usageStats={each: {"errorCount": 0} for each in accounts})
+        terminal.wait_for_bytes(rb"\x1b\]9;clawtop: usable again: anthropic:[^\x07]+\x07", 0)
+        terminal.wait_for(lambda _: out.exists() and out.read_text().count("CLAWTOP_NOTICE=") == 2)
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+    told = out.read_text()
+    assert "--to\nphone\nnothing is usable for any agent\n" in told
+    assert "\nCLAWTOP_NOTICE=usable again: anthropic:" in told
+    assert secret not in told
+    sent = re.findall(rb"\x1b\]9;([^\x07]*)\x07", terminal.raw)
+    assert [secret.encode() in each for each in sent] == [False, False]
+    assert b"\x07" in re.sub(rb"\x1b\][^\x07]*\x07", b"", terminal.raw), "it rings as well"
