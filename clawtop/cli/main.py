@@ -31,6 +31,8 @@ USAGE_EXIT = UsageError.exit_code
 UNWRITTEN_EXIT = 74  # sysexits EX_IOERR
 CHANGING = frozenset(item.verb for item in verbs() if item.dangerous or item.lasting)
 """Verbs whose work counts even if their output cannot be written."""
+ANSWERING = frozenset({"doctor", "receipt", "selftest"})
+"""Verbs whose exit code is an answer, and stays one if the reader of the details has gone."""
 
 DESCRIPTION = "A live dashboard and failover engine for OpenClaw gateways. Without a verb: the dashboard."
 
@@ -87,7 +89,9 @@ def run(argv: Sequence[str]) -> int:
     if args.verb is not None:
         unwind_on_signals()  # the dashboard holds nothing before it handles signals itself
     try:
-        return _lasting(args) if args.verb in CHANGING else _plain(args)
+        if _only_tells(args):
+            return _answer(args) if _is_asked(args) else _plain(args)
+        return _lasting(args)
     except ClawtopError as error:
         return _failed(error, args)
     except KeyboardInterrupt as error:
@@ -125,9 +129,32 @@ def _plain(args: argparse.Namespace) -> int:
         silence(sys.stdout)
         if left_by_its_reader(error):
             return 0
-        sys.stderr.write(f"clawtop: the output could not be written: {error.strerror}\n")
-        return UNWRITTEN_EXIT
+        return _unwritten(error.strerror)
     return code
+
+
+def _only_tells(args: argparse.Namespace) -> bool:
+    """Whether nothing is changed: by the verb, or with options that only preview or list."""
+    return args.verb not in CHANGING or getattr(args, "dry_run", False) or getattr(args, "list", False)
+
+
+def _is_asked(args: argparse.Namespace) -> bool:
+    """Whether the exit code is an answer; a verb that keeps watching ends with its reader."""
+    if getattr(args, "watch", False):
+        return False
+    return args.verb in ANSWERING or getattr(args, "check", False)
+
+
+def _answer(args: argparse.Namespace) -> int:
+    """Run a verb whose exit code is an answer: `--check | head -1` fails as `--check` alone does."""
+    with lasting() as output:
+        code: int = args.run(args)
+    return code if output.problem is None or output.left else _unwritten(output.problem)
+
+
+def _unwritten(problem: str | None) -> int:
+    sys.stderr.write(f"clawtop: the output could not be written: {problem}\n")
+    return UNWRITTEN_EXIT
 
 
 def _lasting(args: argparse.Namespace) -> int:

@@ -15,11 +15,13 @@ class VerbOutput:
 
     Attributes:
         problem: why something could not be written; None while all of it was.
+        left: whether that is because its reader has gone.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.problem: str | None = None
+        self.left = False
 
     def write(self, text: str) -> int:
         """Write, or pretend to."""
@@ -43,6 +45,7 @@ class VerbOutput:
 
     def _give_up(self, error: Exception) -> None:
         self.problem = getattr(error, "strerror", None) or "standard output is closed"
+        self.left = isinstance(error, OSError) and left_by_its_reader(error)
         silence(self._stream)
 
 

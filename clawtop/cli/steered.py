@@ -12,12 +12,12 @@ import asyncio
 import contextlib
 import json
 import re
-import sys
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clawtop import nested, threads
+from clawtop.cli.input import lines_of_input
 from clawtop.clock import SystemClock
 from clawtop.errors import ClawtopError, UsageError
 
@@ -74,8 +74,7 @@ class Waits:
 
 async def lines_of_stdin() -> AsyncIterator[dict[str, Any]]:
     """The JSON objects on stdin, until it ends or a line is no object."""
-    reader = asyncio.StreamReader(limit=MAX_LINE)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    reader = await lines_of_input(MAX_LINE)
     while True:
         try:
             line = await reader.readline()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from clawtop import threads
+from clawtop.cli.input import lines_of_input
 from clawtop.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ async def _stream(args: argparse.Namespace) -> int:
     clock = SystemClock()
     reader, feed = live_feed(args, clock)
     layout = reader.layout
-    lines = asyncio.StreamReader(limit=64 * 1024)
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    lines = await lines_of_input(64 * 1024)
     far = Far(
         feed,
         clock,

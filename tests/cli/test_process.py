@@ -17,6 +17,7 @@ from clawtop.cli import process
 from clawtop.cli.ending import RELEASE_S
 from clawtop.cli.main import CHANGING, verb_parsers, whole_parser
 from clawtop.cli.process import FEW_DESCRIPTORS, TOO_LITTLE_EXIT, EndedError, interruption
+from clawtop.commands import verbs
 from clawtop.engine.prompt.registry import LEAVE_S
 from tests.support.samples import copy, sample
 from tests.support.terminals import ENTER_ALTERNATE, LEAVE_ALTERNATE, clawtop, open_terminal, plain_environment
@@ -105,6 +106,65 @@ def test_what_only_tells_and_cannot_be_written_fails(state_dir: Path) -> None:
     assert done.stderr == "clawtop: the output could not be written: No space left on device\n"
     done = shell("| true; exit ${PIPESTATUS[0]}", *clawtop("status", "--json", "--state-dir", str(state_dir)))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_preview_that_cannot_be_written_is_not_called_done(state_dir: Path) -> None:
+    preview = clawtop("clear", PROFILE, "--dry-run", "--state-dir", str(state_dir))
+    done = shell(">/dev/full", *preview)
+    assert (done.returncode, done.stderr) == (74, "clawtop: the output could not be written: No space left on device\n")
+    done = shell("| true; exit ${PIPESTATUS[0]}", *preview)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert cooled(state_dir)
+
+
+@pytest.mark.parametrize(("words", "code"), [(("status", "--check"), 2), (("receipt", "no-such"), 1)])
+def test_an_exit_code_that_answers_stays_when_the_reader_of_the_details_leaves(
+    state_dir: Path, words: tuple[str, ...], code: int
+) -> None:
+    """`set -o pipefail; clawtop status --check | head -1` must not say that all is well."""
+    arguments = clawtop(*words, "--state-dir", str(state_dir))
+    done = shell("| true; exit ${PIPESTATUS[0]}", *arguments)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert shell(">/dev/full", *arguments).returncode == 74
+
+
+EVERY_VERB: tuple[tuple[str, int, bool], ...] = (
+    *(("status", 0, True), ("status --json", 0, True), ("status --check", 2, True), ("fleet status --host h", 0, True)),
+    *(("bundle --out -", 0, True), ("bundle --json --out OUT", 0, True), ("record --seconds 0.1 --out OUT", 0, False)),
+    *(("doctor", 0, True), ("doctor --json", 0, True), ("export --rules", 0, True), ("export --dashboard", 0, True)),
+    *(("receipt no-such", 1, True), ("explain error 429", 0, True), ("explain profile fakeai:one", 0, True)),
+    *(("config", 0, True), ("config --json", 0, True), ("completion zsh", 0, True), ("man", 0, True)),
+    *(("stream", 0, True), ("selftest", 0, True), ("drive --list", 0, True), ("clear fakeai:one --dry-run", 0, True)),
+    *(("rotate fakeai --dry-run", 0, True), ("order fakeai fakeai:two --dry-run", 0, True)),
+    *(("drain agent:main:main --dry-run --json", 0, True), ("recover agent:main:main --dry-run", 0, True)),
+    *(("unpin agent:main:main --dry-run", 0, True), ("unlock agent:main:main --dry-run", 1, False)),
+    *(("undo --dry-run", 1, False), ("probe --provider fakeai", 5, False), ("replay OUT", 3, False)),
+    *(("drive --session agent:main:nobody --message x", 64, False), ("demo", 64, False)),
+    *(("rotate fakeai --yes --verify 0", 0, False), ("order fakeai fakeai:two --yes --verify 0", 0, False)),
+)
+"""A command of each verb, its exit code, and whether it only tells, so that it fails if that cannot be written."""
+
+
+def test_every_verb_is_among_them() -> None:
+    assert {words.split()[0] for words, *_ in EVERY_VERB} == {item.verb for item in verbs()}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("words", "code", "tells"), EVERY_VERB, ids=str)
+def test_no_verb_breaks_where_its_output_goes_nowhere(
+    state_dir: Path, tmp_path: Path, words: str, code: int, tells: bool
+) -> None:
+    where = [] if words.split(maxsplit=1)[0] in {"demo", "replay"} else ["--state-dir", str(state_dir)]
+    transport = ["--transport", "true"] if words.startswith("fleet") else []
+    for number, (streams, expected) in enumerate(
+        ((">/dev/full </dev/null", 74 if tells else code), ("</dev/null | true; exit ${PIPESTATUS[0]}", code))
+    ):
+        argv = [str(tmp_path / f"out-{number}") if word == "OUT" else word for word in words.split()]
+        done = shell(streams, *clawtop(*argv, *where, *transport))
+        assert done.returncode == expected, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "ignored" not in done.stderr
+        assert "unexpected" not in done.stderr
 
 
 # --- limits ------------------------------------------------------------------------------------------------------
