@@ -20,20 +20,23 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.model import EventKind
+from clawtop.core.model import Event, EventKind
 from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Respond, Stall, rate_limited
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, Lab, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
-from clawtop.engine.drive import attempt, resolving, turn_run
+from clawtop.engine.drive import attempt, probe, resolving, turn_run
+from clawtop.engine.drive import resources as resources_module
 from clawtop.engine.drive.driver import Driver, EngineSettings
+from clawtop.engine.drive.journal_writer import JournalWriter
 from clawtop.engine.drive.turn import TurnTimeoutError
 from clawtop.engine.operations import locked
 from clawtop.engine.prompt import foreign
 from clawtop.engine.providers.base import Timeouts
 from clawtop.engine.providers.errors import ProviderError
 from clawtop.errors import ClawtopError, OperationFailedError, SessionContendedError, SessionWriteLockTimeoutError
+from clawtop.store.own.journal import Journal
 from clawtop.store.own.mark_spool import spool_dir
 from clawtop.store.place.layout import Layout
 from clawtop.store.sessions.conversation import KeptConversations
@@ -219,20 +222,21 @@ async def test_a_server_that_does_not_accept_ends_at_the_connections_limit(tmp_p
 class Swallowed:
     """A function that a disk has swallowed: it returns when the test is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
         self.called = threading.Event()
         self.let_go = threading.Event()
 
     def __call__(self, *_given: object, **_named: object) -> None:
         self.called.set()
         self.let_go.wait(60 * SCALE)
-        raise OSError(errno.EIO, "at last")
+        raise self._error
 
 
 @contextmanager
-def swallowing() -> Iterator[Swallowed]:
+def swallowing(error: Exception | None = None) -> Iterator[Swallowed]:
     """The loop's end waits for its threads: they have to return before."""
-    function = Swallowed()
+    function = Swallowed(error or OSError(errno.EIO, "at last"))
     try:
         yield function
     finally:
@@ -294,6 +298,35 @@ async def test_cancelled_work_that_a_disk_has_swallowed_is_left_to_itself(monkey
         async with asyncio.timeout(LIMIT_S + SLACK_S):
             with pytest.raises(asyncio.CancelledError):
                 await waiting
+
+
+async def test_a_probe_whose_credential_does_not_answer_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "WHOLE_S", LIMIT_S)
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        resources = lab.driver.resources
+        with swallowing() as swallowed:
+            monkeypatch.setattr(resources_module, "_new_client", swallowed)
+            monkeypatch.setattr(resources, "_client", None)
+            async with within(lab):
+                (found, *_) = await probe.probe(
+                    resources, "main", resources.auth("main").profiles, mark=False, model=PRIMARY
+                )
+        assert (found.state, found.latency_ms) == ("unknown", None)
+        assert "does not answer" in found.why
+
+
+def test_a_journal_that_a_disk_has_swallowed_is_left_at_the_end(tmp_path: Path) -> None:
+    with swallowing(OperationFailedError("at last")) as swallowed:
+        journal = Journal(tmp_path)
+        vars(journal)["append"] = swallowed
+        writer = JournalWriter(journal)
+        writer.put(Event(0, EventKind.NOTICE, "engine", "hello"))
+        closing = threading.Thread(target=writer.close, args=(LIMIT_S,))
+        closing.start()
+        closing.join(LIMIT_S + SLACK_S)
+        assert not closing.is_alive()
 
 
 async def test_closing_waits_a_moment_for_a_look_that_a_disk_has_swallowed(

@@ -18,6 +18,8 @@ QUESTION = "Reply with: ok"
 MAX_TOKENS = 16
 LIMITS = Timeouts(connect=10, first_byte=30, idle=30, total=45)
 AT_ONCE = 8
+WHOLE_S = 90.0
+"""What an account has in all: its request, a token that must be exchanged first, and this machine's own disks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,12 @@ async def probe(
 
     async def one(profile: Profile) -> Probed:
         async with slots:
-            return await _one(resources, agent, profile, mark=mark, model=model)
+            try:
+                async with resources.clock.timeout(WHOLE_S):
+                    return await _one(resources, agent, profile, mark=mark, model=model)
+            except TimeoutError:
+                why = f"no answer within {WHOLE_S:g} s: its credential, or a disk, does not answer"
+                return Probed(profile.id, profile.provider, None, "unknown", why=why)
 
     return list(await asyncio.gather(*(one(profile) for profile in profiles)))
 
