@@ -21,13 +21,13 @@ NOTE = "OpenClaw's figures: released programs, loopback, 2 cores, a provider tha
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.epilog = (
-        f"Touches no state directory but its own temporary ones. Exits with 0 if all five hold, else {FAILED_EXIT}."
+        f"Touches no state directory but its own temporary ones. Exit 0 if all five are prevented, else {FAILED_EXIT}."
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay, print, and say whether everything holds."""
+    """Replay, print, and say whether all five are prevented."""
     findings = threads.run(_replay(as_json=args.json))
     holds = all(finding.holds for finding in findings)
     if args.json:
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
             json.dumps({"schema": SCHEMA, "holds": holds, "threads": [asdict(one) for one in findings], "note": NOTE})
         )
     else:
-        print(f"{'all five hold' if holds else 'NOT all hold'}. {NOTE}")
+        print(f"{'None of the five happens here' if holds else 'NOT all five are prevented here'}. {NOTE}")
     return 0 if holds else FAILED_EXIT
 
 
@@ -51,7 +51,7 @@ async def _replay(*, as_json: bool) -> list[ThreadReplay]:
 
 
 def _print(finding: ThreadReplay) -> None:
-    print(f"{finding.thread}. {finding.name}: {'holds' if finding.holds else 'DOES NOT HOLD'}")
+    print(f"{finding.thread}. {finding.name}: {'does not happen here' if finding.holds else 'HAPPENS HERE TOO'}")
     print(f"   OpenClaw  {finding.openclaw}")
     print(f"   here      {finding.here}\n")
     sys.stdout.flush()
