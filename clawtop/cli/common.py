@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
     from clawtop.engine.drive.driver import Driver
     from clawtop.engine.gateway.caller import Caller
+    from clawtop.engine.gateway.watch import GatewayWatch
     from clawtop.engine.live.feed import Feed
     from clawtop.engine.live.tape import Tape
     from clawtop.engine.prompt.choice import RegistryChoice
@@ -229,20 +230,69 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
 
 def read_whole_incident(args: argparse.Namespace) -> tuple[SnapshotReader, Snapshot]:
     """The same, with its reader. A gateway that does not answer at all is asked nothing more."""
-    from clawtop import threads
-    from clawtop.core.model import GatewayState, Serving
-    from clawtop.engine.gateway.watch import GatewayWatch
+    from clawtop.core.model import Serving
 
-    watch = GatewayWatch(SystemClock(), enabled=not args.no_gateway)
-    reader = open_reader(args, None, (*_incident_parts(args), watch))
+    reader = open_incident_reader(args)
     snapshot = reader.read()
-    gateway = snapshot.gateway
-    if args.at is not None or args.no_gateway or gateway.state is not GatewayState.LIVE:
+    if snapshot.gateway.serving in {Serving.SILENT, Serving.REFUSES}:
         return reader, snapshot
-    if gateway.serving in {Serving.SILENT, Serving.REFUSES}:
-        return reader, snapshot
-    threads.run(watch.look_once())
-    return reader, reader.read()
+    return reader, _AskedGateway(args, reader, SystemClock()).told(snapshot)
+
+
+class WatchedIncident:
+    """The state and what led to it, again and again, with what a live gateway says. Used by one thread.
+
+    A gateway is asked everything before the first snapshot of it, and by a thread from then on.
+    """
+
+    def __init__(self, args: argparse.Namespace, clock: Clock) -> None:
+        """Raises StateUnreadableError."""
+        self.reader = open_reader(args, clock, _incident_parts(args), asks_live=False)
+        self._asked = _AskedGateway(args, self.reader, clock)
+
+    def read(self) -> Snapshot:
+        """Read what changed. Raises StateUnreadableError."""
+        snapshot = self._asked.told(self.reader.read())
+        self._asked.go_on()
+        return snapshot
+
+
+class _AskedGateway:
+    """What a live gateway says, added to snapshots. Nothing that asks is loaded before there is a gateway to ask."""
+
+    def __init__(self, args: argparse.Namespace, reader: SnapshotReader, clock: Clock) -> None:
+        self._may = args.at is None and not args.no_gateway
+        self._reader = reader
+        self._clock = clock
+        self._watch: GatewayWatch | None = None
+        self._goes_on = False
+
+    def told(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with the answers; where the gateway had to be asked for them first, a later snapshot."""
+        from clawtop.core.model import GatewayState
+
+        if self._watch is not None:
+            return self._watch(self._reader.layout, snapshot)
+        if not self._may or snapshot.gateway.state is not GatewayState.LIVE:
+            return snapshot
+        from clawtop import threads
+        from clawtop.engine.gateway.watch import GatewayWatch
+
+        self._watch = GatewayWatch(self._clock)
+        self._watch(self._reader.layout, snapshot)
+        threads.run(self._watch.look_once())
+        return self._watch(self._reader.layout, self._reader.read())
+
+    def go_on(self) -> None:
+        """Have a thread ask from now on, if there was a gateway to ask."""
+        if self._watch is None or self._goes_on:
+            return
+        import threading
+
+        from clawtop import threads
+
+        watch, self._goes_on = self._watch, True
+        threading.Thread(target=lambda: threads.run(watch.run(lambda: None)), daemon=True).start()
 
 
 def unknown_session(snapshot: Snapshot, key: str, unchanged: str) -> RefusedError:

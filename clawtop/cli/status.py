@@ -13,6 +13,7 @@ from clawtop.errors import StateUnreadableError
 
 if TYPE_CHECKING:
     from clawtop.cli.alarm import Alarm
+    from clawtop.cli.common import WatchedIncident
     from clawtop.clock import Clock
     from clawtop.core.health.judgement import Health
     from clawtop.core.model import Snapshot
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="ask a live gateway too, and exit 0 all well, 1 attention, 2 silent or about to be, 3 cannot read",
+        help="exit 0 all well, 1 attention, 2 silent or about to be, 3 cannot read",
     )
     parser.add_argument("--show-text", action="store_true", help="show the text of messages that have no answer")
     parser.add_argument(
@@ -49,13 +50,9 @@ def run(args: argparse.Namespace) -> int:
         return _watch(args)
     gc.disable()  # everything that is read stays until the end: collecting in between finds nothing
     try:
-        from clawtop.cli.common import open_incident_reader, read_whole_incident
+        from clawtop.cli.common import read_whole_incident
 
-        if args.check:
-            reader, snapshot = read_whole_incident(args)
-        else:
-            reader = open_incident_reader(args)
-            snapshot = reader.read()
+        reader, snapshot = read_whole_incident(args)
         return _show(snapshot, reader, args)
     finally:
         gc.enable()
@@ -110,21 +107,21 @@ def _texts(snapshot: Snapshot, health: Health, reader: SnapshotReader) -> dict[t
 
 def _watch(args: argparse.Namespace) -> int:
     from clawtop.cli.alarm import alarm_of
-    from clawtop.cli.common import open_incident_reader
+    from clawtop.cli.common import WatchedIncident
     from clawtop.clock import SystemClock
 
     clock = SystemClock()
-    return _follow(open_incident_reader(args, clock), clock, args, alarm_of(args))
+    return _follow(WatchedIncident(args, clock), clock, args, alarm_of(args))
 
 
-def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace, alarm: Alarm | None = None) -> int:
+def _follow(incident: WatchedIncident, clock: Clock, args: argparse.Namespace, alarm: Alarm | None = None) -> int:
     from clawtop.core.diff import same_content
 
     before: Snapshot | None = None
     while True:
-        after = reader.read()
+        after = incident.read()
         if before is None or not same_content(before, after):
-            _show(after, reader, args)
+            _show(after, incident.reader, args)
             before = after
         if alarm is not None:
             alarm.look(before, clock.now_ms())

@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,8 @@ import pytest
 
 from clawtop.cli import common
 from clawtop.cli.main import run
-from clawtop.core.model import Gateway, GatewayHealth, GatewayState, Generation, LaneStats, Serving, Snapshot
+from clawtop.clock import SystemClock
+from clawtop.core.model import Gateway, GatewayHealth, GatewayState, Generation, LaneStats, Serving
 from clawtop.engine.gateway import watch
 from clawtop.engine.gateway.rounds import GatewayReport
 from clawtop.engine.gateway.watch import GatewayWatch
@@ -261,7 +263,8 @@ class Lanes:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def all_at_once(self, gateway: Gateway) -> GatewayReport:
+    async def all_at_once(self, gateway: Gateway, seconds: float) -> GatewayReport:
+        assert seconds <= 2
         self.asked += 1
         full = LaneStats("cron", "cron", "gateway", active=8, queued=6, limit=8)
         return GatewayReport(GatewayHealth(NOW, live=True), (full,))
@@ -273,10 +276,14 @@ class Lanes:
         pytest.param(("--check",), Serving.ANSWERS, (1, 1), id="check"),
         pytest.param(("--check", "--no-gateway"), Serving.ANSWERS, (0, 0), id="check without"),
         pytest.param(("--check",), Serving.SILENT, (2, 0), id="check beside a frozen one"),
-        pytest.param((), Serving.ANSWERS, (0, 0), id="no check"),
+        pytest.param((), Serving.ANSWERS, (0, 1), id="text"),
+        pytest.param(("--json",), Serving.ANSWERS, (0, 1), id="json"),
+        pytest.param(("--json", "--no-gateway"), Serving.ANSWERS, (0, 0), id="json without"),
+        pytest.param(("--watch",), Serving.ANSWERS, (130, 1), id="watch"),
+        pytest.param(("--watch", "--no-gateway"), Serving.ANSWERS, (130, 0), id="watch without"),
     ],
 )
-def test_check_asks_a_gateway_that_answers(
+def test_status_asks_a_gateway_that_answers_in_every_form(
     words: tuple[str, ...],
     serving: Serving,
     wanted: tuple[int, int],
@@ -287,17 +294,23 @@ def test_check_asks_a_gateway_that_answers(
     lanes = Lanes()
     live = Gateway(GatewayState.LIVE, 7, 18789, NOW - 3_600_000, serving=serving, silent_since=NOW - 600_000)
 
-    def read(parts: Sequence[Any]) -> Snapshot:
+    def opened(*_args: object, **_more: object) -> Any:
         snapshot = replace(CALM, gateway=live, warnings=(), sessions=())
-        for part in parts:
-            snapshot = part(cast("Layout", None), snapshot) if isinstance(part, GatewayWatch) else snapshot
-        return snapshot
+        return SimpleNamespace(read=lambda: snapshot, layout=cast("Layout", None))
 
-    def opened(_args: object, _clock: object = None, parts: Sequence[Any] = ()) -> Any:
-        return SimpleNamespace(read=lambda: read(parts))
+    went_on = threading.Event()
+
+    async def go_on(_watch: GatewayWatch, _changed: Callable[[], None]) -> None:
+        went_on.set()
+
+    def over(_clock: SystemClock, _seconds: float) -> None:
+        assert went_on.wait(30) if lanes.asked else not went_on.is_set()
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(common, "open_reader", opened)
     monkeypatch.setattr(watch, "_asker", lambda _watch: lanes)
+    monkeypatch.setattr(SystemClock, "pause", over)
+    monkeypatch.setattr(GatewayWatch, "run", go_on)
     assert (run(["status", *words]), lanes.asked) == wanted
     assert ("lane cron is full" in capsys.readouterr().out) is bool(lanes.asked)
 

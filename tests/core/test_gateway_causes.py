@@ -122,6 +122,25 @@ def test_a_busy_gateway_says_what_it_takes_and_what_it_does_not_get() -> None:
     assert cause.text.endswith("uses 2 % of a core, and waits for one 20 % of the time")
 
 
+@pytest.mark.parametrize(
+    ("late", "serving", "wanted"),
+    [
+        pytest.param(True, Serving.ANSWERS, ["gateway-busy"], id="asked once, it did not tell everything"),
+        pytest.param(False, Serving.ANSWERS, [], id="it told everything"),
+        pytest.param(True, Serving.SILENT, ["gateway-frozen"], id="it answers nothing at all"),
+    ],
+)
+def test_what_a_gateway_did_not_say_in_time_is_not_taken_for_well(
+    late: bool, serving: Serving, wanted: list[str]
+) -> None:
+    health = GatewayHealth(NOW, live=True, ready=True, late=late)
+    since = NOW - 600_000 if serving is Serving.SILENT else None
+    gateway = Gateway(GatewayState.LIVE, 7, 18789, OLD, health=health, serving=serving, silent_since=since)
+    causes = judge(snapshot(gateway), NOW).causes
+    assert [cause.code for cause in causes if cause.code.startswith("gateway-")] == wanted
+    assert all(cause.level >= Level.ATTENTION for cause in causes)
+
+
 def test_what_a_gateway_reports_of_itself_is_one_cause() -> None:
     gateway = Gateway(
         GatewayState.LIVE, 7, 18789, OLD, health=GatewayHealth(NOW, live=True, ready=False, degraded=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -257,10 +258,43 @@ async def test_what_an_earlier_gateway_said_is_forgotten(tmp_path: Path) -> None
 async def test_a_caller_that_looks_once_hears_everything(tmp_path: Path) -> None:
     world = World(tmp_path, metrics=httpx.Response(200, text='openclaw_queue_lane_size{lane="main"} 3\n'))
     async with serving(world.fake):
-        report = await world.rounds.all_at_once(live(world.fake.port))
+        report = await world.rounds.all_at_once(live(world.fake.port), 30)
     assert report is not None
     assert report.health.ready
     assert report.health.metrics
     assert [lane.queued for lane in report.lanes] == [3]
     assert report.words is not None
     assert report.words.sessions[KEY].active
+
+
+async def test_what_is_not_answered_in_time_is_left_out_and_told(tmp_path: Path) -> None:
+    """And the looks that follow have what was answered."""
+    clock = ManualClock()
+    world = World(tmp_path, clock=clock)
+    world.know_everything()
+    world.fake.answers["tasks.list"] = lambda _: HANG
+    async with serving(world.fake):
+        asked = asyncio.create_task(world.rounds.all_at_once(live(world.fake.port), 1.5))
+        while "tasks.list" not in {method for method, _ in world.fake.asked}:
+            await asyncio.sleep(0)
+        await clock.advance(2)
+        report = await asked
+        assert report is not None
+        assert (report.health.late, report.health.ready, report.health.live) == (True, True, True)
+        assert report.words is not None
+        assert report.words.sessions[KEY].active
+        assert report.words.tasks is None
+        later = await world.rounds.look(live(world.fake.port))
+    assert later is not None
+    assert later.words is not None
+    assert later.words.sessions[KEY].active
+
+
+async def test_a_gateway_that_answers_in_time_is_not_late(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.know_everything()
+    async with serving(world.fake):
+        report = await world.rounds.all_at_once(live(world.fake.port), 30)
+    assert report is not None
+    assert not report.health.late
+    assert await world.rounds.all_at_once(Gateway(GatewayState.DEAD), 30) is None

@@ -32,6 +32,7 @@ from clawtop.engine.gateway.watch import (
     FIRST_LOOKS,
     FIRST_SECONDS,
     IDLE_SECONDS,
+    ONCE_SECONDS,
     STALE_MS,
     Asker,
     GatewayWatch,
@@ -64,7 +65,8 @@ class FakeAsker:
             return None
         return self._reports.pop(0) if len(self._reports) > 1 else self._reports[0]
 
-    async def all_at_once(self, gateway: Gateway) -> GatewayReport | None:
+    async def all_at_once(self, gateway: Gateway, seconds: float) -> GatewayReport | None:
+        assert seconds <= ONCE_SECONDS
         return await self.look(gateway)
 
     async def close(self) -> None:

@@ -129,6 +129,14 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
             sessions=tuple(one.session for one in left),
         )
     health = gateway.health
+    if health is not None and health.late and silence is None:
+        yield Cause(
+            "gateway-busy",
+            "the gateway did not say in time what it runs: what waits for its lanes is not known",
+            Level.ATTENTION,
+            evidence,
+            "ask again; the dashboard goes on asking",
+        )
     if health is not None and (health.ready is False or health.degraded):
         failing = ", ".join(safe(name, 40) for name in health.failing)
         what = f"not ready: {failing or 'it does not say why'}" if health.ready is False else "its event loop is behind"

@@ -27,7 +27,8 @@ class GatewayState(StrEnum):
 class GatewayHealth:
     """What a live gateway said over HTTP on loopback (/healthz, /readyz; 2026.5.18 and later).
 
-    `degraded` is its own report on its event loop; `problem` is why it said nothing, or not everything.
+    `degraded` is its own report on its event loop; `problem` is why it said nothing, or not everything; `late`: it did
+    not answer everything in time when it was asked only once.
     """
 
     at: int
@@ -38,6 +39,7 @@ class GatewayHealth:
     degraded: bool | None = None
     metrics: bool = False
     problem: str | None = None
+    late: bool = False
 
 
 class Serving(StrEnum):

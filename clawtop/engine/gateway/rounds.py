@@ -89,6 +89,15 @@ class GatewayReport:
     words: GatewayWords | None = None
 
 
+_ProcessLife = tuple[int | None, int | None, int | None]
+"""Which process of which gateway."""
+
+
+def _life(gateway: Gateway) -> _ProcessLife | None:
+    live = gateway.state is GatewayState.LIVE and gateway.port is not None
+    return (gateway.pid, gateway.port, gateway.started_at) if live else None
+
+
 class Rounds:
     """Asks the gateway of one state directory, one question at each `look`."""
 
@@ -106,7 +115,7 @@ class Rounds:
         self._http = http or HttpProbe(clock)
         self._line = KeptLine(door, clock)
         self._last: GatewayReport | None = None
-        self._of: tuple[int | None, int | None, int | None] | None = None
+        self._of: _ProcessLife | None = None
         self._round = 0
         self._health_rounds = 0
         self._wordless_until = 0
@@ -120,27 +129,40 @@ class Rounds:
 
     async def look(self, gateway: Gateway) -> GatewayReport | None:
         """Ask the next question; returns what is known afterwards. None without a live gateway."""
-        if gateway.state is not GatewayState.LIVE or gateway.port is None:
-            await self._forget(None)
-            return None
-        life = (gateway.pid, gateway.port, gateway.started_at)
-        if life != self._of:
+        life = _life(gateway)
+        if life is None or life != self._of:
             await self._forget(life)
+        if self._of is None or gateway.port is None:
+            return None
         self._round += 1
         await self._ask(self._next(), gateway, gateway.port)
         return self._last
 
-    async def all_at_once(self, gateway: Gateway) -> GatewayReport | None:
-        """Ask everything, for a caller that asks only once."""
-        if gateway.state is GatewayState.LIVE and gateway.port is not None:
-            for question in FIRST:
-                if question is Question.READY or self._gives_words:
-                    await self._ask(question, gateway, gateway.port)
-                while self._asking is not None and self._gives_words:
-                    await self._ask(Question.TASKS, gateway, gateway.port)
-            await self._ask_metrics(gateway, gateway.port)
+    async def all_at_once(self, gateway: Gateway, seconds: float) -> GatewayReport | None:
+        """Ask everything, for at most `seconds`; later looks go on from there. None without a live gateway.
+
+        What was not answered by then is left out, and the report says so.
+        """
+        await self._forget(_life(gateway))
+        if self._of is None or gateway.port is None:
+            return None
+        try:
+            async with self._clock.timeout(seconds):
+                await self._ask_all(gateway, gateway.port)
+        except TimeoutError:
+            last = self._last.health if self._last is not None else GatewayHealth(self._clock.now_ms())
+            self._keep(health=replace(last, late=True))
+        self._round = len(FIRST)
         await self.close()
         return self._last
+
+    async def _ask_all(self, gateway: Gateway, port: int) -> None:
+        for question in FIRST:
+            if question is Question.READY or self._gives_words:
+                await self._ask(question, gateway, port)
+            while self._asking is not None and self._gives_words:
+                await self._ask(Question.TASKS, gateway, port)
+        await self._ask_metrics(gateway, port)
 
     async def close(self) -> None:
         """Close what is kept open; the next question opens it anew."""
@@ -246,7 +268,7 @@ class Rounds:
         lanes = (*chain.from_iterable(self._lanes.values()), *(self._metrics or ()))
         self._last = replace(last, health=health or last.health, words=words or last.words, lanes=lanes)
 
-    async def _forget(self, life: tuple[int | None, int | None, int | None] | None) -> None:
+    async def _forget(self, life: _ProcessLife | None) -> None:
         if self._of is not None:
             await self.close()
         self._of, self._last, self._round, self._health_rounds, self._wordless_until = life, None, 0, 0, 0

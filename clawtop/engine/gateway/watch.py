@@ -39,6 +39,9 @@ BUSY_SECONDS = 1.0
 IDLE_SECONDS = 5.0
 FIRST_LOOKS = 5
 """So many looks at a gateway follow each other as fast as the first: until it was asked everything once."""
+ONCE_SECONDS = 1.5
+"""How long a caller that asks only once waits for all answers. An idle gateway gives them within 0.2 s."""
+
 STALE_MS = 30_000
 """Answers older than this are discarded."""
 
@@ -48,7 +51,7 @@ class Asker(Protocol):
 
     async def look(self, gateway: Gateway) -> GatewayReport | None: ...
 
-    async def all_at_once(self, gateway: Gateway) -> GatewayReport | None: ...
+    async def all_at_once(self, gateway: Gateway, seconds: float) -> GatewayReport | None: ...
 
     async def close(self) -> None: ...
 
@@ -140,9 +143,10 @@ class GatewayWatch:
         return after is not before
 
     async def look_once(self) -> None:
-        """Ask everything there is to ask, and close."""
+        """Ask everything there is to ask, for at most `ONCE_SECONDS`, and close."""
         asked = self._gateway
-        self._heard = self._answered(await self._rounds().all_at_once(asked), asked)
+        self._heard = self._answered(await self._rounds().all_at_once(asked, ONCE_SECONDS), asked)
+        self._looks = (_life(asked), FIRST_LOOKS)
 
     def _answered(self, report: GatewayReport | None, asked: Gateway) -> _Heard | None:
         if report is None:
