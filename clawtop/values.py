@@ -1,8 +1,8 @@
 """Immutable values: `dataclasses.dataclass`, whose methods are made when they are first needed.
 
 The standard decorator compiles six functions for each class, half a millisecond for one, and a third of what `clawtop
-status` took. Here a class compiles its `__init__` with its first instance, and the other methods are shared by all.
-Type checkers see the standard decorator; `fields`, `replace`, `asdict` and matching work as with it.
+status` took. Here a class compiles its `__init__` when it has had a few instances, and the other methods are shared by
+all. Type checkers see the standard decorator; `fields`, `replace`, `asdict` and matching work as with it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ else:
 def _value(cls: type[Any], eq: bool) -> type[Any]:
     cls.__doc__ = cls.__doc__ or cls.__name__  # else the standard decorator writes its signature
     own = dict(cls.__dict__)
+    types = own.get("__annotations__", {})
+    if not any(name in str(text) for text in types.values() for name in _NO_FIELD):
+        cls.__annotations__ = dict.fromkeys(types, object)  # else each text is searched for what makes it no field
     made = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True)(cls)
+    made.__annotations__ = types
+    for each in dataclasses.fields(made):
+        each.type = types.get(each.name, each.type)
     shared = dict(_SHARED)
     if eq:
         shared |= {"__eq__": _equal, "__hash__": _hash}
@@ -39,6 +45,10 @@ def _value(cls: type[Any], eq: bool) -> type[Any]:
     if "__init__" not in own:
         made.__init__ = _first_init(made)
     return made
+
+
+_NO_FIELD = ("ClassVar", "InitVar", "KW_ONLY")
+"""What in an annotation makes it none of a field."""
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[object, ...]]:
@@ -93,16 +103,56 @@ _SHARED = {
 
 # --- __init__ ----------------------------------------------------------------------------------------------------
 
+_FEW = 16
+"""A class compiles its `__init__` when it has had so many instances: to compile one takes as long as to set the fields
+of twice as many one by one.
+"""
+
 
 def _first_init(cls: type[Any]) -> Callable[..., None]:
-    """An `__init__` that puts the class's own in its place."""
+    """An `__init__` for the first instances, which then puts the class's own in its place."""
+    left = _FEW
+    assign: Callable[[object, tuple[object, ...], dict[str, object]], bool] | None = None
 
     def first(self: object, *args: object, **kwargs: object) -> None:
-        made = _init_of(cls)
-        cls.__init__ = made
-        made(self, *args, **kwargs)
+        nonlocal left, assign
+        left -= 1
+        assign = assign or _one_by_one(cls)
+        if left < 0 or not assign(self, args, kwargs):
+            made = _init_of(cls)
+            cls.__init__ = made
+            made(self, *args, **kwargs)
 
     return first
+
+
+def _one_by_one(cls: type[Any]) -> Callable[[object, tuple[object, ...], dict[str, object]], bool]:
+    """What sets an instance's fields without compiled code; False where the arguments do not fit the class."""
+    known = dataclasses.fields(cls)
+    places = [each.name for each in known if each.init and not each.kw_only]
+    names = {each.name for each in known if each.init}
+    puts = [(each.name, getattr(cls, each.name).__set__, each.default, each.default_factory) for each in known]
+    finish = getattr(cls, "__post_init__", None)
+
+    def assign(self: object, args: tuple[object, ...], kwargs: dict[str, object]) -> bool:
+        given = dict(zip(places, args, strict=False))
+        given.update(kwargs)
+        if len(given) != len(args) + len(kwargs) or not names >= given.keys():
+            return False
+        for name, put, default, factory in puts:
+            if name in given:
+                put(self, given[name])
+            elif default is not dataclasses.MISSING:
+                put(self, default)
+            elif factory is not dataclasses.MISSING:
+                put(self, factory())
+            elif name in names:
+                return False
+        if finish is not None:
+            finish(self)
+        return True
+
+    return assign
 
 
 def _init_of(cls: type[Any]) -> Callable[..., None]:

@@ -7,10 +7,11 @@ import dataclasses
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from clawtop import values
 from clawtop.values import dataclass
 
 
@@ -26,6 +27,7 @@ class Mixed:
     fixed: int = field(default=7, init=False)
     made: list[int] = field(default_factory=list, init=False, hash=False, compare=False)
     last: int = field(default=1, kw_only=True)
+    shared: ClassVar[int] = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Standard:
     fixed: int = field(default=7, init=False)
     made: list[int] = field(default_factory=list, init=False, hash=False, compare=False)
     last: int = field(default=1, kw_only=True)
+    shared: ClassVar[int] = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +106,13 @@ DO: dict[str, Callable[[Any], object]] = {
 }
 
 
+@pytest.mark.parametrize("init", [values._first_init, values._init_of], ids=["first", "later"])
 @pytest.mark.parametrize("what", DO)
-def test_what_a_caller_sees_is_the_standard_decorators(what: str) -> None:
+def test_what_a_caller_sees_is_the_standard_decorators(
+    what: str, init: Callable[[type], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the first instances, whose fields are set one by one, and of those for which the class compiles a method."""
+    monkeypatch.setattr(Mixed, "__init__", init(Mixed))
     assert _outcome(DO[what], Mixed) == _outcome(DO[what], Standard)
 
 
@@ -147,7 +155,7 @@ def test_what_a_class_writes_itself_stays() -> None:
     assert Single.__doc__
 
 
-def test_a_class_compiles_nothing_before_its_first_instance() -> None:
+def test_a_class_compiles_nothing_for_its_first_instances() -> None:
     @dataclass(frozen=True, slots=True)
     class Late:
         """Defined here."""
@@ -156,7 +164,12 @@ def test_a_class_compiles_nothing_before_its_first_instance() -> None:
         two: int = 2
 
     methods = ("__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__")
-    compiled = [name for name in methods if getattr(Late, name).__code__.co_filename == "<string>"]
-    assert compiled == []
+
+    def compiled() -> list[str]:
+        return [name for name in methods if getattr(Late, name).__code__.co_filename == "<string>"]
+
+    assert compiled() == []
     assert (Late(1).one, Late(one=3).two) == (1, 2)
+    assert compiled() == []
+    assert [Late(number).one for number in range(100)] == list(range(100))
     assert Late.__init__.__code__.co_filename == "<string>"
