@@ -37,10 +37,25 @@ ANSWERING = frozenset({"doctor", "receipt", "selftest"})
 DESCRIPTION = "A live dashboard and failover engine for OpenClaw gateways. Without a verb: the dashboard."
 
 
+_ANY_WIDTH = argparse.HelpFormatter(prog="", width=80)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with the exit code of sysexits for a wrong command line, and options anywhere among the arguments."""
 
     _mixes = False
+    _adds = False
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """Add it. argparse asks a formatter whether the help can show it, and to make one takes as long as all else."""
+        self._adds = True
+        try:
+            return super().add_argument(*names, **options)
+        finally:
+            self._adds = False
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        return _ANY_WIDTH if self._adds else super()._get_formatter()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parse options anywhere: argparse itself treats an optional argument after an option as absent."""
@@ -85,7 +100,9 @@ def run(argv: Sequence[str]) -> int:
         return _plain(argparse.Namespace(run=lambda _args: _ended(stop)))
     if args.version:
         args.run, args.verb = _print_version, None
-    gc.enable()
+    if not gc.isenabled():
+        gc.freeze()  # else the first collection looks at all that was loaded to start
+        gc.enable()
     if args.verb is not None:
         unwind_on_signals()  # the dashboard holds nothing before it handles signals itself
     try:
@@ -263,10 +280,12 @@ def make_parser(wanted: Collection[str]) -> Parser:
     dashboard.add_arguments(parser)
     parser.set_defaults(run=dashboard.run, verb=None, state_dir=None, agent=None, at=None, no_gateway=False)
     subparsers = parser.add_subparsers(metavar="VERB", dest="verb", parser_class=Parser, prog=parser.prog)
+    empty = Parser(add_help=False)
     for item in verbs():
         assert item.verb is not None  # noqa: S101 - what verbs() promises
         if item.verb not in wanted:
-            subparsers.add_parser(item.verb, help=item.said_of_verb, add_help=False)  # for the list in the help
+            subparsers.choices[item.verb] = empty  # for the list in the help, and the nearest verb to a mistyped one
+            subparsers._choices_actions.append(subparsers._ChoicesPseudoAction(item.verb, [], item.said_of_verb))
             continue
         sub = subparsers.add_parser(
             item.verb,

@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         reader, snapshot = read_whole_incident(args)
         return _show(snapshot, reader, args)
     finally:
+        gc.freeze()  # as above
         gc.enable()
 
 

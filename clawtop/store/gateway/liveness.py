@@ -39,9 +39,10 @@ def ask_healthz(port: int, seconds: float = PROBE_TIMEOUT_SECONDS) -> Serving:
     request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     connected = False
     try:
-        with socket.create_connection(("127.0.0.1", port), seconds) as connection:
-            connected = True
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
             connection.settimeout(seconds)
+            connection.connect(("127.0.0.1", port))  # create_connection loads the codec of international names first
+            connected = True
             connection.sendall(request)
             answer = b""
             while len(answer) < 4096 and (part := connection.recv(4096)):
