@@ -8,6 +8,7 @@ tests/test_architecture.py enforces who may import whom. Inside commands, core, 
 only packages that are listed above it.
 
     values.py    immutable values: dataclasses that cost little to define
+    patterns.py  regular expressions that are compiled when they are first used
     errors.py    errors that an operator reads: what happened, what was not changed, what to do; with exit codes
     cells.py     how wide a text is on a terminal, and texts cut to a width
     redaction.py secrets are taken out of texts: remember_secrets, masked

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from clawtop.patterns import regex
+
 ELLIPSIS = "…"
 
-_NARROW = re.compile(
+_NARROW = regex(
     r"[ -~\xa0-\xac\xae-\u02ff\u2010-\u2027\u2030-\u205e\u2190-\u2211\u2298\u2299\u2500-\u25fc\u29d7⏎≥✓✗⚠]*"
 )
 """Text in which every character takes one cell, whatever is beside it: most of what is drawn."""
@@ -85,7 +86,7 @@ def elided_middle(text: str, width: int) -> str:
     return headed(text, width - 1 - cells(tail)) + ELLIPSIS + tail
 
 
-_PARTS = re.compile(r"[:/]")
+_PARTS = regex(r"[:/]")
 _LEAST_TAIL = 5
 """Fewer cells at the end of an id do not distinguish it from others."""
 

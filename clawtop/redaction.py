@@ -12,11 +12,12 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+from clawtop.patterns import regex
 from clawtop.values import dataclass
 
 MASK = "•••"
 
-_SECRET_PATTERNS = re.compile(
+_SECRET_PATTERNS = regex(
     r"""
       (?<![A-Za-z0-9])(?:
           (?:sk|pk|rk|xai|gsk|gh[pousr]|github_pat|gl(?:pat|rt|dt|ptt|cbt|ft|agent|soat|sa|c)|xox[abeoprs]|xapp|pplx|hf|tok
@@ -51,7 +52,7 @@ _SECRET_PATTERNS = re.compile(
     """,
     re.VERBOSE,
 )
-_SECRET_FIELDS = re.compile(
+_SECRET_FIELDS = regex(
     r"""(?P<name>(?:(?<![A-Za-z0-9])["']?(?:
             x-api-key|x-goog-api-key|api[-_]?key|apikey|access[-_]?key(?:[-_]?id)?|access[-_]?token|refresh[-_]?token
             |id[-_]?token|auth[-_]?token|bot[-_]?token|session[-_]?token|client[-_]?secret|secret[-_]?access[-_]?key
@@ -64,11 +65,11 @@ _SECRET_FIELDS = re.compile(
         (?!(?:Bearer|Basic|true|false|null|none|undefined)\b)(?P<value>[^\s"',;&}]{4,})""",
     re.VERBOSE | re.IGNORECASE,
 )
-_QUOTED = re.compile(r"%(?:[2-6][0-9A-Fa-f]|7[0-9A-Ea-e])")
+_QUOTED = regex(r"%(?:[2-6][0-9A-Fa-f]|7[0-9A-Ea-e])")
 _QUOTED_AT_MOST = 2
 """An address in a query in an address is quoted twice."""
 
-_WORDS = re.compile(r"[A-Za-z0-9_\-.]+")
+_WORDS = regex(r"[A-Za-z0-9_\-.]+")
 _JWT_HEAD = "eyJ"
 _PEM_BEGIN, _PEM_END = "-----BEGIN ", "-----END "
 
@@ -296,7 +297,7 @@ def _known_spans(known: _Known, text: str) -> list[tuple[int, int]]:
     return spans
 
 
-_ESCAPED_BREAK = re.compile(r"\\[nrt]")
+_ESCAPED_BREAK = regex(r"\\[nrt]")
 """A line break or a tab as JSON and Python escape it in a string."""
 
 

@@ -23,6 +23,7 @@ import pytest
 
 import clawtop
 from clawtop.core.failure.phrases import OrderedPhrase, Pattern, compiled
+from clawtop.patterns import LatePattern
 
 pytestmark = pytest.mark.slow
 
@@ -107,6 +108,9 @@ def patterns_in(value: object, seen: set[int], depth: int = 0) -> Iterator[re.Pa
     """The compiled patterns in a value: in containers, in the fields of objects, in the defaults of functions."""
     if isinstance(value, re.Pattern):
         yield value
+        return
+    if isinstance(value, LatePattern):
+        yield value.compiled()
         return
     if isinstance(value, Pattern | OrderedPhrase):  # compiled when a text first asks for them
         yield from map(compiled, value.expressions)

@@ -6,7 +6,6 @@ Malformed parts are skipped here: OpenClaw reports them itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,13 +15,14 @@ from clawtop.core.generations import Semantics, Storage
 from clawtop.core.locks.limits import lock_limits
 from clawtop.core.model import AgentInfo, Problem, Snapshot
 from clawtop.core.rules import Schedule
+from clawtop.patterns import regex
 from clawtop.text import safe
 from clawtop.values import dataclass
 
 SHARED_BY_DEFAULT = "main"
 """`session.dmScope`: direct messages of all channels go to the main session, where heartbeats run too."""
 
-_NO_INTERVAL = re.compile(r"\s*+0*+(?:\.0*+)?\s*+[a-z]*+\s*+")
+_NO_INTERVAL = regex(r"\s*+0*+(?:\.0*+)?\s*+[a-z]*+\s*+")
 _NOT_CHANNELS = frozenset({"defaults", "modelByChannel"})
 
 

@@ -7,7 +7,6 @@ does with failures, profiles and lanes; it differs within a generation. All othe
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
@@ -34,6 +33,7 @@ from clawtop.core.rules import (
     SessionLockRules,
     WriteLockSettings,
 )
+from clawtop.patterns import regex
 
 # --- storage: a row for each generation ---------------------------------------------------------------------------
 
@@ -534,7 +534,7 @@ def why_too_new(version: str | None) -> str:
     return "OpenClaw {}.{}.{} is newer than {}.{}.{}, the newest that is known".format(*number, *last)
 
 
-_VERSION = re.compile(r"v?(\d{4})\.(\d{1,2})\.(\d{1,3})")
+_VERSION = regex(r"v?(\d{4})\.(\d{1,2})\.(\d{1,3})")
 
 
 def _numbers(version: str | None) -> tuple[int, int, int] | None:

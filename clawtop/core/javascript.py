@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from clawtop.patterns import regex
+
 MAX_SAFE_INTEGER = 2**53 - 1
 _LONGEST_DATE = 64
 
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)", re.ASCII)
+_NUMBER = regex(r"[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)", re.ASCII)
 _RADIX = {"0x": 16, "0o": 8, "0b": 2}
-_DATE_TIME = re.compile(
+_DATE_TIME = regex(
     r"(?P<date>\d{4}(?:-\d{2}(?:-\d{2})?)?)"
     r"(?:T(?P<time>\d{2}:\d{2}(?::\d{2}(?P<fraction>\.\d+)?)?)(?P<zone>Z|[+-]\d{2}:\d{2})?)?",
     re.ASCII,

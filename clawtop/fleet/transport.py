@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import re
 import shlex
 import signal
 import stat
@@ -24,6 +23,7 @@ from clawtop.clock import Clock
 from clawtop.errors import RefusedError, UsageError
 from clawtop.fleet.lines import LineBuffer
 from clawtop.fleet.protocol import MAX_LINE
+from clawtop.patterns import regex
 from clawtop.text import safe
 from clawtop.values import dataclass
 
@@ -39,7 +39,7 @@ MAX_CONTROL = 40
 """Bytes of the control directory's path: a socket's has 107, of which ssh takes 40 for `%C` and 17 for a moment."""
 
 _CHUNK = 64 * 1024
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]{0,252}")
+_NAME = regex(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]{0,252}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,18 +11,18 @@ import contextlib
 import errno
 import itertools
 import os
-import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from clawtop.patterns import regex
 from clawtop.store import door
 from clawtop.store.disk import disk
 from clawtop.values import dataclass
 
 _serial = itertools.count(1)  # next() is atomic; makes names unique within the process
-_LEFTOVER = re.compile(r"\.clawtop\.(?P<pid>\d+)\.\d+\.tmp\Z")
+_LEFTOVER = regex(r"\.clawtop\.(?P<pid>\d+)\.\d+\.tmp\Z")
 _REMOVALS = 3
 MOST_NAMES = 100
 """How many names are tried for a new file: those of a killed process with this pid may be taken."""

@@ -22,6 +22,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.attention import thresholds
 from clawtop.nested import mapping
+from clawtop.patterns import regex
 from clawtop.redaction import remember_secrets
 from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse_json5, read_bytes, stamp_of
@@ -36,7 +37,7 @@ DEFAULT_GATEWAY_PORT = 18789
 
 _INCLUDE = "$include"
 _BLOCKED_KEYS = frozenset({"__proto__", "constructor", "prototype"})
-_SECRET_NAMES = re.compile(
+_SECRET_NAMES = regex(
     r"(?<!main)(?<!session)(?<!public)(?:key|token|secret|password|passphrase|credential|authorization)s?$",
     re.IGNORECASE,
 )
@@ -46,7 +47,7 @@ _PLAIN_HEADERS = frozenset(
     | {"anthropic-beta", "http-referer", "x-title", "openai-organization", "openai-project"}
 )
 """Headers whose configured values are not secrets; those of any other header may be."""
-_REFERENCE = re.compile(r"\$\{?[A-Z][A-Z0-9_]*\}?")
+_REFERENCE = regex(r"\$\{?[A-Z][A-Z0-9_]*\}?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +321,7 @@ def run_limit_s(raw: Mapping[str, Any] | None) -> float | None:
     return float(value)
 
 
-_PORT_TEXT = re.compile(r"(?:[^:]+:|\[[^\]]+\]:)?(\d+)")
+_PORT_TEXT = regex(r"(?:[^:]+:|\[[^\]]+\]:)?(\d+)")
 
 
 def _gateway_port(raw: Mapping[str, Any], env: Mapping[str, str], default: int | None) -> int | None:
@@ -332,7 +333,7 @@ def _gateway_port(raw: Mapping[str, Any], env: Mapping[str, str], default: int |
 
 # --- agents ------------------------------------------------------------------------------------------------------
 
-_AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.IGNORECASE)
+_AGENT_ID = regex(r"[a-z0-9][a-z0-9_-]{0,63}", re.IGNORECASE)
 
 
 def agent_id(raw: Any) -> str:

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clawtop.nested import mapping
+from clawtop.patterns import regex
 from clawtop.store.wire import text
 
 ACP = "acp"
 COMMANDS = {"claude-cli": "claude", "google-gemini-cli": "gemini", "codex-cli": "codex"}
 """The backends that come with OpenClaw, and what they start."""
 
-_NAMED = re.compile(r"([a-z0-9][a-z0-9._-]{0,40}-cli)(?:/.*)?", re.DOTALL)
+_NAMED = regex(r"([a-z0-9][a-z0-9._-]{0,40}-cli)(?:/.*)?", re.DOTALL)
 _MOST_DEEP = 12
 
 

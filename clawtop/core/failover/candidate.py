@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from clawtop.core.failure.record import ErrorRecord, ErrorValue
 from clawtop.core.failure.rules import billing_text, normalized
 from clawtop.core.failure.signal import signal_of
 from clawtop.core.model import FailureReason, ModelRef
+from clawtop.patterns import regex
 from clawtop.text import shown
 from clawtop.values import dataclass
 
@@ -199,7 +199,7 @@ _OVERFLOW_HINT = Phrases(
         ordered("", r"request|input", r"context|window|length|token", _TOO_MUCH),
     )
 )
-_NO_OVERFLOW_HINT = re.compile(
+_NO_OVERFLOW_HINT = regex(
     r"rate limit|too many requests|requests per (?:minute|hour|day)|quota|throttl|429\b|tokens per day"
 )
 _WINDOW_TOO_SMALL = Phrases(patterns=(ordered("context window", r"context window", r"too small|minimum is"),))

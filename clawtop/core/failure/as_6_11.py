@@ -17,6 +17,7 @@ from clawtop.core.failure.provider_json import body_of
 from clawtop.core.failure.rules import Classification, Kind, Reader, because, normalized
 from clawtop.core.failure.status import Signal, inferred_status
 from clawtop.core.model import FailureReason
+from clawtop.patterns import regex
 
 Reason = FailureReason
 
@@ -35,7 +36,7 @@ PLAN_LACKS = Phrases(
 )
 """The subscription does not cover what was asked for."""
 
-AMBIGUOUS_BALANCE = re.compile(r"\binsufficient\s+account\s+balance\b", re.ASCII)
+AMBIGUOUS_BALANCE = regex(r"\binsufficient\s+account\s+balance\b", re.ASCII)
 MEANS_MONEY = ("xai", "moonshot", "kimi")
 
 OUT_OF_ROOM = Phrases(patterns=(pattern("ran out of", r"ran out of (?:room|space)", r"context (?:window|length)"),))

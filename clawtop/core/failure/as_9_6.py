@@ -35,16 +35,17 @@ from clawtop.core.failure.rules import (
 )
 from clawtop.core.failure.status import CODES, DEFAULT_STATUS, HTML_BODY, Signal, says_nothing
 from clawtop.core.model import FailureReason
+from clawtop.patterns import regex
 
 Reason = FailureReason
 
-_LEADING = re.compile(r"(?:http\s*)?(\d{3})(?:(?:\s*:\s*|\s+)[\s\S]|\Z)", re.ASCII)
-_ERROR_PREFIX = re.compile(r"error:\s*", re.ASCII)
-_STATUS_INTERNAL = re.compile(tables.STATUS_INTERNAL, re.ASCII)
-_PER_MINUTE = re.compile(r"\btpm\b|tokens per minute", re.ASCII)
-_LIMIT = re.compile(r"\blimit\s+([\d,]{1,24})", re.ASCII)
-_REQUESTED = re.compile(r"\brequested\s+([\d,]{1,24})", re.ASCII)
-_HEADING = re.compile(r"(?:\A|\n)##\s+\S", re.ASCII)
+_LEADING = regex(r"(?:http\s*)?(\d{3})(?:(?:\s*:\s*|\s+)[\s\S]|\Z)", re.ASCII)
+_ERROR_PREFIX = regex(r"error:\s*", re.ASCII)
+_STATUS_INTERNAL = regex(tables.STATUS_INTERNAL, re.ASCII)
+_PER_MINUTE = regex(r"\btpm\b|tokens per minute", re.ASCII)
+_LIMIT = regex(r"\blimit\s+([\d,]{1,24})", re.ASCII)
+_REQUESTED = regex(r"\brequested\s+([\d,]{1,24})", re.ASCII)
+_HEADING = regex(r"(?:\A|\n)##\s+\S", re.ASCII)
 
 DEFAULTS: Mapping[str, int] = MappingProxyType(
     {**DEFAULT_STATUS, Reason.TLS_CERTIFICATE: 502, Reason.CONTEXT_OVERFLOW: 413}

@@ -22,6 +22,7 @@ from clawtop.core.failure.status import inferred_status
 from clawtop.core.failure.tables_9_6 import CERTIFICATE, CERTIFICATE_CODES
 from clawtop.core.model import FailureReason
 from clawtop.core.rules import Marking
+from clawtop.patterns import regex
 
 LATE_S = 10.0
 """A gateway's 408, 499, 504 or 524 that took this many seconds says that time passed; a quicker one is a failure."""
@@ -141,8 +142,8 @@ TIME_CODES = frozenset(
         *("UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"),
     }
 )
-_RAN_OUT = re.compile(r"\btimed? ?out\b|\bdeadline exceeded\b|连接超时|请求超时", re.ASCII)
-_NETWORK = re.compile(
+_RAN_OUT = regex(r"\btimed? ?out\b|\bdeadline exceeded\b|连接超时|请求超时", re.ASCII)
+_NETWORK = regex(
     r"\b(?:econn(?:reset|refused|aborted)|enotfound|epipe|enet\w{3,8}|ehost\w{4,8}|eai_again)\b|socket hang up"
     r"|fetch failed|network error|connection (?:error|refused|reset)|other side closed",
     re.ASCII,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Set
 from enum import StrEnum
 
 from clawtop.core.failure.record import ErrorRecord, ErrorValue, walk
+from clawtop.patterns import regex
 
 
 class Local(StrEnum):
@@ -32,7 +33,7 @@ NAMES = NAMES_8 | {"ActiveTurnClaimError"}
 CLAIM_LOST = "SessionTranscriptWriterClaimReboundError"
 STALE_RUN = "ERR_STALE_GATEWAY_LIFECYCLE"
 NO_TOOL_RESULT = "missing_tool_result"
-_NO_TOOL_RESULT = re.compile(r"native codex tool\.call without a matching tool\.result", re.IGNORECASE)
+_NO_TOOL_RESULT = regex(r"native codex tool\.call without a matching tool\.result", re.IGNORECASE)
 
 
 def local_9_6(value: ErrorValue) -> Local:

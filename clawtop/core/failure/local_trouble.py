@@ -11,13 +11,14 @@ import re
 from clawtop.core.failure.record import ErrorRecord, ErrorValue, walk
 from clawtop.core.failure.rules import normalized
 from clawtop.core.failure.status import Signal, inferred_status
+from clawtop.patterns import regex
 
 CODES = frozenset(
     {"ENOSPC", "EDQUOT", "EROFS", "EIO", "EMFILE", "ENFILE", "EACCES", "EPERM", "ENOENT", "SQLITE_BUSY", "SQLITE_FULL"}
 )
 """What the operating system and the database say of this machine's own files."""
 
-_WORDS = re.compile(
+_WORDS = regex(
     r"\A(?:error:\s*)?(?:enospc|edquot|erofs|eio|emfile|enfile|eacces|eperm|enoent)\b"
     r"|\bno space left on device\b|\bdatabase (?:is|table is) locked\b|\bdatabase or disk is full\b"
     r"|\bsession file (?:locked|path must be within)\b|\bsession file changed while embedded prompt lock\b"

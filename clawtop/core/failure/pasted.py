@@ -8,14 +8,15 @@ from typing import Any
 
 from clawtop import nested
 from clawtop.core.failure.record import ErrorValue, from_mapping
+from clawtop.patterns import regex
 
 _ERROR_KEYS = frozenset({"name", "message", "status", "statusCode", "code", "cause", "reason"})
 _LOG_KEYS = frozenset({"_meta", "logLevelId", "0", "1"})
 _TEXT_FIELDS = ("error", "rawErrorPreview", "errorPreview", "errorMessage", "detail")
 _STATUS_FIELDS = ("status", "httpCode")
 _PROVIDER_FIELDS = ("provider", "candidateProvider", "failoverProvider")
-_QUOTED = re.compile(r"""\b(?:error|rawError)="(?P<text>(?:[^"\\]|\\.)*)\"""")
-_DETAIL = re.compile(r"\bdetail=(?P<text>.+)$", re.DOTALL)
+_QUOTED = regex(r"""\b(?:error|rawError)="(?P<text>(?:[^"\\]|\\.)*)\"""")
+_DETAIL = regex(r"\bdetail=(?P<text>.+)$", re.DOTALL)
 
 
 def read_error(

@@ -6,9 +6,8 @@ vectors hold; `rules` holds the order in which they are checked. Billing phrases
 
 from __future__ import annotations
 
-import re
-
 from clawtop.core.failure.phrases import Phrases, ordered, pattern
+from clawtop.patterns import regex
 
 IMAGE = Phrases(
     literals=("image dimensions exceed max allowed size",),
@@ -312,7 +311,7 @@ WHOLE_UNKNOWNS = frozenset({"an unknown error occurred", "an unknown error occur
 WHOLE_NO_DETAILS = frozenset({"unknown error (no error details in response)"})
 """Texts that count only if nothing else matched."""
 
-ABORTED_REQUEST = re.compile(r"request was aborted|request aborted")
+ABORTED_REQUEST = regex(r"request was aborted|request aborted")
 """An AbortError with this text is a timeout in the client library, not an abort by the user."""
 
 OPENROUTER_UPSTREAM = Phrases(literals=("provider returned error",))

@@ -9,6 +9,7 @@ from typing import Any
 
 from clawtop import nested
 from clawtop.core.failure.record import ErrorRecord
+from clawtop.patterns import regex
 from clawtop.values import dataclass
 
 TEXT_LIMIT = 16_384
@@ -18,8 +19,8 @@ MAX_DEPTH = 60
 MAX_DETAILS = 12
 DETAIL_LIMIT = 1000
 
-_STATUS = re.compile(r"(?:http\s*)?\d{3}(?:\s*:\s*|\s+)", re.ASCII | re.IGNORECASE)
-_SPEAKER = re.compile(
+_STATUS = regex(r"(?:http\s*)?\d{3}(?:\s*:\s*|\s+)", re.ASCII | re.IGNORECASE)
+_SPEAKER = regex(
     r"(?:error|(?:[a-z][\w-]{0,60}\s+)?api\s*error|apierror|(?:openai|anthropic|gateway|codex)\s*error)"
     r"(?:\s+\d{3})?[:\s-]+",
     re.ASCII | re.IGNORECASE,

@@ -11,6 +11,7 @@ from clawtop.core.failure.phrases import Phrases, ordered, pattern
 from clawtop.core.failure.rules import Classification, because, normalized
 from clawtop.core.failure.status import Signal
 from clawtop.core.model import FailureReason
+from clawtop.patterns import regex
 
 Reason = FailureReason
 Status = int | float | None
@@ -39,7 +40,7 @@ _OLLAMA_SIZE = Phrases(
         ordered("truncating input", r"\btruncating input\b", r"\btoo long\b"),
     )
 )
-_OLLAMA_ENDED = re.compile(r"ollama api stream ended without a final response", re.ASCII)
+_OLLAMA_ENDED = regex(r"ollama api stream ended without a final response", re.ASCII)
 
 
 def _openai(signal: Signal, _status: Status) -> Classification | None:

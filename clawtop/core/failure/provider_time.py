@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from clawtop.core.javascript import is_finite
+from clawtop.patterns import regex
 
 LONGEST_MS = 31 * 24 * 3_600_000
 EPOCH_S = 1_000_000_000
@@ -63,12 +64,12 @@ BODY_FIELDS = (
 )
 
 _UNITS_MS: Mapping[str, float] = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_PART = re.compile(
+_PART = regex(
     r"(\d{1,12}(?:\.\d{1,9})?)\s{0,2}"
     r"(ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|hr|h|days?|d)(?![a-z])",
     re.IGNORECASE,
 )
-_WAIT_WORDS = re.compile(
+_WAIT_WORDS = regex(
     r"(?:(?:re)?try(?:ing)?(?: your request)?(?: again)?|available(?: again)?|resets?|reset|wait(?:ing)?|retry-after)"
     r"\s{0,2}(?:in|after|for|:)?\s{0,2}(?:about |approximately |at least )?"
     r"(?=\d)((?:\d{1,12}(?:\.\d{1,9})?\s{0,2}[a-z]{1,12}[\s,]{0,2}(?:and )?){1,4})",
@@ -79,41 +80,41 @@ _TIME_OF_DAY = (
     r"(?:\s{0,2}\(?((?:[A-Za-z]{2,20}/[A-Za-z_]{2,30}(?:/[A-Za-z_]{2,30})?)|UTC|GMT)\)?)?(?![\d.:a-z])"
 )
 """With the four fields of `_TimeOfDay`."""
-_CLOCK_WORDS = re.compile(
+_CLOCK_WORDS = regex(
     r"(?:resets?|try again|available(?: again)?)(?: (?:at|on))?\s{1,2}" + _TIME_OF_DAY,
     re.IGNORECASE,
 )
-_STAMP = re.compile(
+_STAMP = regex(
     r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?\s?(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})", re.IGNORECASE
 )
-_UTC = re.compile(r"\s?(?:Z|UTC|GMT)\Z", re.IGNORECASE)
-_ISO_DURATION = re.compile(
+_UTC = regex(r"\s?(?:Z|UTC|GMT)\Z", re.IGNORECASE)
+_ISO_DURATION = regex(
     r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?\Z", re.IGNORECASE
 )
 _ISO_UNITS_MS = (86_400_000, 3_600_000, 60_000, 1000)
-_LIMIT_RESET = re.compile(r"\b(?:t|reset)=(\d{1,9})\b", re.IGNORECASE)
-_LIMIT_LEFT = re.compile(r"\b(?:r|remaining)=(\d{1,9})\b", re.IGNORECASE)
+_LIMIT_RESET = regex(r"\b(?:t|reset)=(\d{1,9})\b", re.IGNORECASE)
+_LIMIT_LEFT = regex(r"\b(?:r|remaining)=(\d{1,9})\b", re.IGNORECASE)
 """What the `ratelimit` header says, in both drafts of its standard."""
-_STAMP_WORDS = re.compile(
+_STAMP_WORDS = regex(
     rf"(?:resets?|try again|available|after|until|[于在至])[^\d]{{0,24}}"
     rf"({_STAMP.pattern}|\d{{4}}-\d{{2}}-\d{{2}}[T ]\d{{2}}:\d{{2}}(?::\d{{2}})?(?![\d:.]))",
     re.IGNORECASE,
 )
-_EPOCH_WORDS = re.compile(
+_EPOCH_WORDS = regex(
     r"(?:resets?|try again|available|retry)(?: (?:at|after))?[\s:]{1,2}(\d{10}|\d{13})(?!\d)", re.IGNORECASE
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DATE_WORDS = re.compile(
+_DATE_WORDS = regex(
     rf"(?:resets?|try again|available(?: again)?|until)(?: on)? ({'|'.join(_MONTHS)})[a-z]{{0,6}}\.? (\d{{1,2}})"
     r"(?:, (\d{4}))?(?:,? at|,)? " + _TIME_OF_DAY,
     re.IGNORECASE,
 )
-_AGAIN = re.compile(
+_AGAIN = regex(
     r"重试|重試|再试|再試|重置|恢复|恢復|稍后|erneut|wieder|versuch|wart|zurück|réessay|patient|intent|espere|aguard"
     r"|tente|riprova|повтор|попроб|подожд"
 )
 """Words in other languages that mark a wait: retry, again, wait, reset."""
-_FOREIGN_WAIT = re.compile(
+_FOREIGN_WAIT = regex(
     r"(?:(?:\bin|\bnach|\bdans|\baprès|\ben|\bem|\bdentro de|\btra|\bfra|через)\s{1,2})?(\d{1,9})\s{0,2}"
     r"(毫秒|秒|分|小时|小時|時間|天|日|sek|min|stunde|tag|seg|sec|heure|jour|hora|d[ií]a|giorn|ore|сек|мин|час|дн)[钟鐘]?"
 )
@@ -125,7 +126,7 @@ _FOREIGN_UNITS_MS: Mapping[str, float] = {
     **dict.fromkeys("天日tjdgд", 86_400_000),
 }
 """By the first letter of the unit, except German `Stunde` (hour), which starts like the word for second."""
-_FOREIGN_CLOCK = re.compile(r"\bum (\d{1,2})[:.](\d{2}) uhr")
+_FOREIGN_CLOCK = regex(r"\bum (\d{1,2})[:.](\d{2}) uhr")
 TEXT_LIMIT = 4096
 
 

@@ -14,12 +14,13 @@ from clawtop.core.failure.as_9_6 import CODES_9, leading_status
 from clawtop.core.failure.provider_json import body_of
 from clawtop.core.failure.rules import TEXT_LIMIT, normalized
 from clawtop.core.model import FailureReason
+from clawtop.patterns import regex
 from clawtop.values import dataclass
 
 SHORT_WINDOW_S = 60.0
 
 _REPLAYED_STATUSES = frozenset({429, 500, 502, 503, 504, 524})
-_TRANSIENT = re.compile(
+_TRANSIENT = regex(
     r"overloaded|rate.?limit|too many requests|service.?unavailable|server.?error|internal.?error"
     r"|provider.?returned.?error|network.?error|connection.?error|connection.?refused|connection.?lost"
     r"|other side closed|fetch failed|upstream.?connect|reset before headers|socket hang up"
@@ -29,28 +30,28 @@ _TRANSIENT = re.compile(
     r"|\Aresponses stream ended with unresolved tool calls[.!]?\Z",
     re.ASCII,
 )
-_LIMITED = re.compile(
+_LIMITED = regex(
     r"rate.?limit|too many requests|resource[_ -]?exhausted|daily (?:request|usage) limit|requests? per day"
     r"|tokens? per day|quota[_ -]?exceeded",
     re.ASCII,
 )
-_LONG = re.compile(
+_LONG = regex(
     r"\b(?:daily|weekly|monthly|tokens per day|requests per day|per[- ](?:day|week|month)|usage limit|subscription"
     r"|insufficient[_ -]?quota|current quota|quota[_ -]?exceeded|(?:go|free)usagelimiterror|available balance"
     r"|out of budget)\b",
     re.ASCII,
 )
-_PER_MINUTE = re.compile(r"\b(?:requests per minute|tokens per minute|per-minute|rpm|tpm)\b", re.ASCII)
-_SHORT = re.compile(
+_PER_MINUTE = regex(r"\b(?:requests per minute|tokens per minute|per-minute|rpm|tpm)\b", re.ASCII)
+_SHORT = regex(
     r"\b(?:requests per minute|tokens per minute|per-minute|rpm|tpm|model_cooldown)\b|请求过于频繁|调用频率|频率限制",
     re.ASCII,
 )
-_ASKED = re.compile(
+_ASKED = regex(
     r"\b(?:retry[- ]after\b\s{0,8}:?\s{0,8}(?:in\b\s{0,8})?|(?:please\s{1,8})?try again in\s{1,8})([^\r\n;]{1,400})",
     re.ASCII,
 )
-_FIGURE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?|infinity)\s{0,8}([a-z]+)?\b", re.ASCII)
-_WRAPPED_STATUS = re.compile(
+_FIGURE = regex(r"(\d{1,15}(?:\.\d{1,15})?|infinity)\s{0,8}([a-z]+)?\b", re.ASCII)
+_WRAPPED_STATUS = regex(
     r"(?:[a-z][\w-]{0,40}(?:\s+[a-z][\w-]{0,40}){0,3}\s+)?api\s*error\s*\((\d{3})\)(?:\s*:|\Z)", re.ASCII
 )
 _UNITS_S = {

@@ -14,6 +14,7 @@ from clawtop.core.failure import billing_tables as money
 from clawtop.core.failure import phrase_tables as phrases
 from clawtop.core.failure.phrases import Phrases
 from clawtop.core.model import FailureReason
+from clawtop.patterns import regex
 from clawtop.values import dataclass
 
 Reason = FailureReason
@@ -53,9 +54,9 @@ def because(reason: FailureReason | str, rule: str, matched: str = "") -> Classi
 NOTHING = Classification(Kind.NONE, None, "unclassified")
 
 
-LEADING_402 = re.compile(r"(?:error:\s*)?(?:http\s*)?402\b", re.ASCII)
+LEADING_402 = regex(r"(?:error:\s*)?(?:http\s*)?402\b", re.ASCII)
 
-LEADING_TRANSIENT = re.compile(r"(?:http\s*)?(?:499|50[0234]|52[1-4]|529)(?=\s|:.|$)", re.ASCII | re.DOTALL)
+LEADING_TRANSIENT = regex(r"(?:http\s*)?(?:499|50[0234]|52[1-4]|529)(?=\s|:.|$)", re.ASCII | re.DOTALL)
 
 BILLING_TEXT_LIMIT = 512
 """Longer texts are prose (a page, a transcript): vague billing phrases in them prove nothing."""

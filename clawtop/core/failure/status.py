@@ -24,6 +24,7 @@ from clawtop.core.failure.rules import (
     quoted_402_rule,
 )
 from clawtop.core.model import FailureReason
+from clawtop.patterns import regex
 from clawtop.values import dataclass
 
 Reason = FailureReason
@@ -42,14 +43,14 @@ class Signal(NamedTuple):
 
 # --- statuses and codes ------------------------------------------------------------------------------------------
 
-LEADING_STATUS = re.compile(r"\s*(?:error:\s*)?(?:http\s*)?(\d{3})(?=\s|:.|$)", re.ASCII | re.DOTALL)
+LEADING_STATUS = regex(r"\s*(?:error:\s*)?(?:http\s*)?(\d{3})(?=\s|:.|$)", re.ASCII | re.DOTALL)
 """A text that begins with its HTTP status: `429 {...}`, `HTTP 503: ...`, `Error: 404 ...`."""
 
-HTML_BODY = re.compile(
+HTML_BODY = regex(
     r"(?:error:\s*)?(?:(?:http\s*)?\d{3}\s*:?\s+)?<(?:html\b|!doctype html\b)(?=[\s\S]*</html>)", re.ASCII
 )
 
-NO_BODY = re.compile(
+NO_BODY = regex(
     r"(?:error:\s*)?(?:(?:http\s*)?(?P<status>\d{3})\s*:?\s+)?(?:status code \(no body\)|no body)", re.ASCII
 )
 """What client libraries say about an answer without a body."""

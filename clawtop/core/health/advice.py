@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from clawtop.core.model import FailureReason
+from clawtop.patterns import regex
 
-_UNREACHED = re.compile(
+_UNREACHED = regex(
     r"connection error|fetch failed|getaddrinfo|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ECONNRESET",
     re.IGNORECASE,
 )
 """How the programs below OpenClaw say that no provider was reached, which it calls a timeout."""
 
-_NO_ROOM = re.compile(r"ENOSPC|EDQUOT|no space left on device|database or disk is full", re.IGNORECASE)
+_NO_ROOM = regex(r"ENOSPC|EDQUOT|no space left on device|database or disk is full", re.IGNORECASE)
 _ROOM = "make room on the disk of OpenClaw's state: it cannot write there"
 
-_STATUS = re.compile(r"(?:HTTP )?(\d{3})\b", re.ASCII)
+_STATUS = regex(r"(?:HTTP )?(\d{3})\b", re.ASCII)
 _RENEW = "renew the key or the login: openclaw models auth paste-token"
 _PAY = "give the account credit, or add another account"
 _REACH = "check this host's network and DNS: no provider was reached"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from clawtop.core.model import LaneStats
 from clawtop.core.session.lanes import classify_lane
+from clawtop.patterns import regex
 from clawtop.values import dataclass
 
 SOURCE = "gateway-metrics"
 
-_SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?P<labels>[^}]*)\})?\s+(?P<value>\S+)")
-_LABEL = re.compile(r'(?<!\w)(?P<key>[a-zA-Z_]\w*)="(?P<value>(?:[^"\\]|\\.)*+)(?:"|\\?\Z)')
+_SAMPLE = regex(r"^(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?P<labels>[^}]*)\})?\s+(?P<value>\S+)")
+_LABEL = regex(r'(?<!\w)(?P<key>[a-zA-Z_]\w*)="(?P<value>(?:[^"\\]|\\.)*+)(?:"|\\?\Z)')
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 from clawtop.core.javascript import parse_date
 from clawtop.core.model import Exchange, TurnOutcome
 from clawtop.nested import among
+from clawtop.patterns import regex
 from clawtop.text import shown
 
 AGAIN_MS = 10 * 60_000
@@ -23,8 +24,8 @@ MOST = 50
 _ERROR_CHARS = 120
 _LOOKED_AT_CHARS = 4_096
 
-_SILENT = re.compile(r"\s*(?:NO_REPLY|\{\s*\"action\"\s*:\s*\"NO_REPLY\"\s*\})\s*", re.IGNORECASE)
-_NO_NEWS = re.compile(r"\W*HEARTBEAT_OK\b.*", re.DOTALL)
+_SILENT = regex(r"\s*(?:NO_REPLY|\{\s*\"action\"\s*:\s*\"NO_REPLY\"\s*\})\s*", re.IGNORECASE)
+_NO_NEWS = regex(r"\W*HEARTBEAT_OK\b.*", re.DOTALL)
 _NOT_A_MODEL = frozenset({"gateway-injected"})
 _FAILED_TURN = "[assistant turn failed before producing content]"
 _SENDERS: tuple[tuple[str, str], ...] = (
@@ -44,7 +45,7 @@ _CONTINUES = (
 )
 """Beginnings of the text that is sent to the next model after a failure (2026.3.28, 2026.5.20); not a new message."""
 
-_ENVELOPE = re.compile(r"^\[[A-Z][a-z]{2} [^\]\n]{0,40}\] ")
+_ENVELOPE = regex(r"^\[[A-Z][a-z]{2} [^\]\n]{0,40}\] ")
 _ENDED = frozenset({"stop", "length", "end_turn", "max_tokens", "completed"})
 EMPTY_ANSWER = "an empty answer"
 
@@ -134,7 +135,7 @@ def _error(said: str) -> str:
     return shown(f"{status[0] if status is not None else ''}{message}" if message else said, _ERROR_CHARS)
 
 
-_STATUS = re.compile(r"\d{3} ", re.ASCII)
+_STATUS = regex(r"\d{3} ", re.ASCII)
 
 
 def _sender(text: str, message: Mapping[str, Any]) -> str:

@@ -6,14 +6,14 @@ unless the change is one that this OpenClaw version accepts. Pure: the caller re
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import NoReturn
 
 from clawtop import nested
+from clawtop.patterns import regex
 from clawtop.values import dataclass
 
-_LINE_ENDS = re.compile(r"\r?\n")
+_LINE_ENDS = regex(r"\r?\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from clawtop.engine.providers import reading
 from clawtop.engine.providers.base import Endpoint
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_status
+from clawtop.patterns import regex
 from clawtop.store.provider.secrets import Secret
 from clawtop.values import dataclass
 
@@ -22,7 +23,7 @@ PROVIDER = "github-copilot"
 EXCHANGE_URL = "https://api.github.com/copilot_internal/v2/token"
 USER_URL = "https://api.github.com/copilot_internal/user"
 DEFAULT_HOST = "api.individual.githubcopilot.com"
-HOSTS = re.compile(r"(?:[a-z0-9-]+\.){0,4}(?:githubcopilot\.com|ghe\.com)")
+HOSTS = regex(r"(?:[a-z0-9-]+\.){0,4}(?:githubcopilot\.com|ghe\.com)")
 MARGIN_MS = 5 * 60_000
 """A token that expires sooner than this is exchanged again."""
 LOCATED_MS = 30 * 60_000

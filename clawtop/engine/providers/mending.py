@@ -13,17 +13,18 @@ import warnings
 from typing import Any
 
 from clawtop import nested
+from clawtop.patterns import regex
 
 LIMIT = 256 * 1024
 """Longer texts are not repaired: the text is scanned once for each kind of fault."""
 
 _STRING = r'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)'
 """An unterminated string extends to the end of the text, so that no character is scanned twice."""
-_COMMA_OR_STRING = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
-_COMMENT_OR_STRING = re.compile(rf"{_STRING}|//[^\r\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)", re.DOTALL)
-_BETWEEN = re.compile(r"(?:[\s\x1e\0,]|\\[nr]|data:|\[DONE\])*", re.IGNORECASE)
+_COMMA_OR_STRING = regex(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
+_COMMENT_OR_STRING = regex(rf"{_STRING}|//[^\r\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)", re.DOTALL)
+_BETWEEN = regex(r"(?:[\s\x1e\0,]|\\[nr]|data:|\[DONE\])*", re.IGNORECASE)
 """Separators between values that a server does not separate properly."""
-_PYTHON = re.compile(r"\s*(?:\[\s*)?\{\s*'")
+_PYTHON = regex(r"\s*(?:\[\s*)?\{\s*'")
 
 
 def loads(text: str) -> Any:

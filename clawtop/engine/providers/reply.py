@@ -11,6 +11,7 @@ from clawtop.engine.providers import mending, reading
 from clawtop.engine.providers.base import Finished, ReplyPart, SilentProgress, TextDelta, Usage
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_event, not_the_protocol
 from clawtop.engine.providers.framing import STRAY_CHARS
+from clawtop.patterns import regex
 
 BAD_EVENTS = 3
 """This many non-JSON events are skipped; more of them mean that it is not a reply of this API."""
@@ -18,7 +19,7 @@ BAD_EVENTS = 3
 NOT_YET = frozenset({"", "null", "none"})
 """What some servers send as a finish reason until there is one."""
 
-_ERROR_LINE = re.compile(r"\s{0,8}\[?error\]?[:\s]\s{0,8}(\S.*)", re.IGNORECASE | re.DOTALL)
+_ERROR_LINE = regex(r"\s{0,8}\[?error\]?[:\s]\s{0,8}(\S.*)", re.IGNORECASE | re.DOTALL)
 """An error that a server writes as plain words where an event should be."""
 
 

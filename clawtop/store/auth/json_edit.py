@@ -8,19 +8,19 @@ would silently drop (duplicate keys) is refused, so that changing one entry neve
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import Any, NoReturn, TypeAlias
 
 from clawtop.errors import RefusedError
 from clawtop.nested import loads
+from clawtop.patterns import regex
 from clawtop.text import safe
 
 Value: TypeAlias = "dict[str, Value] | list[Value] | str | Number | int | bool | None"
 """The values that `parse` returns; new integers may be plain ints."""
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATE = regex("[\ud800-\udfff]")
 _INDENT = "  "
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clawtop.core.model import EMPTY_KEY, NOT_IMPORTED, Problem
+from clawtop.patterns import regex
 from clawtop.store.json_text import UnreadableError, parse, read_bytes
 from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE
 from clawtop.store.place.generation import MAX_AUTH_BYTES, PROFILES_FILE
@@ -23,7 +24,7 @@ from clawtop.text import safe
 
 DOCTOR = "run openclaw doctor --fix"
 _NAMED = 6
-_LEFTOVERS = re.compile(r".+\.sqlite-import\.\d+\.bak|.+\.migrated-.+|.+\.imported-\d+|.+\.migrated", re.DOTALL)
+_LEFTOVERS = regex(r".+\.sqlite-import\.\d+\.bak|.+\.migrated-.+|.+\.imported-\d+|.+\.migrated", re.DOTALL)
 
 
 def migration_problems(layout: Layout, databases: Databases) -> tuple[Problem, ...]:

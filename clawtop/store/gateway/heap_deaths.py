@@ -12,7 +12,6 @@ Standard error of a service is systemd's journal, or the files that OpenClaw's l
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from clawtop.core.javascript import parse_date
 from clawtop.core.model import Gateway, GatewayState, MemoryKill
 from clawtop.core.session.disk_witness import START_SLACK_MS
 from clawtop.nested import loads
+from clawtop.patterns import regex
 from clawtop.store import door
 from clawtop.store.gateway.memory_kills import FORMER_MS
 from clawtop.values import dataclass
@@ -33,10 +33,10 @@ JOURNALS = ("/run/log/journal", "/var/log/journal")
 JOURNAL_SECONDS = 3.0
 JOURNAL_LINES = 400
 
-_TRACE = re.compile(r"\[(\d{1,9}):0x[0-9a-f]{1,16}\]\s{1,20}(\d{1,15}) ms: ")
-_FATAL = re.compile(r"FATAL ERROR: [^\n]{0,200}JavaScript heap out of memory")
-_STACK = re.compile(r"\d{1,3}: 0x|---|Aborted|\Z")
-_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
+_TRACE = regex(r"\[(\d{1,9}):0x[0-9a-f]{1,16}\]\s{1,20}(\d{1,15}) ms: ")
+_FATAL = regex(r"FATAL ERROR: [^\n]{0,200}JavaScript heap out of memory")
+_STACK = regex(r"\d{1,3}: 0x|---|Aborted|\Z")
+_STAMP = regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 
 
 @dataclass(frozen=True, slots=True)

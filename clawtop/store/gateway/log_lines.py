@@ -8,7 +8,6 @@ quotes no content.
 from __future__ import annotations
 
 import hashlib
-import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
@@ -19,16 +18,17 @@ from clawtop.core.model import GATEWAY_LOG, Event, EventKind, delay
 from clawtop.core.session.key import agent_of
 from clawtop.core.session.lanes import base_session_key
 from clawtop.nested import loads
+from clawtop.patterns import regex
 from clawtop.store.gateway.log_words import TURN_FAILED, LineMeaning, meaning_of
 from clawtop.text import shown
 from clawtop.values import dataclass
 
 TEXT_LIMIT = 300
 
-_CONSOLE = re.compile(
+_CONSOLE = regex(
     r"(?P<time>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))\s+(?:\[(?P<subsystem>[^\]]+)\]\s+)?(?P<text>.*)"
 )
-_PAIR = re.compile(r'(?<!\w)(?P<key>[A-Za-z]\w*)=(?:"(?P<quoted>(?:[^"\\]|\\.)*+)(?:"|\\?\Z)|(?P<plain>[^\s"]\S*))')
+_PAIR = regex(r'(?<!\w)(?P<key>[A-Za-z]\w*)=(?:"(?P<quoted>(?:[^"\\]|\\.)*+)(?:"|\\?\Z)|(?P<plain>[^\s"]\S*))')
 _COLLISIONS = (
     ("session file changed while embedded prompt lock was released", EventKind.TAKEOVER),
     ("session file locked (timeout", EventKind.CONTENDED),
@@ -250,7 +250,7 @@ def _event(
 
 
 _TRANSCRIPT = ".jsonl"
-_SPACES_AND_QUOTES = re.compile(r'[\s"]+')
+_SPACES_AND_QUOTES = regex(r'[\s"]+')
 
 
 def _session_file(text: str) -> str | None:
@@ -278,7 +278,7 @@ _KEPT = (
     "totalActive",
 )
 _KEPT_WORDS = ("new", "classification", "aborted", "action")
-_AGE = re.compile(r"(\d{1,9})s")
+_AGE = regex(r"(\d{1,9})s")
 
 
 def _kept(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,7 +304,7 @@ def _mark(record: _Record, names: Names) -> Event:
     )
 
 
-_RETRY = re.compile(
+_RETRY = regex(
     r"(?:transient|rate-limit) same-model retry (?P<number>\d{1,4})/(?P<most>\d{1,4}) for "
     r"(?P<provider>[^\s/]{1,200})/(?P<model>\S{1,200}?)(?: reason=(?P<reason>\w{1,40}))?: delayMs=(?P<delay>\d{1,10})\b"
 )
@@ -327,7 +327,7 @@ def _retry(record: _Record, names: Names) -> Event | None:
     )
 
 
-_RUN_ENDED = re.compile(r"\[agent\] run (?P<run>\S{1,200}) ended with stopReason=(?P<why>\w{1,40})")
+_RUN_ENDED = regex(r"\[agent\] run (?P<run>\S{1,200}) ended with stopReason=(?P<why>\w{1,40})")
 
 
 def _ended(record: _Record, names: Names) -> Event | None:

@@ -10,11 +10,11 @@ read only for a gateway of this user.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from pathlib import Path
 
 from clawtop.core.model import Gateway
+from clawtop.patterns import regex
 from clawtop.store.place import temporary
 from clawtop.store.place.layout import Layout
 from clawtop.values import dataclass
@@ -22,7 +22,7 @@ from clawtop.values import dataclass
 STILL_WRITTEN_S = 15 * 60
 """An earlier day's file counts as still being written if it changed this shortly before the newest one."""
 
-_DATED = re.compile(r"(?P<prefix>openclaw(?:-[a-z0-9-]+?)?)-(?P<date>\d{4}-\d{2}-\d{2})\.log")
+_DATED = regex(r"(?P<prefix>openclaw(?:-[a-z0-9-]+?)?)-(?P<date>\d{4}-\d{2}-\d{2})\.log")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
 from clawtop.core.model import EventKind
+from clawtop.patterns import regex
 from clawtop.values import dataclass
 
 LineFacts = Mapping[str, Any]
 """The key=value pairs of a line, as strings."""
 
-_REMOVED_LOCK = re.compile(r"removed stale session lock: (?P<path>.*?)\s*\((?P<why>[^()]*)\)\s*$")
+_REMOVED_LOCK = regex(r"removed stale session lock: (?P<path>.*?)\s*\((?P<why>[^()]*)\)\s*$")
 
 
 @dataclass(frozen=True, slots=True)

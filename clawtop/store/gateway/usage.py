@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clawtop.clock import Clock
 from clawtop.core.model import ProcessCondition, ProcessUsage
+from clawtop.patterns import regex
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses, psutil_module
 from clawtop.store.locks.procfs import (
     RSS_PAGES,
@@ -32,7 +33,7 @@ with each collection of garbage, and on a busy machine it waits now and then; ne
 """
 NEAR_LIMIT = 0.8
 
-_HEAP_OPTION = re.compile(r"--max[-_]old[-_]space[-_]size=(\d{1,7})")
+_HEAP_OPTION = regex(r"--max[-_]old[-_]space[-_]size=(\d{1,7})")
 _MOST_READ = 16_384
 _NO_LIMIT = 1 << 50
 

@@ -8,7 +8,6 @@ counts.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,11 +15,12 @@ from clawtop.clock import Clock
 from clawtop.core.locks.session_rules import CLAWTOPS_TITLE
 from clawtop.core.model import ProcessEvidence
 from clawtop.core.session.disk_witness import CENSUS_EVERY_MS, NOT_LOOKED, CommandLine
+from clawtop.patterns import regex
 from clawtop.store.locks.processes import Census, ProcessTable
 from clawtop.store.place.copies import FORMER_NAMES
 
-_ENTRY = re.compile(r"(?:.*/)?openclaw(?:\.mjs)?")
-_GATEWAY_TITLE = re.compile(r"(?:.*/)?openclaw-gateway")
+_ENTRY = regex(r"(?:.*/)?openclaw(?:\.mjs)?")
+_GATEWAY_TITLE = regex(r"(?:.*/)?openclaw-gateway")
 
 
 class CommandLineWatch:

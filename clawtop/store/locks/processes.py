@@ -16,11 +16,12 @@ from typing import Any, Protocol, runtime_checkable
 from clawtop.clock import machine_began_ms
 from clawtop.core.locks.session_rules import looks_like_openclaw
 from clawtop.core.model import ProcessEvidence
+from clawtop.patterns import regex
 from clawtop.redaction import MASK, masked
 from clawtop.store.locks.procfs import START_TICKS, kernel_bytes, stat_fields
 from clawtop.store.locks.standpoint import Standpoint, boot_by_first_sight
 
-_SECRET_OPTION = re.compile(r"--?[a-z-]{0,30}(?:token|key|secret|password|passphrase|credential)s?", re.IGNORECASE)
+_SECRET_OPTION = regex(r"--?[a-z-]{0,30}(?:token|key|secret|password|passphrase|credential)s?", re.IGNORECASE)
 _MAX_PID = 2**31 - 1
 _MAX_ARGV_BYTES = 64 * 1024
 MOST_WATCHED = 256

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clawtop.nested import loads, mapping
+from clawtop.patterns import regex
 from clawtop.store import door
 from clawtop.store.json_text import read_head
 
 HEAD_BYTES = 64 * 1024
-_SESSION_FILE = re.compile(rb'"sessionFile"\s*:\s*"(/[^"\\]{1,4000})/agents/[^"/\\]+/sessions/[^"/\\]+"')
-_STATE_NAME = re.compile(r"\.(?:openclaw|clawdbot|moldbot)(?:-.+)?", re.DOTALL)
+_SESSION_FILE = regex(rb'"sessionFile"\s*:\s*"(/[^"\\]{1,4000})/agents/[^"/\\]+/sessions/[^"/\\]+"')
+_STATE_NAME = regex(r"\.(?:openclaw|clawdbot|moldbot)(?:-.+)?", re.DOTALL)
 
 
 def foreign_roots(state_dir: Path, config_path: Path, agent_names: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ existence alone (docs/formats.md 0 and 1).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from clawtop.core.generations import Generation, generation_of, storage_of
 from clawtop.nested import mapping
+from clawtop.patterns import regex
 from clawtop.store import door
 from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes
 from clawtop.store.place.databases import (
@@ -28,7 +28,7 @@ from clawtop.values import dataclass
 MAX_AUTH_BYTES = 16 * MEGABYTE
 PROFILES_FILE = "auth-profiles.json"
 STATE_FILE = "auth-state.json"
-_RECORDED_VERSION = re.compile(rb'"version":\s*"(20\d\d\.\d{1,2}\.\d{1,3}[^"\s]{0,20})",\s*"gitSha"')
+_RECORDED_VERSION = regex(rb'"version":\s*"(20\d\d\.\d{1,2}\.\d{1,3}[^"\s]{0,20})",\s*"gitSha"')
 _TRAJECTORY_HEAD = 16 * 1024
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from clawtop.core.generations import Semantics, Storage, semantics_of, storage_of
 from clawtop.core.model import Generation, ModelRef, Problem
 from clawtop.errors import RefusedError
+from clawtop.patterns import regex
 from clawtop.store.config import ConfigRead
 from clawtop.text import safe
 from clawtop.values import dataclass
@@ -163,10 +164,10 @@ def is_real(real: Path, directory: Path) -> bool:
     return real == directory or str(real) == os.path.realpath(directory)
 
 
-_AGENT_FILES = re.compile(r"auth-profiles\.json(?:\.lock)?|auth-state\.json")
-_SESSION_FILES = re.compile(r"sessions\.json(?:\.lock)?|.+\.jsonl(?:\.lock)?", re.DOTALL)
-_TRANSCRIPTS = re.compile(r"(?!.*\.trajectory\.jsonl\Z).+\.jsonl", re.DOTALL)
-_OAUTH_LOCKS = re.compile(r".+\.lock", re.DOTALL)
+_AGENT_FILES = regex(r"auth-profiles\.json(?:\.lock)?|auth-state\.json")
+_SESSION_FILES = regex(r"sessions\.json(?:\.lock)?|.+\.jsonl(?:\.lock)?", re.DOTALL)
+_TRANSCRIPTS = regex(r"(?!.*\.trajectory\.jsonl\Z).+\.jsonl", re.DOTALL)
+_OAUTH_LOCKS = regex(r".+\.lock", re.DOTALL)
 
 
 def _named(path: str | Path, real: Path) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
+from clawtop.patterns import regex
 from clawtop.store import door
 from clawtop.values import dataclass
 
@@ -28,8 +28,8 @@ _NETWORK = frozenset(
         "gfs2",
     }
 )
-_FUSE = re.compile(r"(?:fuse|fuseblk|virtiofs|osxfuse|macfuse)(?:\..+)?|vboxsf|prl_fs|.+\.osxfs|grpcfuse")
-_ESCAPE = re.compile(rb"\\([0-7]{3})")
+_FUSE = regex(r"(?:fuse|fuseblk|virtiofs|osxfuse|macfuse)(?:\..+)?|vboxsf|prl_fs|.+\.osxfs|grpcfuse")
+_ESCAPE = regex(rb"\\([0-7]{3})")
 
 
 def mount_obstacles(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> tuple[str, ...]:

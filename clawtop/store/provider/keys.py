@@ -9,6 +9,7 @@ from typing import Any
 
 from clawtop.core.model import ProviderKeys
 from clawtop.nested import mapping
+from clawtop.patterns import regex
 from clawtop.redaction import remember_secrets
 from clawtop.store.json_text import MEGABYTE, UnreadableError, read_bytes
 from clawtop.store.provider.builtin import ENV_KEYS
@@ -62,8 +63,8 @@ def _configured(raw: Mapping[str, Any], given: Mapping[str, Any], sources: Secre
     return found
 
 
-_SECRET = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD)S?$", re.IGNORECASE)
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+_SECRET = regex(r"(?:KEY|TOKEN|SECRET|PASSWORD)S?$", re.IGNORECASE)
+_LINE = regex(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
 
 def dotenv(path: Path) -> dict[str, str]:

@@ -15,17 +15,18 @@ from typing import Any, NoReturn
 
 from clawtop.errors import ClawtopError
 from clawtop.nested import loads
+from clawtop.patterns import regex
 from clawtop.redaction import MASK, remember_secrets
 from clawtop.store import door
 from clawtop.text import safe
 from clawtop.values import dataclass
 
-SHORTHAND = re.compile(r"\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))")
-EMBEDDED = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,127})\}")
-PLACEHOLDER = re.compile(r"\{([A-Z][A-Z0-9_]{0,127})\}")
+SHORTHAND = regex(r"\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))")
+EMBEDDED = regex(r"\$\{([A-Z][A-Z0-9_]{0,127})\}")
+PLACEHOLDER = regex(r"\{([A-Z][A-Z0-9_]{0,127})\}")
 REGION_NAMES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 DEFAULT_REGION = "us-east-1"
-ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
+ENV_NAME = regex(r"[A-Z][A-Z0-9_]{0,127}")
 FILE_LIMIT = 1024 * 1024
 SECRET_FIELDS: Mapping[str, tuple[str, ...]] = {
     "api_key": ("key", "apiKey", "keyRef"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Container
 
+from clawtop.patterns import regex
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.ways import check_way
 
@@ -15,7 +15,7 @@ FRESH_MS = 10 * 60_000
 BY_TURNS = 200
 """How many of the other files one look examines: there may be thousands."""
 
-_TRANSCRIPT = re.compile(r"[^.]+\.jsonl")
+_TRANSCRIPT = regex(r"[^.]+\.jsonl")
 
 
 class UnlistedTranscripts:
