@@ -191,8 +191,11 @@ _NO_VALUES: Mapping[str, Any] = MappingProxyType(dict.fromkeys((*SESSION_OTHERS,
 
 def session_name(values: Mapping[str, Any]) -> str | None:
     """What OpenClaw itself calls a session: the operator's label, else the chat's or channel's own name."""
-    names = (values.get(name) for name in ("label", "displayName", "subject", "groupChannel"))
-    return next((name.strip() for name in names if isinstance(name, str) and name.strip()), None)
+    for member in ("label", "displayName", "subject", "groupChannel"):
+        name = values.get(member)
+        if isinstance(name, str) and name.strip():
+            return name.strip()
+    return None
 
 
 def suspension(raw: Any) -> Suspension | None:

@@ -27,36 +27,41 @@ class _Masked(dict[str, str]):
 
 
 class _Masking:
-    """Masks the words of a report, keys of mappings included."""
+    """Masks the words of a report, keys of mappings included. What holds no secret stays the same object: to build all
+    of it anew takes longer than to look for secrets.
+    """
 
     def __init__(self) -> None:
         self._words = _Masked()
+        self._wordless: set[type] = {int, bool, float, type(None)}
 
     def of(self, value: Any, name: str = "") -> Any:
         if isinstance(value, dict):
             return self._members(value)
         if type(value) is str:
             return value if name in EXACT else self._words[value]
-        if isinstance(value, list | tuple):
-            return [self.of(part, name) for part in value]
+        if isinstance(value, list | tuple) and value:
+            parts = [self.of(part, name) for part in value]
+            return value if parts == [*value] else parts
+        if not isinstance(value, list | tuple):
+            self._wordless.add(type(value))
         return value
 
-    def _members(self, value: Mapping[str, Any]) -> dict[str, Any]:
+    def _members(self, value: dict[str, Any]) -> dict[str, Any]:
         """Nearly all parts of a report are texts and numbers: a call for each would be most of the time that masking
         takes.
         """
-        words = self._words
-        out: dict[str, Any] = {}
+        words, wordless = self._words, self._wordless
+        changed: dict[str, Any] = {}
         for key, part in value.items():
             kind = type(part)
             if kind is str:
-                out[words[key]] = part if key in EXACT else words[part]
+                told = part if key in EXACT else words[part]
             else:
-                out[words[key]] = part if kind in _NO_WORDS else self.of(part, key)
-        return out
-
-
-_NO_WORDS = frozenset({int, bool, float, type(None)})
+                told = part if kind in wordless or not part else self.of(part, key)
+            if (told is not part and told != part) or words[key] != key:
+                changed[key] = told
+        return {words[key]: changed.get(key, part) for key, part in value.items()} if changed else value
 
 
 def without_secrets(value: Mapping[str, Any]) -> dict[str, Any]:

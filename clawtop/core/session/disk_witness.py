@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 
 from clawtop.core.model import (
@@ -249,9 +248,12 @@ def settled_witness(status: str, started: int | None, ended: int | None) -> Witn
     return Witness(WitnessKind.STATUS, False, stored_as(status), at=at, since=started)
 
 
+_STORED_AS = {status: f"stored as {status}" for status in SETTLED}
+
+
 def stored_as(status: str) -> str:
     """The wording of a settled status; one shared object for thousands of rows."""
-    return sys.intern(f"stored as {status}")
+    return _STORED_AS.get(status) or f"stored as {status}"
 
 
 def _status(session: Session, running: bool | None, what: str, at: int | None = None) -> Witness:

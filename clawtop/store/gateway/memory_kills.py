@@ -10,7 +10,6 @@ default): a gateway that is gone need not have been the one that took the memory
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from clawtop.clock import Clock
 from clawtop.core.model import Gateway, GatewayState, MemoryKill
 from clawtop.core.session.disk_witness import START_SLACK_MS
+from clawtop.patterns import regex
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 from clawtop.store.locks.procfs import kernel_bytes, kernel_log, memory_groups
 from clawtop.values import dataclass
@@ -31,11 +31,10 @@ configuration's: the kernel's log does not tell.
 
 EVERY_S = 5.0
 
-_RECORD = re.compile(rb"\d+,\d+,(\d+),[^;]*;(.*)")
-_KILLED = re.compile(rb"\bKilled process (\d+) \(([^)]*)\)(?:.*\bUID[: ](\d+))?")
+_RECORD = regex(rb"\d+,\d+,(\d+),[^;]*;(.*)")
+_KILLED = regex(rb"\bKilled process (\d+) \(([^)]*)\)(?:.*\bUID[: ](\d+))?")
 _VERDICT = b"oom-kill:"
-_RESUMED = re.compile(rb"PM: (?:hibernation: hibernation|hibernation|suspend) exit")
-_TOLD = (b"Killed process", _VERDICT, b"PM: ")
+_RESUMED = regex(rb"PM: (?:hibernation: hibernation|hibernation|suspend) exit")
 _COUNTS = ("memory.events", "memory.oom_control")
 _GATEWAYS = "openclaw"
 """The process names of gateways (2026.3.28 to 2026.9.6); the kernel cuts names to 15 characters."""
@@ -197,8 +196,9 @@ class MemoryKillWatch:
         found: list[tuple[int, int, _Logged]] = []  # (resumes before it, ms since the boot without sleep, the kill)
         groups: dict[bytes, str] = {}
         resumes = 0
-        for line in kernel_log(self._log, MOST_RECORDS):
-            record = _RECORD.match(line) if any(word in line for word in _TOLD) else None
+        for line in kernel_log(self._log, MOST_RECORDS).split(b"\n"):
+            told = b"Killed process" in line or _VERDICT in line or b"PM: " in line
+            record = _RECORD.match(line) if told else None
             if record is None:
                 continue
             killed = _KILLED.search(record[2])

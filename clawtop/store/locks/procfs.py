@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 STATE, PARENT, USER_TICKS, SYSTEM_TICKS, START_TICKS, RSS_PAGES = 0, 1, 11, 12, 19, 21
@@ -53,14 +52,14 @@ def memory_groups(process: Path, cgroups: Path) -> list[Path]:
 _KMSG_RECORD = 8_192
 
 
-def kernel_log(path: str, most: int) -> Iterator[bytes]:
+def kernel_log(path: str, most: int) -> bytes:
     """The lines of the kernel's log, oldest first, at most `most` records; none if it may not be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
-        return
+        return b""
+    parts: list[bytes] = []
     try:
-        rest = b""
         for _ in range(most):
             try:
                 part = os.read(descriptor, _KMSG_RECORD)
@@ -70,7 +69,7 @@ def kernel_log(path: str, most: int) -> Iterator[bytes]:
                 break
             if not part:
                 break
-            *lines, rest = (rest + part).split(b"\n")
-            yield from lines
+            parts.append(part)
     finally:
         os.close(descriptor)
+    return b"".join(parts)
