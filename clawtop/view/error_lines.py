@@ -8,8 +8,8 @@ from clawtop.view.line import Line, Tone, piece
 
 
 def error_lines(error: ClawtopError) -> tuple[Line, ...]:
-    """At most four lines: the title, who holds the lock, what was not changed, what to do."""
-    holder = error.holder if isinstance(error, LockNotObtainedError) else ""
+    """At most four lines: the title, who holds the lock if the title does not say, what was not changed, what to do."""
+    holder = error.holder if isinstance(error, LockNotObtainedError) and error.holder not in error.title else ""
     facts = (
         (f"✗ {shown(error.title)}", Tone.BAD),
         (f"held by {shown(holder)}" if holder else "", Tone.WARN),
