@@ -234,12 +234,40 @@ async def test_one_that_gives_no_words_is_left_alone_for_a_while(
         assert report is not None
         assert report.words is not None
         assert "did not answer" in (report.words.problem or "")
+        assert not report.words.is_ill, "a busy one may be mute for once"
         for _ in range(SILENT_ROUNDS - 1):
             await world.rounds.look(live(world.fake.port))
         assert len(world.fake.connects) == 1
         for _ in range(2):  # one of them may be for its health
-            await world.rounds.look(live(world.fake.port))
+            report = await world.rounds.look(live(world.fake.port))
         assert len(world.fake.connects) == 2
+        assert report is not None
+        assert report.words is not None
+        assert report.words.is_ill
+
+
+ELSEWHERE = {"snapshot": {"stateDir": "/home/other/.openclaw", "configPath": "/home/other/.openclaw/openclaw.json"}}
+
+
+@pytest.mark.parametrize(
+    ("fake", "says", "is_ill"),
+    [
+        pytest.param(FakeGateway(hello=ELSEWHERE), "serves /home/other/.openclaw", True, id="of another directory"),
+        pytest.param(FakeGateway({"sessions.list": lambda _: "{no"}), "not a JSON object", True, id="nonsense"),
+        pytest.param(FakeGateway(token="another"), "does not accept the token", True, id="token"),
+        pytest.param(FakeGateway(starting=99), "starting", False, id="starting"),
+    ],
+)
+async def test_why_a_gateway_cannot_be_heard_is_told_by_what_it_is(
+    tmp_path: Path, fake: FakeGateway, says: str, is_ill: bool
+) -> None:
+    world = World(tmp_path)
+    async with serving(fake):
+        report = await world.rounds.look(live(fake.port))
+    assert report is not None
+    assert report.words is not None
+    assert says in (report.words.problem or "")
+    assert report.words.is_ill is is_ill
 
 
 async def test_what_an_earlier_gateway_said_is_forgotten(tmp_path: Path) -> None:

@@ -103,6 +103,16 @@ async def test_what_a_gateway_says_against_itself_is_a_warning() -> None:
     }
 
 
+@pytest.mark.parametrize("is_ill", [True, False])
+async def test_why_a_gateway_cannot_be_heard_is_a_warning_if_an_operator_should_know(is_ill: bool) -> None:
+    words = GatewayWords(NOW, problem="the gateway on port 18789 serves /home/other", is_ill=is_ill)
+    watch = watching(FakeAsker(replace(report(), words=words)))
+    watch(LAYOUT, LIVE)
+    await watch.look()
+    warnings = {problem.code: problem.text for problem in watch(LAYOUT, LIVE).warnings}
+    assert warnings == ({"gateway-unheard": words.problem} if is_ill else {})
+
+
 async def test_passing_time_alone_is_no_news() -> None:
     watch = watching(
         FakeAsker(report(NOW, uptime_ms=5), report(NOW + 5_000, uptime_ms=5_005), report(NOW, ready=False))

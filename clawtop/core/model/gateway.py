@@ -171,7 +171,8 @@ class GatewayWords:
         sessions: by key; only those that it named.
         complete: it named every session that it has.
         tasks: None where it was not asked or has no such question. all_tasks: these are all its open ones.
-        problem: why it was not asked or did not answer; nothing else is known then.
+        problem: why it was not asked or did not answer; nothing else is known then. is_ill: an operator should know of
+            it: it is not that clawtop may not ask, or that the gateway is starting or busy for a moment.
     """
 
     at: int
@@ -181,6 +182,7 @@ class GatewayWords:
     tasks: tuple[TaskSight, ...] | None = None
     all_tasks: bool = True
     problem: str | None = None
+    is_ill: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,9 @@ def question_of(round_: int) -> Question:
 
 
 _METHODS = {Question.SESSIONS: SESSIONS, Question.TASKS: TASKS, Question.LANES: LANES, Question.EVENTS: EVENTS}
+_ILL = frozenset({Trouble.FOREIGN, Trouble.NONSENSE, Trouble.TOKEN})
+"""What an operator should know at once. A busy gateway may be mute for once: that is told when it happens again."""
+
 _REFUSALS = frozenset({Trouble.UNKNOWN, Trouble.SCOPE, Trouble.REFUSED})
 
 
@@ -119,6 +122,7 @@ class Rounds:
         self._round = 0
         self._health_rounds = 0
         self._wordless_until = 0
+        self._was_mute = False
         self._metrics: tuple[LaneStats, ...] | None = ()
         self._lanes: dict[Question, tuple[LaneStats, ...]] = {}
         self._refused: set[Question] = set()
@@ -206,6 +210,7 @@ class Rounds:
         except GatewayCallError as error:
             self._wordless(error)
             return True
+        self._was_mute = False
         self._keep(words=self._words())
         return True
 
@@ -240,7 +245,10 @@ class Rounds:
         pause = 1 if error.trouble is Trouble.STARTING else SILENT_ROUNDS
         self._wordless_until = self._round + pause
         self._lanes, self._sessions, self._tasks, self._asking = {}, None, None, None
-        self._keep(words=GatewayWords(self._clock.now_ms(), problem=error.words))
+        mute = error.trouble is Trouble.MUTE
+        is_ill = error.trouble in _ILL or (mute and self._was_mute)
+        self._was_mute = mute
+        self._keep(words=GatewayWords(self._clock.now_ms(), problem=error.words, is_ill=is_ill))
 
     async def _ask_metrics(self, gateway: Gateway, port: int) -> bool:
         """Ask for its metrics; whether a request was sent. The port's owner is checked right before the token goes
@@ -273,4 +281,4 @@ class Rounds:
             await self.close()
         self._of, self._last, self._round, self._health_rounds, self._wordless_until = life, None, 0, 0, 0
         self._metrics, self._lanes, self._refusal, self._refused = (), {}, None, set()
-        self._sessions, self._tasks, self._asking = None, None, None
+        self._sessions, self._tasks, self._asking, self._was_mute = None, None, None, False

@@ -109,7 +109,7 @@ class GatewayWatch:
                 replace(snapshot.gateway, health=report.health), self._serving(report.health), self.clock.now_ms()
             ),
             lanes=(*snapshot.lanes, *report.lanes),
-            warnings=(*snapshot.warnings, *_problems(report.health, snapshot.gateway.port)),
+            warnings=(*snapshot.warnings, *_problems(report, snapshot.gateway.port)),
         )
         if report.words is None or not believed:
             return snapshot
@@ -198,10 +198,12 @@ def _life(gateway: Gateway) -> tuple[int | None, int | None]:
     return gateway.pid, gateway.started_at
 
 
-def _problems(health: GatewayHealth, port: int | None) -> tuple[Problem, ...]:
-    """What a live gateway reports about itself that an operator should know."""
-    where = f"127.0.0.1:{port}"
+def _problems(report: GatewayReport, port: int | None) -> tuple[Problem, ...]:
+    """What a live gateway reports about itself that an operator should know, and why it cannot be asked."""
+    where, health, words = f"127.0.0.1:{port}", report.health, report.words
     found = []
+    if words is not None and words.is_ill and words.problem is not None and words.problem != health.problem:
+        found.append(Problem("gateway-unheard", where, words.problem))
     if health.problem is not None:
         found.append(Problem("gateway-http", where, health.problem))
     if health.ready is False:
