@@ -11,7 +11,7 @@ only packages that are listed above it.
     patterns.py  regular expressions that are compiled when they are first used
     errors.py    errors that an operator reads: what happened, what was not changed, what to do; with exit codes
     cells.py     how wide a text is on a terminal, and texts cut to a width
-    redaction.py secrets are taken out of texts: remember_secrets, masked
+    redaction.py secrets are taken out of texts: remember_secrets, masked; secret_shapes.py: what looks like one
     text.py      foreign bytes become text that is safe to show: safe, shown
     nested.py    foreign JSON becomes values of bounded depth
     clock.py     the only module that reads the time

@@ -4,74 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from clawtop.patterns import regex
+from clawtop.secret_shapes import PEM_BEGIN, PEM_END, shaped_spans, unquoted
 from clawtop.values import dataclass
 
 MASK = "•••"
-
-_SECRET_PATTERNS = regex(
-    r"""
-      (?<![A-Za-z0-9])(?:
-          (?:sk|pk|rk|xai|gsk|gh[pousr]|github_pat|gl(?:pat|rt|dt|ptt|cbt|ft|agent|soat|sa|c)|xox[abeoprs]|xapp|pplx|hf|tok
-            |key|whsec|shp(?:at|ss|ca|pa)|do[por]_v1|npm|nvapi|r8|tvly|AIza|ya29|GOCSPX|pypi|sbp|hvs|hvb|figd|sntry[su]
-            |tskey|sq0(?:atp|csp)|PMAK|NRAK|ATATT3xFfGF0|AGE-SECRET-KEY|lin_api|dp\.[a-z]{2,5}
-          )[-_.]?(?<=[-_.za09])[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]+)*
-        | A(?:KIA|SIA|GPA|ROA|IDA)[0-9A-Z]{12,}
-        | [0-9]{8,12}:[A-Za-z0-9_\-]{30,}
-        | (?:ntn|fw|fo1|fm2|ngrok|vercel|secret)_[A-Za-z0-9]{20,}
-        | syt_[A-Za-z0-9=_]{20,}
-        | EAA[A-Za-z0-9]{40,}
-        | BSA[A-Za-z0-9_\-]{26,}
-        | 1//0[A-Za-z0-9_\-]{20,}
-        | dapi[0-9a-f]{32,}
-        | (?:AC|SK)[0-9a-f]{32}(?![0-9A-Za-z])
-        | [0-9a-f]{32}-us[0-9]{1,2}(?![0-9A-Za-z])
-        | (?:SG\.[A-Za-z0-9_\-]{16,}|pat[A-Za-z0-9]{14})\.[A-Za-z0-9_\-]{16,}
-        | v1\.0-[0-9a-f]{24}-[0-9a-f]{32,}
-      )
-    | (?<=/bot)[0-9]{6,12}:[A-Za-z0-9_\-]{6,}
-    | (?<![A-Za-z0-9_\-.])[A-Za-z0-9_\-]{20,30}\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{25,}
-    | (?<=[Aa]uthorization:\ )(?:[A-Za-z][A-Za-z0-9\-]{1,19}\ {1,4})?(?:[A-Za-z]{2,20}="[^"\r\n]{0,400}"|[^\s"',;]{6,})
-          (?:,\ {0,4}[A-Za-z]{2,20}=(?:"[^"\r\n]{0,400}"|[^\s"',;]+))*
-    | (?<=[Cc]ookie:\ )[^\s"',;]+(?:;\ ?[^\s"',;]+)*
-    | (?<=[Bb]earer\ )\ {0,8}[A-Za-z0-9._~+/\-]{6,}=*
-    | (?<=[Bb]asic\ )\ {0,8}[A-Za-z0-9+/]{8,}=*
-    | (?<=\ [Bb]ot\ )[A-Za-z0-9._\-]{20,}
-    | (?<=/services/)T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{8,}
-    | (?<=/api/webhooks/)[0-9]{6,}/[A-Za-z0-9_\-]{16,}
-    | (?<=/webhookb2/)[^\s"']{16,}
-    | (?<=://)[^/\s:@]*:[^/\s@]+(?=@)
-    """,
-    re.VERBOSE,
-)
-_SECRET_FIELDS = regex(
-    r"""(?P<name>(?:(?<![A-Za-z0-9])["']?(?:
-            x-api-key|x-goog-api-key|api[-_]?key|apikey|access[-_]?key(?:[-_]?id)?|access[-_]?token|refresh[-_]?token
-            |id[-_]?token|auth[-_]?token|bot[-_]?token|session[-_]?token|client[-_]?secret|secret[-_]?access[-_]?key
-            |signing[-_]?secret|secret[-_]?key|app[-_]?secret|private[-_]?key|authorization|passphrase|passwd|password|pwd
-            |secret|token
-            |(?<=[?&])(?:key|sig|signature|auth|code|x-amz-signature|x-amz-security-token|x-amz-credential)
-            )|(?-i:(?<=[a-z])(?:Token|Secret|Password|Passphrase|ApiKey|SecretKey|AccessKey|PrivateKey))
-        )["']?\s{0,4}[:=]\s{0,4}["']?
-        |--(?:[a-z]{2,20}-)?(?:key|token|password|secret|passphrase)\s{1,4}["']?(?!-))
-        (?!(?:Bearer|Basic|true|false|null|none|undefined)\b)(?P<value>[^\s"',;&}]{4,})""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_QUOTED = regex(r"%(?:[2-6][0-9A-Fa-f]|7[0-9A-Ea-e])")
-_QUOTED_AT_MOST = 2
-"""An address in a query in an address is quoted twice."""
-
-_WORDS = regex(r"[A-Za-z0-9_\-.]+")
-_JWT_HEAD = "eyJ"
-_PEM_BEGIN, _PEM_END = "-----BEGIN ", "-----END "
 
 _HELD_BACK = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:@%-"
 LONGEST_SECRET = 16 * 1024
@@ -103,6 +47,7 @@ class _Known:
         longest: length of the longest form.
         tails: the secrets as they were loaded, each by its end: the second of two lines may have no more of it.
         by_tail: the same by the first characters of that end.
+        has_breaks: a form has blanks or escaped line breaks in it, so that it is not found where those are left out.
     """
 
     forms: tuple[tuple[str, str], ...] = ()
@@ -111,6 +56,7 @@ class _Known:
     longest: int = 0
     tails: tuple[tuple[str, str], ...] = ()
     by_tail: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    has_breaks: bool = False
 
 
 _known_secrets: tuple[str, ...] = ()  # longest first; replaced whole, under _known_lock, so readers need no lock
@@ -118,7 +64,7 @@ _known_lock = threading.Lock()
 
 
 def remember_secrets(values: Iterable[str]) -> None:
-    """Add loaded secret values to those that `masked` removes, percent- and base64-encoded too.
+    """Add loaded secret values to those that `masked` removes, percent-, base64- and hexadecimally encoded too.
 
     Values under 6 characters and placeholders ("ollama", "none") are ignored.
     """
@@ -147,6 +93,7 @@ def _known_of(values: tuple[str, ...]) -> _Known:
         max(map(len, forms), default=0),
         tuple(tails),
         {head: tuple(found) for head, found in by_tail.items()},
+        any("\\" in form or "".join(form.split()) != form for form in forms),
     )
 
 
@@ -156,7 +103,7 @@ def _is_secret(value: str) -> bool:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """A secret verbatim, in a URL, in JSON, and in base64 at any offset of the encoded text."""
+    """A secret verbatim, in a URL, in JSON, in hexadecimal digits, and in base64 at any offset of the encoded text."""
     yield value
     raw = value.encode("utf-8", "surrogatepass")
     for kept in ("", "/", "/:+=@"):
@@ -164,6 +111,8 @@ def _forms(value: str) -> Iterator[str]:
     yield json.dumps(value)[1:-1]
     if len(raw) < 2 * _SHORTEST:
         return
+    yield raw.hex()
+    yield raw.hex().upper()
     for before in range(3):
         text = base64.b64encode(b"\0" * before + raw + b"\0\0").decode("ascii")
         inner = text[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]  # independent of the bytes around it
@@ -176,8 +125,8 @@ def whole_words(text: str) -> int:
     made of, of which only a part may be there yet, and but a key block or a divided secret whose end is still to come.
     """
     end = _before_a_begun(text, len(text.rstrip(_HELD_BACK)))
-    begun = text.rfind(_PEM_BEGIN)
-    if begun >= 0 and text.find(_PEM_END, begun) < 0:
+    begun = text.rfind(PEM_BEGIN)
+    if begun >= 0 and text.find(PEM_END, begun) < 0:
         end = min(end, begun)
     return max(end, len(text) - LONGEST_SECRET)
 
@@ -225,16 +174,11 @@ def _masked_short(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def _masked(text: str, secrets: tuple[str, ...]) -> str:
-    spans = _known_spans(_known_of(secrets), text)
-    spans += _shaped_spans(text)
-    decoded = text
-    places: Sequence[int] = range(len(text) + 1)
-    for _ in range(_QUOTED_AT_MOST):
-        if _QUOTED.search(decoded) is None:
-            break
-        decoded, inner = _unquoted(decoded)
-        places = [places[place] for place in inner]
-        spans += [(places[start], places[end]) for start, end in _shaped_spans(decoded)]
+    known = _known_of(secrets)
+    spans = _known_spans(known, text) + shaped_spans(text)
+    for decoded, places in unquoted(text):
+        found = _known_spans(known, decoded) + shaped_spans(decoded)
+        spans += [(places[start], places[end]) for start, end in found]
     if not spans:
         return text
     out: list[str] = []
@@ -258,38 +202,15 @@ def masked_words(value: Any, *, keys: bool = False) -> Any:
     return value
 
 
-def _shaped_spans(text: str) -> Sequence[tuple[int, int]]:
-    """Spans of text that look like secrets."""
-    assigns = ":" in text or "=" in text or "--" in text  # without one, looking for fields only takes time
-    spans = [match.span("value") for match in _SECRET_FIELDS.finditer(text)] if assigns else []
-    spans += [match.span() for match in _SECRET_PATTERNS.finditer(text)]
-    spans += _jwts(text)
-    spans += _key_blocks(text)
-    return spans
-
-
-def _unquoted(text: str) -> tuple[str, list[int]]:
-    """The text percent-decoded, with the start and the end of each of its characters in the original."""
-    out: list[str] = []
-    places: list[int] = []
-    shown_to = 0
-    for match in _QUOTED.finditer(text):
-        out += [text[shown_to : match.start()], chr(int(match[0][1:], 16))]
-        places += [*range(shown_to, match.start()), match.start()]
-        shown_to = match.end()
-    out.append(text[shown_to:])
-    places += range(shown_to, len(text) + 1)
-    return "".join(out), places
-
-
 def _known_spans(known: _Known, text: str) -> list[tuple[int, int]]:
     """Spans of loaded secrets, also if they are broken by line breaks, blanks, or an escaped line break."""
     if not known.forms or len(text) < _SHORTEST:
         return []
-    spans = list(_places(known, text))
     compact = _ESCAPED_BREAK.sub("", text) if "\\" in text else text
     compact = "".join(compact.split())
-    if len(compact) != len(text) and len(compact) >= _SHORTEST:
+    whole = len(compact) == len(text)
+    spans = list(_places(known, text)) if whole or known.has_breaks else []
+    if not whole and len(compact) >= _SHORTEST:
         divided = list(_places(known, compact))
         if divided:
             at = _unbroken(text)
@@ -364,27 +285,3 @@ def _end_of(form: str, text: str, at: int) -> int:
     while end < len(text) and text[end] == form[end - at]:
         end += 1
     return end
-
-
-def _jwts(text: str) -> Iterator[tuple[int, int]]:
-    """JSON Web Tokens: two parts or three, the first of which begins as every JSON object does in base64."""
-    if _JWT_HEAD not in text:
-        return
-    for word in _WORDS.finditer(text):
-        start = word[0].find(_JWT_HEAD)
-        parts = word[0][start:].split(".") if start >= 0 else []
-        if len(parts) > 1 and len(parts[0]) >= 11 and len(parts[1]) >= 4:
-            yield word.start() + start, word.end()
-
-
-def _key_blocks(text: str) -> Iterator[tuple[int, int]]:
-    """PEM blocks of private keys, to their end or, cut off, to the end of the text."""
-    at = text.find(_PEM_BEGIN)
-    while at >= 0:
-        head_end = text.find("-----", at + len(_PEM_BEGIN))
-        if head_end < 0:
-            return
-        end = text.find(_PEM_END, head_end)
-        if "KEY" in text[at:head_end] and head_end - at < 100:
-            yield head_end + 5, len(text) if end < 0 else end
-        at = text.find(_PEM_BEGIN, head_end)

@@ -14,14 +14,16 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "clawtop"
 LEAVES = {
-    *("errors", "text", "cells", "redaction", "clock", "crash", "threads", "stopping", "nested", "values", "patterns")
+    *("errors", "text", "cells", "redaction", "secret_shapes", "clock", "crash", "threads", "stopping", "nested"),
+    *("values", "patterns"),
 }
 
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "text": {"cells", "redaction"},
     "cells": {"patterns"},
-    "redaction": {"values", "patterns"},
+    "redaction": {"values", "patterns", "secret_shapes"},
+    "secret_shapes": {"patterns"},
     "clock": set(),
     "crash": {"errors", "text", "redaction"},
     "threads": set(),

@@ -45,6 +45,7 @@ PURE = (
     "clawtop.core",
     "clawtop.text",
     "clawtop.redaction",
+    "clawtop.secret_shapes",
     "clawtop.cells",
     "clawtop.view.humanize",
     "clawtop.view.line",

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop import cells, redaction, text
+from clawtop import cells, redaction, secret_shapes, text
 
 CLAWTOP = Path(redaction.__file__).parent
 
@@ -295,7 +295,7 @@ def test_every_shape_of_a_secret_is_masked_where_an_address_quotes_it(name: str)
 
 @given(st.text(alphabet="ab%25203AfF \n", max_size=60))
 def test_what_addresses_quote_is_found_at_its_place(quoted: str) -> None:
-    decoded, places = redaction._unquoted(quoted)
+    decoded, places = next(secret_shapes.unquoted(quoted), (quoted, range(len(quoted) + 1)))
     assert len(places) == len(decoded) + 1
     assert places[-1] == len(quoted)
     for number, char in enumerate(decoded):
@@ -333,7 +333,11 @@ def test_a_loaded_secret_is_masked_in_every_encoding(before: str, after: str, sh
         for encoded in (
             quote(PLANTED),
             quote(PLANTED, safe=""),
+            quote(quote(PLANTED, safe=""), safe=""),
             json.dumps(PLANTED),
+            raw.hex(),
+            raw.hex().upper(),
+            raw.hex(" "),
             base64.b64encode(whole).decode(),
             base64.urlsafe_b64encode(whole).decode(),
         ):
@@ -341,6 +345,7 @@ def test_a_loaded_secret_is_masked_in_every_encoding(before: str, after: str, sh
             core = base64.b64encode(raw[3:18]).decode().rstrip("=")
             assert "battery" not in hidden
             assert core not in hidden
+            assert raw[3:18].hex() not in "".join(hidden.split()).lower()
 
 
 @pytest.mark.parametrize("value", ["x", "none", "ollama", "OLLAMA", " changeme ", "api-key", "token"])

@@ -28,6 +28,7 @@ def secret_forms(secret: str = SECRET) -> dict[str, str]:
         "base64": base64.b64encode(secret.encode()).decode(),
         "base64 inside": base64.b64encode(f"x:{secret}:y".encode()).decode(),
         "percent": quote(secret, safe=""),
+        "hexadecimal": secret.encode().hex(),
         "split": f"{secret[:13]}\n  {secret[13:]}",
         "truncated": secret[:24],
     }
