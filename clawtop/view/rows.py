@@ -10,6 +10,7 @@ from typing import TypeVar
 from clawtop.commands import Target, TargetKind
 from clawtop.core.carried import Ordering, derived
 from clawtop.core.model import NOT_IMPORTED, Lock, Problem, Session, VerdictKind, counted, session_place
+from clawtop.core.model.problem import said_of_it
 from clawtop.core.session.disk_witness import RUNNING
 from clawtop.core.session.listed import of_file, with_key, working
 from clawtop.text import safe
@@ -162,7 +163,8 @@ def _session_table(env: Env) -> Table[Session]:
 
 
 def _not_read(problem: Problem, env: Env) -> Line:
-    return ((f"Not read: {problem_text(problem, env.now, env.zone)}.", Tone.WARN),)
+    told = said_of_it(problem_text(problem, env.now, env.zone), safe(problem.where, 200))
+    return ((f"Not read: {told}.", Tone.WARN),)
 
 
 def _why_no_sessions(env: Env) -> Line:

@@ -48,6 +48,19 @@ def cells(table: Table[Any], key: str, now: int | None = None) -> dict[str, str]
     return {column.id: text_of(column.render(row.item, env)).strip() for column in table.columns}
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("is missing, although sessions ran", "Not read: openclaw-agent.sqlite is missing, although sessions ran."),
+        ("no permission to read it", "Not read: no permission to read it."),
+    ],
+)
+def test_a_list_that_was_not_read_names_the_file_that_its_problem_is_about(text: str, said: str) -> None:
+    unread = (Problem("missing", "/state/agents/main/agent/openclaw-agent.sqlite", text, agent="main"),)
+    table = session_table(env_of(replace(CALM, sessions=(), sessions_unread=unread)))
+    assert text_of(table.empty) == said
+
+
 def test_a_provider_counts_and_heads_its_profiles_as_the_gateway_knows_them() -> None:
     changes = [FieldChange("usageStats", "openai:a", "cooldownUntil", NOW + HOUR, None).to_json()]
     undo = {"agent": "main", "changes": changes}
