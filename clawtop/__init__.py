@@ -50,8 +50,8 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
                     marking (merging what runs learned), noted (what processes tell each other), profile_state (one word
                     for it), mending (failures that only the operator can end)
     locks/          staleness (what OpenClaw will do with a lock, and what clawtop may do), session_rules and limits (by
-                    version and configuration), leaks (locks that a restarted gateway forgot), removal (why a lock
-                    stays), sharing (when an auth store's lock is left to OpenClaw)
+                    version and configuration), leaks (locks that a restarted gateway forgot), clocks (is the gateway's
+                    wrong?), removal (why a lock stays), sharing (when an auth store's lock is left to OpenClaw)
     session/        key: the one parser of session keys. Who may prompt a session: admission (the registry of prompt
                     holders as a state machine), fence (did anybody else write?), lanes, lane_queue; turn_request: what
                     is asked of an engine. Whether OpenClaw runs in it: activity weighs the witnesses disk_witness,

@@ -165,8 +165,8 @@ async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, ad
 
     async def watch(alarm: Alarm) -> None:
         while True:  # time alone can cause a notice too: something has been blocked for long
-            if latest and alarm.is_due(latest[0], clock.now_ms()):
-                await asyncio.to_thread(alarm.look, latest[0], clock.now_ms())
+            if latest and alarm.is_due(latest[0], now := latest[0].present(clock.now_ms())):
+                await asyncio.to_thread(alarm.look, latest[0], now)
             await clock.sleep(ALARM_SECONDS)
 
     stop = stop_event()

@@ -58,7 +58,7 @@ class FirstFrame:
 
         if self._memory is None:
             self._memory = Memory()
-        now = snapshot.judged_at if snapshot.judged_at is not None else self._clock.now_ms()
+        now = snapshot.present(self._clock.now_ms())
         labels = dict(self._args.settings["labels"])
         return Facts(snapshot, now, self._args.agent, memory=self._memory, labels=labels)
 

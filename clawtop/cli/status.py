@@ -125,5 +125,5 @@ def _follow(incident: WatchedIncident, clock: Clock, args: argparse.Namespace, a
             _show(after, incident.reader, args)
             before = after
         if alarm is not None:
-            alarm.look(before, clock.now_ms())
+            alarm.look(before, before.present(clock.now_ms()))
         clock.pause(WATCH_SECONDS)

@@ -78,7 +78,7 @@ class Exporter(Collector):
         if read_at is not None:
             found.append(Sample(metrics.READ_AGE, (), max(0.0, self._clock.monotonic() - read_at)))
         if snapshot is not None:
-            now = self._clock.now_ms() if snapshot.judged_at is None else snapshot.judged_at
+            now = snapshot.present(self._clock.now_ms())
             found += gauges(snapshot, now)
         by_metric: dict[families.Metric, list[Sample]] = {}
         for sample in found:

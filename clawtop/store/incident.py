@@ -95,6 +95,7 @@ class IncidentPart:
         journal: tuple[Event, ...] = ()
         if has_own:
             journal = self._asked("journal", layout, partial(self._journal, layout), journal, warnings)
+            journal = _by_gateways_clock(journal, snapshot.gateway.clock_offset)
             snapshot = self._with_provider_times(layout, snapshot, warnings)
         self._timeline = self._timeline.extended(sorted((*fresh, *snapshot.events), key=_time), between, journal)
         upto = snapshot.judged_at
@@ -257,6 +258,10 @@ class IncidentPart:
         drains = tuple(drain for state in admissions if (drain := draining_holder(state)) is not None)
         closed = tuple(drain for drain in drains if drain.session_file not in files)
         return (*_as_listed((*ours, *closed), snapshot), *theirs)
+
+
+def _by_gateways_clock(events: tuple[Event, ...], offset: int) -> tuple[Event, ...]:
+    return tuple(replace(event, at=event.at + offset) for event in events) if offset else events
 
 
 def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[PromptHolder, ...]:

@@ -224,6 +224,7 @@ class SnapshotReader:
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
         site = Site(layout, self._uid, self._obstacles)
         gateway, locks = self._gateway.read(site, agents, config, judge, warnings, growing_files=stored.growing_files)
+        now += gateway.clock_offset
         config = replace(config, keys=self._keys.look(layout, config, gateway, warnings))
         command_line = self._command_line(layout, gateway)
         sessions = self._last(

@@ -154,8 +154,9 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
             self._preparation.offer(message.snapshot)
 
     def _judge(self, snapshot: Snapshot, memory: Memory) -> Facts:
-        now = snapshot.judged_at if snapshot.judged_at is not None else self.clock.now_ms()
-        return Facts(snapshot, now, self.options.agent, memory=memory, labels=dict(self.labels))
+        return Facts(
+            snapshot, snapshot.present(self.clock.now_ms()), self.options.agent, memory=memory, labels=dict(self.labels)
+        )
 
     def _prepare(self, facts: Facts) -> None:
         self.view.prepare(Env(facts, facts.now, self.options.zone))
@@ -213,9 +214,9 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
 
     @property
     def now(self) -> int:
-        """The present, for countdowns (ms since epoch): the clock's, or the time that a copied state is judged by."""
-        judged = self.snapshot.judged_at if self.snapshot is not None else None
-        return self.clock.now_ms() if judged is None else judged
+        """The present, for countdowns (ms since epoch): the gateway's, or the time that a copied state is judged by."""
+        now = self.clock.now_ms()
+        return now if self.snapshot is None else self.snapshot.present(now)
 
     @property
     def env(self) -> Env | None:

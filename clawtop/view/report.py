@@ -95,6 +95,7 @@ def _openclaw(snapshot: Snapshot) -> dict[str, Any]:
             "how": gateway.how,
             "serving": gateway.serving,
             "distrust": gateway.distrust,
+            "clock_offset": gateway.clock_offset,
             "silent_since": gateway.silent_since,
             "usage": _usage(gateway.usage),
             "memory_kill": _memory_kill(gateway.memory_kill),

@@ -37,7 +37,8 @@ KEYS: dict[str, set[str]] = {
         "asks_again", "behaves_as", "blocked", "log",
     },
     "gateway": {
-        "state", "pid", "port", "how", "serving", "distrust", "silent_since", "usage", "backends", "memory_kill",
+        "state", "pid", "port", "how", "serving", "distrust", "clock_offset", "silent_since", "usage", "backends",
+        "memory_kill",
     },
     "health": {
         "level", "badge", "text", "causes", "turns", "unanswered", "silent_by_design", "cannot_be_told",

@@ -16,6 +16,7 @@ import pytest
 from clawtop.core.model import GatewayState, ProcessEvidence, Serving, VerdictKind
 from clawtop.store.gateway.liveness import ThrottledProbe, ask_healthz
 from clawtop.store.locks.life import LIFE_SECONDS, LifeWatch
+from clawtop.store.locks.openclaw import timestamp
 from clawtop.store.place import temporary
 from clawtop.store.place.mounts import filesystem, mount_obstacles
 from tests.support.clocks import ManualClock
@@ -110,6 +111,26 @@ def test_a_lock_that_spells_the_path_differently_is_ours_too(state: StateDir) ->
 def test_the_locks_own_port_wins(state: StateDir) -> None:
     gateway_lock(state, port=19_120)
     assert state.read(FixedProcesses({PID: alive(PID, ticks=TICKS)})).gateway.port == 19_120
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+def test_by_a_gateways_clock_its_times_are_judged(state: StateDir, hours: int) -> None:
+    """A run that it began a minute ago is a minute old, and its silence begins now."""
+    now, offset = 1_795_300_000_000, hours * 3_600_000
+    began = now - 600_000
+    state.clock = ManualClock(now)
+    lock = gateway_lock(state, createdAt=timestamp(began + offset))
+    os.utime(lock, ns=(began * 1_000_000, began * 1_000_000))
+    since = now + offset - 60_000
+    row = {"sessionId": "s", "status": "running", "startedAt": since, "updatedAt": since}
+    (state.sessions_dir / "sessions.json").write_text(json.dumps({"agent:main:main": row}))
+    processes = FixedProcesses({PID: alive(PID, ticks=TICKS, started_at=began - 5_000)})
+    found = state.reader(processes, port_probe=ask_healthz, live_probe=lambda _port: Serving.SILENT).read()
+    assert found.gateway.clock_offset == offset
+    assert found.as_of == now + offset
+    assert found.gateway.silent_since == found.as_of
+    (session,) = found.sessions
+    assert (session.active, found.as_of - (session.started_at or 0)) == (True, 60_000)
 
 
 def test_where_the_gateway_lives_unseen_no_pid_proves_anything(state: StateDir) -> None:

@@ -91,6 +91,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "config-refused": "CONFIG",
     "store-unreadable": "BLIND",
     "sessions-unread": "BLIND",
+    "clocks-disagree": "CLOCKS",
     "store-jammed": "JAMMED",
     "not-loaded": "NOT LOADED",
     "turn-failed": "FAILING",

@@ -48,10 +48,25 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
         why = gateway.distrust or gateway.how or "no evidence either way"
         yield Cause(code, f"the gateway's state is unknown: {shown(why, 120)}", Level.ATTENTION, evidence)
     if gateway.state is GatewayState.LIVE:
+        yield from _clock(scene)
         yield from _stopping(scene)
         yield from _serving(scene)
         yield from _memory(scene)
     yield from _memory_kill(scene)
+
+
+def _clock(scene: HealthScene) -> Iterator[Cause]:
+    """Providers, certificates and people go by another clock than a gateway's that is wrong."""
+    offset = scene.snapshot.gateway.clock_offset
+    if offset:
+        differs = f"{span(round(abs(offset), -3))} {'ahead of' if offset > 0 else 'behind'}"
+        yield Cause(
+            "clocks-disagree",
+            f"the gateway's clock is {differs} this machine's; times are told by the gateway's",
+            Level.ATTENTION,
+            ("its lock names another time than its file has",),
+            "set the clock that is wrong",
+        )
 
 
 def _stopping(scene: HealthScene) -> Iterator[Cause]:

@@ -199,6 +199,7 @@ class Gateway:
         words: None if it was never queried: no live gateway, or a snapshot that is not live.
         backends: the processes below it that work on runs; None if they cannot be seen.
         memory_kill: the last time that the kernel killed it, or a process of its control group, for lack of memory.
+        clock_offset: how many ms its clock, by which all its times are, is ahead of this machine's; negative: behind.
         others: gateways of other configurations that keep their locks where it does: their pids.
     """
 
@@ -217,3 +218,4 @@ class Gateway:
     backends: tuple[BackendProcess, ...] | None = None
     memory_kill: MemoryKill | None = None
     others: tuple[int, ...] = ()
+    clock_offset: int = 0

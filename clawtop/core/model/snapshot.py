@@ -54,7 +54,13 @@ class Snapshot:
     @property
     def as_of(self) -> int:
         """The time by which it is judged (ms since the epoch): `judged_at`, else when it was read."""
-        return self.taken_at if self.judged_at is None else self.judged_at
+        return self.present(self.taken_at)
+
+    def present(self, now: int) -> int:
+        """The time by which it is to be judged when this machine's clock shows `now` (ms since the epoch): that of the
+        gateway's clock, as all times in it are.
+        """
+        return now + self.gateway.clock_offset if self.judged_at is None else self.judged_at
 
     @property
     def profiles(self) -> tuple[Profile, ...]:

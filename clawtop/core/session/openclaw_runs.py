@@ -128,7 +128,7 @@ def heard_sessions(
 ) -> tuple[Session, ...]:
     """The sessions of a snapshot with more witnesses, judged again; like `heard`."""
     turns = turns or {}
-    command_line = CommandLine(snapshot.command_line, snapshot.taken_at - CENSUS_EVERY_MS)
+    command_line = CommandLine(snapshot.command_line, snapshot.as_of - CENSUS_EVERY_MS)
     concerned = key_places(snapshot.sessions, {*told, *turns})
     rows = ((place, snapshot.sessions[place]) for place in concerned)
     heard = {n: _heard(row, told.get(row.key, ()), turns.get(row.key, ()), snapshot, command_line) for n, row in rows}

@@ -164,7 +164,7 @@ class Watcher:
             quiet_ms=quiet_ms(table, remote, snapshot.gateway.state, 0),
             may_follow=None
             if following is None
-            else replace(following, until=now + following.until - self._clock.now_ms()),
+            else replace(following, until=now + following.until - snapshot.present(self._clock.now_ms())),
             asked_at=asked.at if must_ask else None,
             remedies=self._remedies(snapshot, session, asked, remote),
             queue=queue_words(waiting, remote),
@@ -197,7 +197,7 @@ class Watcher:
             answers=sight.active if sight is not None else None,
             task=next((task for task in tasks if task.runtime == CRON), None),
             process=None if not own else OwnProcess(own[0].pid or 0, own[0].since, own[0].memory or 0),
-            quiet_ms=None if sign is None else max(0, self._clock.now_ms() - sign),
+            quiet_ms=None if sign is None else max(0, snapshot.present(self._clock.now_ms()) - sign),
         )
         return remedies(run, remote, snapshot.gateway.state, asked.access, abort_ms=snapshot.config.attention.abort_ms)
 

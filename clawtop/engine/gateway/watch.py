@@ -106,14 +106,19 @@ class GatewayWatch:
         snapshot = replace(
             snapshot,
             gateway=self._silence.told(
-                replace(snapshot.gateway, health=report.health), self._serving(report.health), self.clock.now_ms()
+                replace(snapshot.gateway, health=report.health),
+                self._serving(report.health),
+                snapshot.present(self.clock.now_ms()),
             ),
             lanes=(*snapshot.lanes, *report.lanes),
             warnings=(*snapshot.warnings, *_problems(report, snapshot.gateway.port)),
         )
         if report.words is None or not believed:
             return snapshot
-        told = with_words(snapshot, report.words, said_at=last.said_at)
+        offset = snapshot.gateway.clock_offset
+        words = replace(report.words, at=report.words.at + offset) if offset else report.words
+        said_at = last.said_at + offset if last.said_at is not None else None
+        told = with_words(snapshot, words, said_at=said_at)
         return replace(told, sessions=self._sessions.altered(snapshot.sessions, told.sessions, session_place))
 
     def _serving(self, health: GatewayHealth) -> Serving:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from clawtop.clock import Clock
+from clawtop.core.locks.clocks import clock_offset
 from clawtop.core.locks.leaks import with_leak
 from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid
 from clawtop.core.model import (
@@ -18,6 +19,7 @@ from clawtop.core.model import (
     GatewayState,
     Lock,
     LockFile,
+    MemoryKill,
     Problem,
     Serving,
     VerdictKind,
@@ -112,7 +114,7 @@ class GatewayReader:
         if not doors and self._now and not layout.is_copy:
             places = process_places(self._processes, site.uid)
             doors = tuple(judge(file, here) for file in gateway_locks(layout, places).own)
-        gateway = self._served(self._proven(doors, site, config, judge, warnings))
+        gateway = self._served(self._timed(self._proven(doors, site, config, judge, warnings), doors, site))
         if gateway.state is GatewayState.LIVE and gateway.pid is not None and config.log_file is None:
             gateway = replace(gateway, others=_others(found.others, judge))  # who may write the same log
         if self._now and not layout.is_copy and not site.obstacles:
@@ -120,7 +122,7 @@ class GatewayReader:
             look = partial(self._heap_deaths.look, gateway, layout.state_dir, config.log_file)
             errors = f"the standard error of {layout.state_dir}'s gateway"
             aborted = None if killed is not None else self._last("standard error", errors, look, None, warnings)
-            gateway = replace(gateway, memory_kill=killed or aborted)
+            gateway = replace(gateway, memory_kill=_by_its_clock(killed or aborted, gateway.clock_offset))
             if site.uid is not None:
                 rivals = self._rivals.look(gateway, layout.state_dir, site.uid)
                 warnings += [_rival(pid, gateway, layout.state_dir) for pid in rivals]
@@ -163,6 +165,13 @@ class GatewayReader:
                 warnings.append(answer.unread)
         return gateway if uid is None else believed(gateway, own, doubts, uid, judge.owner)
 
+    def _timed(self, gateway: Gateway, doors: tuple[Lock, ...], site: Site) -> Gateway:
+        """The gateway with what is known of its clock; another host's disk stamps files by a clock of its own."""
+        if gateway.state is not GatewayState.LIVE or gateway.pid is None or not self._now or site.obstacles:
+            return gateway
+        lock = next((lock for lock in doors if lock.pid == gateway.pid), None)
+        return gateway if lock is None else replace(gateway, clock_offset=clock_offset(lock))
+
     def _served(self, gateway: Gateway) -> Gateway:
         """The gateway with its port's response, if its process is seen to be alive."""
         if gateway.state is not GatewayState.LIVE or gateway.pid is None or gateway.port is None:
@@ -173,7 +182,8 @@ class GatewayReader:
         if found is Serving.SILENT:  # the query took longer than measuring its share of a core needs
             usage = self._usage.look(gateway.pid, argv)
         gateway = replace(gateway, usage=usage)
-        return self._silence.told(gateway, found, self._clock.now_ms()) if isinstance(found, Serving) else gateway
+        now = self._clock.now_ms() + gateway.clock_offset
+        return self._silence.told(gateway, found, now) if isinstance(found, Serving) else gateway
 
     def _lives_unseen(
         self, gateway: Gateway, locks: Iterable[Lock], config: ConfigSummary, growing_files: Callable[[], list[str]]
@@ -187,6 +197,10 @@ class GatewayReader:
         files = growing_files()
         files = [*files, config.log_file] if config.log_file is not None else files
         return self._last("life", "files that grow", lambda: self._life.shows(files), False, [])
+
+
+def _by_its_clock(kill: MemoryKill | None, offset: int) -> MemoryKill | None:
+    return kill if kill is None or not offset else replace(kill, at=kill.at + offset)
 
 
 def _rival(pid: int, gateway: Gateway, state_dir: Path) -> Problem:
