@@ -131,9 +131,9 @@ engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store
     etcd/           The same registry for several hosts: choice, client, records, names; shown (in snapshots)
     drive/          Driving a session. driver is the interface, opening makes it, resources are what its runs share;
                     resolving: what a request asks for, with session_choice; handle and turn: one run; turn_run: its
-                    course, chain: its models, runner: one model, attempt: one request, with candidates, prompting,
-                    auth_view, in_flight, events, journal_writer; marks and leftovers write cooldowns in the background;
-                    probe asks an account whether it is usable
+                    course, chain: its models, runner: one model, attempt: one request, with candidates, prompting
+                    (what is sent) and system_prompt, auth_view, in_flight, events, journal_writer; marks and leftovers
+                    write cooldowns in the background; probe asks an account whether it is usable
     drain/          Freeing a session: drainer, scene (what it observes), processes, recovery
     library         what `from clawtop.engine import ...` offers other programs
 

@@ -125,8 +125,18 @@ class ReceivedRequest:
     @property
     def prompt(self) -> str:
         """The last message's text."""
-        messages = self.body.get("messages") or [{}]
-        return str(messages[-1].get("content", ""))
+        return (self.said or ("",))[-1]
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The text of each message, the system prompt's included where it is one."""
+        return tuple(_text_of(message.get("content", "")) for message in self.body.get("messages") or ())
+
+
+def _text_of(content: object) -> str:
+    if not isinstance(content, list):
+        return str(content)
+    return "\n".join(str(block["text"]) for block in content if isinstance(block, dict) and "text" in block)
 
 
 class ScriptedProvider:

@@ -332,7 +332,7 @@ def test_a_system_prompt_from_a_file_is_sent(served: ServedWorld, tmp_path: Path
     prompt = tmp_path / "system.txt"
     prompt.write_text("be a crab")
     assert served.drive("--session", LIGHTHOUSE.key, "--system", str(prompt)).returncode == 0
-    assert served.provider.requests[-1].body["system"] == "be a crab"
+    assert served.provider.requests[-1].body["system"][0]["text"] == "be a crab"
     assert served.drive("--session", LIGHTHOUSE.key, "--system", str(tmp_path / "none")).returncode == 64
 
 

@@ -160,7 +160,7 @@ async def test_the_holder_stands_on_the_disk_before_any_prompt_goes_out(lab: Lab
 async def test_the_conversation_so_far_is_what_is_asked(lab: Lab) -> None:
     await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "and now?")).result()
     (request,) = lab.provider.requests
-    assert [turn["content"] for turn in request.body["messages"]] == [LIGHTHOUSE.opening, LIGHTHOUSE.answer, "and now?"]
+    assert request.said == (LIGHTHOUSE.opening, LIGHTHOUSE.answer, "and now?")
     assert request.body["max_tokens"] == 2048
 
 

@@ -14,6 +14,7 @@ from clawtop.core.session.turn_request import TurnRequest
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.prompting import PreparedPrompt, PromptSources, prepare
+from clawtop.engine.drive.system_prompt import SystemPrompt, as_sent
 from clawtop.store.provider.model_config import provider_named, read_providers
 from clawtop.store.sessions.settings import RunContext, SessionSettings, run_context
 
@@ -139,3 +140,27 @@ async def test_a_conversation_that_is_too_long_goes_to_a_larger_window(tmp_path:
         answer = await lab.driver.drive(TurnRequest(LIGHTHOUSE.key, "hello")).result()
         assert answer.model == SECONDARY
         assert len(lab.provider.requests) == 2
+
+
+STORED = """Be kind.
+
+<!-- OPENCLAW_CACHE_BOUNDARY -->
+
+## Messaging
+Runtime: agent=main | model=<redacted> | default_model=<redacted> | thinking=off"""
+
+
+def test_a_stored_system_prompt_is_sent_without_openclaws_own_marks_and_with_the_models() -> None:
+    made = as_sent(STORED, ModelRef("reef", "m"), ModelRef("reef", "first"))
+    assert made.text.startswith("Be kind.\n\n\n## Messaging\n")
+    assert made.text.endswith("agent=main | model=reef/m | default_model=reef/first | thinking=off")
+    assert (made.stable, made.redacted) == ("Be kind.", 0)
+    moved = "a\n<!-- OPENCLAW-RELOCATABLE-BOUNDARY -->\nb\n<!-- /OPENCLAW-RELOCATABLE-BOUNDARY -->\nc"
+    assert as_sent(moved, ModelRef("reef", "m"), None) == SystemPrompt("a\nb\nc")
+
+
+def test_what_openclaw_redacted_in_its_record_is_said() -> None:
+    context = RunContext(system=f"{STORED}\nworkspace <redacted>")
+    assert prepared(context=context).not_sent == (
+        "2 values of the system prompt (OpenClaw redacted them in its record)",
+    )

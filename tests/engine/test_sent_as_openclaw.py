@@ -24,7 +24,7 @@ from clawtop.engine.providers.base import Endpoint
 from clawtop.engine.providers.http import APIS
 from clawtop.store.provider.model_config import provider_named, read_providers
 from clawtop.store.provider.secrets import Secret
-from clawtop.store.sessions.settings import RunContext
+from clawtop.store.sessions.settings import RunContext, SessionSettings
 
 KEY = "sk-test-0123456789"
 BASE = "http://127.0.0.1:9"
@@ -114,14 +114,23 @@ RECORDED: dict[str, Recorded] = {
 }
 
 
-def prepared(api: str, base: str, params: dict[str, Any]) -> PreparedPrompt:
-    entry = {"id": "m", "reasoning": False, "contextWindow": 128_000, "maxTokens": 2048}
+def prepared(
+    api: str,
+    base: str,
+    params: dict[str, Any],
+    *,
+    system: str = "be brief",
+    most: int = 2048,
+    thinking: str | None = None,
+) -> PreparedPrompt:
+    entry = {"id": "m", "reasoning": thinking is not None, "contextWindow": 128_000, "maxTokens": most}
     reef = {"baseUrl": BASE + base, "api": api, "apiKey": KEY, "models": [entry]}
     agents = {"defaults": {"models": {"reef/m": {"params": params}}}}
     config: dict[str, Any] = {"models": {"providers": {"reef": reef}}, "agents": agents}
     provider = provider_named(read_providers(config)[0], "reef")
-    context = RunContext(system="be brief")
-    return prepare((), "hi there", PromptSources(provider, ModelRef("reef", "m"), "main", config, context=context))
+    context, settings = RunContext(system=system), SessionSettings(thinking=thinking)
+    sources = PromptSources(provider, ModelRef("reef", "m"), "main", config, settings=settings, context=context)
+    return prepare((), "hi there", sources)
 
 
 @pytest.mark.parametrize("kind", RECORDED)
@@ -146,6 +155,46 @@ def test_chatgpt_itself_is_sent_what_openclaw_sends_it() -> None:
     thinks = api.body(endpoint, replace(prompt, thinking="medium"))
     assert thinks["reasoning"] == {"effort": "medium", "summary": "auto"}
     assert thinks["include"] == ["reasoning.encrypted_content"]
+
+
+@pytest.mark.parametrize(
+    ("params", "mark"),
+    [
+        ({}, {"cache_control": {"type": "ephemeral"}}),
+        ({"cacheRetention": "long"}, {"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
+        ({"cacheControlTtl": "1h"}, {"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
+        ({"cacheRetention": "none"}, {}),
+    ],
+)
+def test_anthropic_is_asked_to_keep_what_openclaw_asks_it_to_keep(params: dict[str, Any], mark: dict[str, Any]) -> None:
+    stored = "stays\n\n<!-- OPENCLAW_CACHE_BOUNDARY -->\n\nmoves"
+    made = prepared("anthropic-messages", "", params, system=stored)
+    body = APIS["anthropic-messages"].body(Endpoint("reef", "anthropic-messages", BASE), made.prompt)
+    if mark:
+        assert body["system"] == [{"type": "text", "text": "stays", **mark}, {"type": "text", "text": "moves"}]
+        said = [{"type": "text", "text": "hi there", **mark}]
+    else:
+        assert body["system"] == "stays\n\n\nmoves"
+    assert body["messages"] == [{"role": "user", "content": said if mark else "hi there"}]
+    assert made.not_sent == ()
+
+
+@pytest.mark.parametrize(
+    ("level", "most", "budget", "limit"),
+    [
+        ("low", 2048, 1024, 2048),
+        ("medium", 2048, 1024, 2048),
+        ("medium", 16_000, 8192, 16_000),
+        ("xhigh", 64_000, 16_384, 64_000),
+    ],
+)
+def test_thinking_leaves_the_models_own_limit_as_openclaw_does(level: str, most: int, budget: int, limit: int) -> None:
+    made = prepared("anthropic-messages", "", {"topP": 0.9, "temperature": 0.5}, most=most, thinking=level)
+    body = APIS["anthropic-messages"].body(Endpoint("reef", "anthropic-messages", BASE), made.prompt)
+    assert body["thinking"] == {"type": "enabled", "budget_tokens": budget}
+    assert body["max_tokens"] == limit
+    assert not {"temperature", "top_p"} & body.keys()
+    assert made.not_sent == ("the parameter topP (anthropic-messages takes none beside thinking)",)
 
 
 IDE = {

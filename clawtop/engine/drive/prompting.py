@@ -11,6 +11,7 @@ from typing import Any
 
 from clawtop.core.conversation import Message, as_words, paired, trimmed, without_images
 from clawtop.core.model import ModelRef
+from clawtop.engine.drive.system_prompt import SystemPrompt, as_sent
 from clawtop.engine.providers.base import Prompt
 from clawtop.store.provider.model_config import ModelEntry, ProviderConfig
 from clawtop.store.sessions.settings import RunContext, SessionSettings, default_thinking, raw_settings
@@ -39,10 +40,11 @@ BODY_PARAMS: Mapping[str, str] = {
 WITHOUT_CATALOG_LIMIT = ("google-", "ollama", "bedrock-")
 """APIs to which OpenClaw sends no limit of the output unless a parameter sets one."""
 
+ANTHROPIC = "anthropic-messages"
 _SAMPLING = frozenset({"frequency_penalty", "presence_penalty", "seed"})
 _THINKING = frozenset({"reasoning_effort", "verbosity", "enable_thinking"})
 NOT_TAKEN: Mapping[str, frozenset[str]] = {
-    "anthropic-messages": _SAMPLING | _THINKING,
+    ANTHROPIC: _SAMPLING | _THINKING,
     "bedrock-converse-stream": _SAMPLING | _THINKING | {"service_tier", "chat_template_kwargs"},
     "google-generative-ai": _THINKING | {"service_tier"},
 }
@@ -50,6 +52,7 @@ NOT_TAKEN: Mapping[str, frozenset[str]] = {
 
 OPENCLAWS_OWN = frozenset(
     {
+        "cacheControlTtl",
         "cacheRetention",
         "fastMode",
         "openaiWsWarmup",
@@ -76,6 +79,7 @@ class PromptSources:
 
     Attributes:
         system: a system prompt from the operator; it replaces the session's own.
+        default: the agent's own model, which the session's system prompt names.
         context: what OpenClaw sent in the session's last run.
         config: the parsed openclaw.json.
     """
@@ -88,6 +92,7 @@ class PromptSources:
     context: RunContext = field(default_factory=RunContext)
     system: str | None = None
     session_id: str | None = None
+    default: ModelRef | None = None
 
 
 def prepare(history: tuple[Message, ...], message: str, sources: PromptSources) -> PreparedPrompt:
@@ -95,9 +100,7 @@ def prepare(history: tuple[Message, ...], message: str, sources: PromptSources) 
     entry = sources.provider.model(sources.model.model)
     given = {**sources.provider.params, **entry.params, **raw_settings(sources.config, sources.agent, sources.model)}
     not_sent: list[str] = []
-    system = sources.system if sources.system is not None else sources.context.system
-    if system is None:
-        not_sent.append("the system prompt (OpenClaw stored none for this session; --system FILE gives one)")
+    system = _system(sources, not_sent)
     if sources.context.tools:
         not_sent.append(f"{len(sources.context.tools)} tools")
     api = sources.provider.api_of(sources.model.model)
@@ -105,8 +108,13 @@ def prepare(history: tuple[Message, ...], message: str, sources: PromptSources) 
     if max_tokens is None and not api.startswith(WITHOUT_CATALOG_LIMIT):
         max_tokens = sources.provider.max_tokens_of(sources.model.model)
     messages = _messages((*history, Message("user", message)), sources, entry, not_sent)
-    messages = _fitting(messages, system, sources, max_tokens, not_sent)
+    messages = _fitting(messages, system.text, sources, max_tokens, not_sent)
+    thinking = _thinking(sources, entry, given, not_sent)
     not_taken = NOT_TAKEN.get(api, frozenset())
+    if thinking is not None and api == ANTHROPIC:
+        for name in given.keys() & {"topP", "top_p"}:
+            del given[name]
+            not_sent.append(f"the parameter {name} ({api} takes none beside thinking)")
     refused = sorted(name for name, value in given.items() if BODY_PARAMS.get(name) in not_taken and value is not None)
     params, unknown = _params({name: value for name, value in given.items() if name not in refused})
     not_sent += [f"the parameter {name}" for name in unknown]
@@ -115,15 +123,38 @@ def prepare(history: tuple[Message, ...], message: str, sources: PromptSources) 
         Prompt(
             sources.model.model,
             tuple(messages),
-            system=system,
+            system=system.text or None,
             max_tokens=max_tokens,
             temperature=_number(given.get("temperature")),
-            thinking=_thinking(sources, entry, given, not_sent),
+            thinking=thinking,
             params=params,
             session_id=sources.session_id,
+            stable=system.stable,
+            cache=_cache(given),
+            most_tokens=sources.provider.max_tokens_of(sources.model.model),
         ),
         tuple(not_sent),
     )
+
+
+def _system(sources: PromptSources, not_sent: list[str]) -> SystemPrompt:
+    if sources.system is not None:
+        return SystemPrompt(sources.system)
+    if sources.context.system is None:
+        not_sent.append("the system prompt (OpenClaw stored none for this session; --system FILE gives one)")
+        return SystemPrompt("")
+    made = as_sent(sources.context.system, sources.model, sources.default)
+    if made.redacted:
+        not_sent.append(f"{made.redacted} values of the system prompt (OpenClaw redacted them in its record)")
+    return made
+
+
+def _cache(given: Mapping[str, Any]) -> str:
+    """For how long a provider is asked to keep the prompt (`cacheRetention`, formerly `cacheControlTtl`)."""
+    named = given.get("cacheRetention")
+    if named in {"none", "short", "long"}:
+        return str(named)
+    return "long" if given.get("cacheControlTtl") == "1h" else "short"
 
 
 def _messages(
@@ -140,14 +171,14 @@ def _messages(
 
 
 def _fitting(
-    messages: list[Message], system: str | None, sources: PromptSources, max_tokens: int | None, not_sent: list[str]
+    messages: list[Message], system: str, sources: PromptSources, max_tokens: int | None, not_sent: list[str]
 ) -> list[Message]:
     """The latest part of the conversation that fits into the model's window."""
     window = sources.provider.context_window_of(sources.model.model)
     if window is None:
         return messages
     reply = min(max_tokens or RESERVE_TOKENS, window // 2)
-    kept, left_out = trimmed(messages, window - reply - len(system or "") // 4)
+    kept, left_out = trimmed(messages, window - reply - len(system) // 4)
     if left_out:
         not_sent.append(f"the {left_out} oldest messages (they exceed the window of {window} tokens)")
     return kept

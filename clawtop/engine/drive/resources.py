@@ -281,6 +281,7 @@ class DriverResources:
     def prompt_sources(self, turn: DrivenTurn, model: ModelRef) -> PromptSources:
         """What a model's prompt consists of, besides the conversation."""
         asked = turn.asked
+        place = self.layout.agent(asked.agent)
         return PromptSources(
             provider=self.provider(asked.agent, model.provider),
             model=model,
@@ -290,6 +291,7 @@ class DriverResources:
             context=asked.context,
             system=asked.system,
             session_id=turn.session_id,
+            default=place.models[0] if place is not None and place.models else None,
         )
 
     def origin(self, agent: str, model: ModelRef) -> str:

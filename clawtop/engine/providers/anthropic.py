@@ -32,7 +32,9 @@ STOP_REASONS: Mapping[str, str] = {
     "refusal": "refusal",
     "sensitive": "filter",
 }
-THINKING_BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768}
+THINKING_BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 16384}
+LEAST_REPLY = 1024
+"""Tokens that are kept for the reply where the model's limit leaves no room for the whole budget of thinking."""
 ADAPTIVE = ("opus-4-6", "opus-4.6", "opus-4-7", "opus-4.7", "sonnet-4-6", "sonnet-4.6")
 """Models that take an effort level instead of a budget of thinking tokens."""
 
@@ -59,19 +61,15 @@ class AnthropicMessages:
 
     def body(self, endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:  # noqa: ARG002 - one body for all hosts
         limit = prompt.max_tokens or DEFAULT_MAX_TOKENS
+        kept = _kept(prompt)
         body: dict[str, object] = {
             "model": prompt.model,
             "max_tokens": limit,
-            "messages": [
-                {"role": message.role, "content": message.text}
-                if message.is_plain
-                else {"role": message.role, "content": [_block(block) for block in _results_first(message.blocks)]}
-                for message in merged(prompt.messages)
-            ],
+            "messages": _messages(prompt, kept),
             "stream": True,
         }
         if prompt.system:
-            body["system"] = prompt.system
+            body["system"] = _system(prompt, kept)
         if prompt.tool_names:
             body["tools"] = [
                 {"name": name, "input_schema": {"type": "object", "properties": {}}} for name in prompt.tool_names
@@ -99,7 +97,41 @@ def _thinking(prompt: Prompt, limit: int) -> dict[str, object]:
     budget = THINKING_BUDGETS.get(level)
     if budget is None:
         return {}
-    return {"thinking": {"type": "enabled", "budget_tokens": budget}, "max_tokens": max(limit, budget + 1024)}
+    most = min(limit + budget, prompt.most_tokens or limit + budget)
+    if most <= budget:
+        budget = max(0, most - LEAST_REPLY) or LEAST_REPLY
+    return {"thinking": {"type": "enabled", "budget_tokens": budget}, "max_tokens": most}
+
+
+def _kept(prompt: Prompt) -> dict[str, object]:
+    """What marks the end of a part of the prompt that the provider is asked to keep for the next turn."""
+    if prompt.cache == "none":
+        return {}
+    return {"cache_control": {"type": "ephemeral", **({"ttl": "1h"} if prompt.cache == "long" else {})}}
+
+
+def _system(prompt: Prompt, kept: Mapping[str, object]) -> str | list[dict[str, object]]:
+    system = prompt.system or ""
+    if not kept:
+        return system
+    stable = prompt.stable if prompt.stable and system.startswith(prompt.stable) else system
+    rest = system[len(stable) :].lstrip()
+    blocks: list[dict[str, object]] = [{"type": "text", "text": stable, **kept}]
+    return [*blocks, {"type": "text", "text": rest}] if rest else blocks
+
+
+def _messages(prompt: Prompt, kept: Mapping[str, object]) -> list[dict[str, object]]:
+    said = merged(prompt.messages)
+    messages: list[dict[str, object]] = [
+        {"role": message.role, "content": message.text}
+        if message.is_plain
+        else {"role": message.role, "content": [_block(block) for block in _results_first(message.blocks)]}
+        for message in said
+    ]
+    if kept and said and said[-1].role == "user":
+        blocks = [_block(block) for block in _results_first(said[-1].blocks)]
+        messages[-1] = {"role": "user", "content": [*blocks[:-1], {**blocks[-1], **kept}]}
+    return messages
 
 
 def _results_first(blocks: Iterable[Block]) -> list[Block]:

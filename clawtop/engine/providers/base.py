@@ -49,6 +49,9 @@ class Prompt:
         thinking: the level of reasoning (minimal, low, medium, high, xhigh); None: the model's default.
         params: further fields of the request's body from the configuration; they override clawtop's.
         session_id: lets providers reuse what they cached for this session.
+        stable: the beginning of `system` that stays the same from turn to turn.
+        cache: how long providers that are asked to keep a prompt keep it: none, short or long.
+        most_tokens: the model's own limit of the output, thinking included.
     """
 
     model: str
@@ -59,6 +62,9 @@ class Prompt:
     thinking: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     session_id: str | None = None
+    stable: str = ""
+    cache: str = "short"
+    most_tokens: int | None = None
 
     @property
     def tool_names(self) -> tuple[str, ...]:

@@ -76,6 +76,8 @@ class OpenAiCompletions:
             body["temperature"] = prompt.temperature
         if compat.get("supportsStore") is True:
             body["store"] = False
+        if compat.get("supportsPromptCacheKey") is True and prompt.cache != "none" and prompt.session_id:
+            body["prompt_cache_key"] = prompt.session_id
         if prompt.tool_names and compat.get("supportsTools") is not False:
             body["tools"] = [
                 {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
