@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 import subprocess
 import sys
@@ -652,6 +653,254 @@ def _names(tree: ast.AST) -> list[str]:
     nodes = list(ast.walk(tree))
     attributes = [node.attr for node in nodes if isinstance(node, ast.Attribute)]
     return attributes + [node.id for node in nodes if isinstance(node, ast.Name)]
+
+
+def test_every_definition_is_used_by_the_package_where_it_is_imported_or_defined() -> None:
+    """A name of one module is not used by an equal name in another."""
+    trees = {name_of(path): tree_of(path) for path in modules()}
+    taken = {pair for tree in trees.values() for pair in _taken(tree)}
+    forwarded: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for name, tree in trees.items():
+        for imported in (each for each in tree.body if isinstance(each, ast.ImportFrom)):
+            for alias in imported.names:
+                forwarded.setdefault((f"{imported.module}", alias.name), []).append((name, alias.asname or alias.name))
+
+    def is_taken(pair: tuple[str, str]) -> bool:
+        return pair in taken or any(is_taken(other) for other in forwarded.get(pair, ()))
+
+    constants = [node.value for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    texts = {value for value in constants if isinstance(value, str)}
+    verbs = {"run", "add_arguments"}  # main imports the module of the verb asked for
+    lost = []
+    for name, tree in trees.items():
+        for node in tree.body:
+            for defined in _defined(node):
+                inside = [each for each in tree.body if each is not node]
+                used = any(defined in _read_names(each) for each in inside) or is_taken((name, defined))
+                of_a_verb = name.startswith("clawtop.cli.") and defined in verbs
+                if not (used or of_a_verb or f"{name}:{defined}" in texts):
+                    lost.append(f"{name} {defined}")
+    assert sorted(lost) == sorted(
+        [
+            *(f"clawtop.engine.library {name}" for name in FOR_PROGRAMS),
+            "clawtop.store.locks.openclaw all_released",  # asked for by cli.ending, if the module is loaded
+            "clawtop.ui.terminal_output drawn_on",  # the same
+        ]
+    )
+
+
+def _taken(tree: ast.Module) -> set[tuple[str, str]]:
+    """(module, name) of what is imported, or read from an imported module. To forward a name is no use of it."""
+    aliases: dict[str, str] = {}
+    taken: set[tuple[str, str]] = set()
+    names = _read_names(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                aliases[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                if (alias.asname or alias.name) in names:
+                    taken.add((node.module, alias.name))
+        elif isinstance(node, ast.Import):
+            aliases.update((alias.asname or alias.name, alias.name) for alias in node.names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and (owner := aliases.get(ast.unparse(node.value))) is not None:
+            taken.add((owner, node.attr))
+    return taken
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name] if not node.name.startswith("__") else []
+    targets = _targets(node) if isinstance(node, ast.Assign | ast.AnnAssign) else []
+    found = [each.id for each in targets if isinstance(each, ast.Name)]
+    return [name for name in found if not name.startswith("__")]
+
+
+def _read_names(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)}
+
+
+OF_OPENCLAW = "what OpenClaw's own function takes or returns: replayed against its rows (tests/conformance)"
+READ_OTHERWISE = {
+    "End.same": OF_OPENCLAW,
+    "SurfaceError.as_failure": OF_OPENCLAW,
+    "FailoverDescription.has_cause": OF_OPENCLAW,
+    "WaitExceeded.active_now": OF_OPENCLAW,
+    "WaitExceeded.queued_behind": OF_OPENCLAW,
+    "RecoveryOutcome.active_session_id": OF_OPENCLAW,
+    "RecoveryOutcome.active_count": OF_OPENCLAW,
+    "RecoveryOutcome.queued_count": OF_OPENCLAW,
+    "FileFingerprint.ctime_ns": "compared with the others, as a whole",
+    "UsageStats.cooldown_classification": "read and written by the table of `store/wire.py`",
+}
+"""Fields that the package reads in another way than by their names, and how."""
+
+
+def test_every_field_is_read_in_the_package() -> None:
+    """A value that tests alone look at is no part of the program."""
+    assert sorted(_unread([tree_of(path) for path in modules()])) == sorted(READ_OTHERWISE)
+
+
+def test_a_field_that_is_only_set_is_found() -> None:
+    seen = "@dataclass(frozen=True)\nclass Seen:\n    at: int\n    {}: int = 0\n"
+    assert _unread([ast.parse(seen.format("who") + "def f(seen): return seen.at, Seen(1, who=2)")]) == {"Seen.who"}
+    assert _unread([ast.parse(seen.format("who") + "match f():\n    case Seen(at, who): pass")]) == set()
+    assert _unread([ast.parse(seen.format("who") + "match f():\n    case Seen(at=1): print(each.who)")]) == set()
+
+
+def _unread(trees: list[ast.Module]) -> set[str]:
+    """Fields of dataclasses, as `Class.field`, whose name nobody reads from a value."""
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    read = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    matched: dict[str, int] = {}
+    for node in nodes:
+        if isinstance(node, ast.MatchClass):
+            read |= set(node.kwd_attrs)
+            matched[_last_name(node.cls)] = max(len(node.patterns), matched.get(_last_name(node.cls), 0))
+    unread = set()
+    for node in nodes:
+        if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+            targets = [each.target for each in node.body if isinstance(each, ast.AnnAssign)]
+            fields = [each.id for each in targets if isinstance(each, ast.Name)]
+            unread |= {f"{node.name}.{name}" for name in fields[matched.get(node.name, 0) :] if name not in read}
+    return unread
+
+
+OF_OTHERS = "the signature of a library's method, which calls it"
+NOT_PASSED = {
+    "cli/main.py _print_message file": OF_OTHERS,
+    "engine/providers/connections.py connect_tcp local_address": OF_OTHERS,
+    "engine/providers/connections.py connect_tcp socket_options": OF_OTHERS,
+    "engine/providers/connections.py connect_tcp timeout": OF_OTHERS,
+    "threads.py shutdown cancel_futures": OF_OTHERS,
+    "threads.py shutdown wait": OF_OTHERS,
+    "core/failure/marked.py marked_reason passing": OF_OPENCLAW,
+    "core/failure/marked.py marked_reason policy": OF_OPENCLAW,
+    "core/failure/marked.py marked_reason provider_started": OF_OPENCLAW,
+    "core/locks/session_rules.py inspect_for_session held_by_own": OF_OPENCLAW,
+    "core/locks/session_rules.py inspect_for_session own_pid": OF_OPENCLAW,
+    "core/locks/session_rules.py inspect_for_session reclaim_without_ticks": OF_OPENCLAW,
+    "core/rotation/eligibility.py order_query preferred": OF_OPENCLAW,
+}
+"""Parameters with a default that no call in the package passes, and why they are there."""
+
+SEAMS = {
+    "cli/common.py": {"clock"},
+    "cli/version.py": {"package"},
+    "engine/drive/marks.py": {"note_wait_s"},
+    "engine/etcd/client.py": {"transport"},
+    "engine/etcd/records.py": {"lease_s", "new_id"},
+    "engine/gateway/door.py": {"env"},
+    "engine/gateway/http.py": {"transport"},
+    "engine/gateway/rounds.py": {"http"},
+    "engine/gateway/watch.py": {"asker"},
+    "engine/live/hook.py": {"start"},
+    "engine/live/hub.py": {"poll_seconds", "native"},
+    "engine/operations/execute.py": {"machine"},
+    "engine/prompt/registry.py": {"new_id"},
+    "engine/providers/copilot.py": {"url"},
+    "fleet/fleet.py": {"at_once", "chance"},
+    "store/gateway/heap_deaths.py": {"journal"},
+    "store/gateway/memory_kills.py": {"cgroups", "log"},
+    "store/gateway/rivals.py": {"proc", "ports", "ask", "euid"},
+    "store/gateway/usage.py": {"cgroups"},
+    "store/incident.py": {"reads"},
+    "store/locks/command_line.py": {"proc", "euid"},
+    "store/locks/processes.py": {"proc"},
+    "store/own/recording.py": {"max_bytes"},
+    "store/place/environment.py": {"proc", "euid"},
+    "store/place/locating.py": {"uids"},
+    "store/place/mounts.py": {"mountinfo"},
+    "store/snapshot.py": {"port_probe"},
+    "ui/jobs.py": {"wishes"},
+    "demo/provider.py": {"default"},
+}
+"""Module -> parameters through which tests play the machine, the clock, chance, or another limit of time or size."""
+
+
+def test_every_parameter_with_a_default_is_passed_by_a_call_in_the_package() -> None:
+    """Else it is a constant, or it is there for tests alone."""
+    found = _never_passed({place_of(path): tree_of(path) for path in modules()})
+    seams = {one for one in found if one.split()[-1] in SEAMS.get(one.split()[0], ())}
+    programs = {one for one in found if one.startswith("engine/library.py") and one.split()[1] in FOR_PROGRAMS}
+    assert sorted(found - seams - programs) == sorted(NOT_PASSED)
+    assert {(one.split()[0], one.split()[-1]) for one in seams} == {(at, one) for at in SEAMS for one in SEAMS[at]}
+
+
+@pytest.mark.parametrize(
+    ("code", "lost"),
+    [
+        ("def f(*, a=1): pass\nf()", {"m f a"}),
+        ("def f(a=1): pass\nf(2)", set()),
+        ("def f(a=1, b=2): pass\nf(2)", {"m f b"}),
+        ("def f(*, a=1): pass\ndef g(*, a): pass\nf()\ng(a=3)", {"m f a"}),
+        ("def f(*, a=1): pass\nmain(f, a=2)", set()),
+        ("def f(*, a=1): pass\ng = f\ng(a=2)", set()),
+        ("def f(*, a=1): pass\nf(**wishes)", set()),
+        ("class C:\n    def __init__(self, a, *, b=1): pass\nC(1)", {"m C b"}),
+        ("class C:\n    def __init__(self, a, *, b=1): pass\nC(1, b=2)", set()),
+        (
+            "class C:\n    def __init__(self, b=1): pass\nclass D(C):\n    def __init__(self): super().__init__(2)",
+            set(),
+        ),
+        ("for n in r:\n    def f(n=n): pass\n    f()", set()),
+    ],
+)
+def test_a_parameter_is_passed_if_a_call_of_its_function_passes_it(code: str, lost: set[str]) -> None:
+    assert _never_passed({"m": ast.parse(code)}) == lost
+
+
+def _never_passed(trees: dict[str, ast.Module]) -> set[str]:
+    """`module function parameter` of the parameters with a default that no call of a function of this name passes.
+
+    Where a function is handed on as a value, any call that passes a keyword of this name counts.
+    """
+    calls: dict[str, list[tuple[int, set[str | None]]]] = {}
+    keywords: set[str | None] = set()
+    values: set[str] = set()
+    for tree in trees.values():
+        nodes = list(ast.walk(tree))
+        given = [node for node in nodes if isinstance(node, ast.Call)]
+        called = {id(node.func) for node in given}
+        named = {id(part) for node in nodes for root in _no_value(node) for part in ast.walk(root)}
+        values |= {_last_name(node) for node in nodes if isinstance(node, ast.expr) and id(node) not in called | named}
+        for node in given:
+            passed = {word.arg for word in node.keywords}
+            keywords |= passed
+            count = 99 if any(isinstance(each, ast.Starred) for each in node.args) else len(node.args)
+            calls.setdefault(_last_name(node.func), []).append((count, passed))
+            for place, each in enumerate(node.args):  # partial(f, ...), to_thread(f, ...)
+                calls.setdefault(_last_name(each), []).append((count - place - 1, passed))
+    return {
+        f"{where} {name} {parameter}"
+        for where, tree in trees.items()
+        for name, place, parameter in _with_defaults(tree)
+        if not any(parameter in passed or None in passed or count > place for count, passed in calls.get(name, ()))
+        and not (name in values and parameter in keywords)
+    }
+
+
+def _with_defaults(tree: ast.Module) -> list[tuple[str, float, str]]:
+    """(function, place, name) of each parameter with a default; the place of a keyword-only one is beyond all."""
+    owners = {id(each): node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for each in node.body}
+    bases = {_last_name(base) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases}
+    found: list[tuple[str, float, str]] = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        owner = owners.get(id(node))
+        if node.name.startswith("__") and (node.name != "__init__" or owner is None or owner.name in bases):
+            continue
+        plain = [*node.args.posonlyargs, *node.args.args]
+        bound = owner is not None and not any(_last_name(each) == "staticmethod" for each in node.decorator_list)
+        first = len(plain) - len(node.args.defaults)
+        name = owner.name if owner is not None and node.name == "__init__" else node.name
+        pairs: list[tuple[float, ast.arg, ast.expr]]
+        pairs = [(place - bound, plain[place], node.args.defaults[place - first]) for place in range(first, len(plain))]
+        only = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+        pairs += [(math.inf, each, default) for each, default in only if default is not None]
+        found += [(name, place, each.arg) for place, each, default in pairs if _last_name(default) != each.arg]
+    return found
 
 
 def test_libraries_stay_at_home() -> None:

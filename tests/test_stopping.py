@@ -17,15 +17,17 @@ import pytest
 from clawtop import stopping
 from clawtop.clock import SystemClock
 from clawtop.store.disk import disk
-from clawtop.store.locks.openclaw import all_released, publish, release
+from clawtop.store.locks.openclaw import all_released, release
 from clawtop.store.sqlite.database import Database
 from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.sqlite.writing import transaction
+from tests.support.lock_files import publish
 
 HOLDS = """
 import sys
 from clawtop.cli.process import end_on_signals, unwind_on_signals
-from clawtop.store.locks.openclaw import publish, release
+from clawtop.store.locks.openclaw import release
+from tests.support.lock_files import publish
 end_on_signals()
 unwind_on_signals()
 lock = publish(sys.argv[1], {"pid": 1})

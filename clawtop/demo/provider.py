@@ -88,9 +88,9 @@ class Drop:
 Act = Respond | Refuse | BreakStream | Raw | Stall | Drop
 
 
-def rate_limited(retry_after: float | None = None, *, date: str | None = None) -> Refuse:
-    """A 429, with the words of thread 57281; `date` gives retry-after as an HTTP date."""
-    value = date if date is not None else None if retry_after is None else f"{retry_after:g}"
+def rate_limited(retry_after: float | str | None = None) -> Refuse:
+    """A 429, with the words of thread 57281; `retry_after`: seconds, or an HTTP date."""
+    value = f"{retry_after:g}" if isinstance(retry_after, float | int) else retry_after
     return Refuse(
         429,
         "rate_limit_error",

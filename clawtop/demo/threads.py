@@ -31,6 +31,12 @@ from clawtop.values import dataclass
 TWO_AND_ONE = {"coral": ("clawdia", "larry"), "kelp": ("barnaby",)}
 SIX = {"coral": ("clawdia", "larry", "pinchy", "barnaby", "shelly", "tidewell"), "kelp": ("hermit",)}
 LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL, MOLT, HARBOUR = CAST
+HELD_S = 1.5
+"""How long the store's lock is held."""
+LIMIT_S = 0.4
+"""Of a call that is not answered."""
+TURNS = 10
+"""Pairs of turns that overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +113,9 @@ async def open_lab(
     profiles: dict[str, tuple[str, ...]],
     models: Sequence[ModelRef] = (PRIMARY, SECONDARY),
     call: Timeouts | None = None,
-    clock: Clock | None = None,
 ) -> AsyncIterator[Lab]:
     """Build a world in `root` and an engine on it."""
-    clock = clock or SystemClock()
+    clock = SystemClock()
     events: list[Event] = []
     async with AsyncExitStack() as stack:
         world = build_world(root, seed=7, clock=clock, profiles=profiles, models=models)
@@ -126,7 +131,7 @@ async def open_lab(
         yield Lab(world, provider, driver, clock, events)
 
 
-async def rotation_under_a_held_lock(root: Path, hold_s: float = 1.5) -> ThreadReplay:
+async def rotation_under_a_held_lock(root: Path) -> ThreadReplay:
     """Thread 1 (57281): another process has the auth store's lock while a profile answers 429."""
     async with open_lab(root, profiles=TWO_AND_ONE) as lab:
         limited = lab.key("coral:clawdia")
@@ -138,7 +143,7 @@ async def rotation_under_a_held_lock(root: Path, hold_s: float = 1.5) -> ThreadR
             reply_ms = _ms(lab.clock.monotonic() - began)
             gaps = _gaps(lab.provider)
             pending = len(lab.driver.resources.marks.pending())
-            await lab.clock.sleep(max(0.0, hold_s - (lab.clock.monotonic() - began)))
+            await lab.clock.sleep(max(0.0, HELD_S - (lab.clock.monotonic() - began)))
         await lab.driver.resources.marks.drained()
         landed = {event.profile for event in lab.of(EventKind.MARK) if event.data.get("state") == "landed"}
         failed = {"coral:clawdia", "coral:larry"}
@@ -183,9 +188,9 @@ async def six_accounts(root: Path) -> ThreadReplay:
         )
 
 
-async def timeout_is_terminal(root: Path, limit_s: float = 0.4) -> ThreadReplay:
+async def timeout_is_terminal(root: Path) -> ThreadReplay:
     """Thread 3 (62351): an outage times out four agents at once, and their sessions are asked again meanwhile."""
-    call = Timeouts(connect=2, first_byte=limit_s, idle=limit_s)
+    call = Timeouts(connect=2, first_byte=LIMIT_S, idle=LIMIT_S)
     async with open_lab(root, profiles=TWO_AND_ONE, call=call) as lab:
         for key in lab.world.keys.values():
             lab.provider.standing[key] = Stall()
@@ -206,7 +211,7 @@ async def timeout_is_terminal(root: Path, limit_s: float = 0.4) -> ThreadReplay:
         holds = timed_out == 4 and requests == 4 and not locked and not marked and not lab.of(EventKind.ROTATE)
         return _finding(
             3,
-            f"four runs ended after {ended_ms:.0f} ms (limit {limit_s * 1000:.0f} ms), one request each, no mark, "
+            f"four runs ended after {ended_ms:.0f} ms (limit {LIMIT_S * 1000:.0f} ms), one request each, no mark, "
             f"{locked} session locks held during the calls; the next turn of each session took {probe_ms:.0f} ms",
             holds,
             {"ended_ms": ended_ms, "requests": requests, "locks_during_call": locked, "next_turn_ms": probe_ms},
@@ -242,26 +247,26 @@ async def coordination_is_no_model_failure(root: Path) -> ThreadReplay:
         )
 
 
-async def two_lanes_one_session(root: Path, turns: int = 10) -> ThreadReplay:
+async def two_lanes_one_session(root: Path) -> ThreadReplay:
     """Thread 5 (83510): heartbeat and channel share a session, and every pair of turns overlaps."""
     async with open_lab(root, profiles=TWO_AND_ONE) as lab:
         lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Respond("aye", first_after=0.02))
         file = lab.world.transcript(HEARTBEAT)
         before = len(read_conversation(file).said)
         lanes = ("heartbeat", "channel")
-        runs = [lab.driver.drive(TurnRequest(HEARTBEAT.key, f"turn {n}", lane=lanes[n % 2])) for n in range(2 * turns)]
+        runs = [lab.driver.drive(TurnRequest(HEARTBEAT.key, f"turn {n}", lane=lanes[n % 2])) for n in range(2 * TURNS)]
         outcomes = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
         lost = sum(isinstance(outcome, BaseException) for outcome in outcomes)
         conversation = read_conversation(file)
         written = len(conversation.said) - before
         overlaps = _overlaps(lab.provider)
-        holds = lost == 0 and written == 4 * turns and overlaps == 0 and not lab.of(EventKind.TAKEOVER)
+        holds = lost == 0 and written == 4 * TURNS and overlaps == 0 and not lab.of(EventKind.TAKEOVER)
         return _finding(
             5,
-            f"{2 * turns} overlapping turns: {lost} lost, {overlaps} provider calls overlapped, "
+            f"{2 * TURNS} overlapping turns: {lost} lost, {overlaps} provider calls overlapped, "
             f"{written} messages written",
             holds,
-            {"turns": 2 * turns, "lost": lost, "overlapping_calls": overlaps, "messages_written": written},
+            {"turns": 2 * TURNS, "lost": lost, "overlapping_calls": overlaps, "messages_written": written},
         )
 
 

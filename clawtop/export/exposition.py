@@ -25,8 +25,6 @@ LABEL_LENGTH = 120
 MAX_SHOWN = 10_000
 """Label values that are remembered as they are shown; beyond these all are forgotten."""
 
-LOOPBACK = "127.0.0.1"
-
 
 class Exporter(Collector):
     """The newest snapshot as a collector: gauges are computed at the scrape, counters as events come.

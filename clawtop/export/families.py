@@ -23,14 +23,12 @@ class Metric:
     Attributes:
         name: by Prometheus' conventions: base units, `_total` for counters, without the prefix.
         labels: names of its labels; values are bounded by the configuration, never by traffic.
-        bound: what bounds the number of its series, for planning storage.
     """
 
     name: str
     type: MetricType
     help: str
     labels: tuple[str, ...] = ()
-    bound: str = "1"
 
     @property
     def full_name(self) -> str:

@@ -102,15 +102,15 @@ def _opened_and_seen(
     return descriptor, facts
 
 
-def reader(path: str | Path, *, follow: Follow = Follow.NEVER, owner: int | None = None) -> BufferedReader:
+def reader(path: str | Path, *, follow: Follow = Follow.NEVER) -> BufferedReader:
     """The same as a buffered file for reading."""
-    return os.fdopen(open_file(path, follow=follow, owner=owner), "rb")
+    return os.fdopen(open_file(path, follow=follow), "rb")
 
 
-def read(path: str | Path, limit: int, *, follow: Follow = Follow.NEVER, owner: int | None = None) -> Content:
+def read(path: str | Path, limit: int, *, follow: Follow = Follow.NEVER) -> Content:
     """All of a file of at most `limit` bytes. Raises TooLargeError, and as `open_file`."""
     where = os.fspath(path)
-    descriptor, facts = _opened_and_seen(where, os.O_RDONLY, 0o600, follow=follow, owner=owner, only_name=False)
+    descriptor, facts = _opened_and_seen(where, os.O_RDONLY, 0o600, follow=follow, owner=None, only_name=False)
     try:
         if facts.st_size > limit:
             raise TooLargeError(errno.EFBIG, f"is larger than {_amount(limit)}", where)
@@ -136,14 +136,14 @@ def read_head(path: str | Path, limit: int, *, follow: Follow = Follow.NEVER) ->
         os.close(descriptor)
 
 
-def create(path: str | Path, mode: int = 0o600, flags: int = os.O_WRONLY) -> int:
-    """The descriptor of a new file. FileExistsError if anything is there, a dangling link included."""
+def create(path: str | Path, mode: int = 0o600) -> int:
+    """The descriptor of a new file for writing. FileExistsError if anything is there, a dangling link included."""
     if not is_path(os.fspath(path)):
         raise NotAllowedError(errno.EINVAL, "is not a usable path", os.fspath(path))
     if makers := check_way(path):
         words = f"is where uid {makers[0]} led: nothing is written there"
         raise NotAllowedError(errno.EPERM, words, os.fspath(path))
-    return disk.open(path, flags | os.O_CREAT | os.O_EXCL | _ALWAYS, mode)
+    return disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _ALWAYS, mode)
 
 
 def open_directory(path: str | Path) -> int:

@@ -66,6 +66,7 @@ def _profile(target: Target, env: Env) -> list[Fact] | None:
         ("expires", _expires(profile.credential.expires, env)),
         ("owner", _owner(entry, env)),
         ("file", piece(safe(profile.path))),
+        ("statistics", _stats_owner(entry, env)),
         *section(f"Pinned sessions: {pins}"),
         *(
             ("", piece(f"{safe(s.key)} ({shown(s.profile_source or 'unknown')})"))
@@ -75,10 +76,6 @@ def _profile(target: Target, env: Env) -> list[Fact] | None:
     if pins > 8:
         facts.append(("", piece(f"and {pins - 8} more", Tone.DIM)))
     return known(facts)
-
-
-def _pinned(session: Session) -> Line:
-    return piece(f"{safe(session.key)} ({shown(session.profile_source or 'unknown')})")
 
 
 def _why(entry: ProfileFacts, env: Env) -> list[Fact]:
@@ -125,6 +122,15 @@ def _expires(expires: int | None, env: Env) -> Line:
     if expires <= env.now:
         return piece(f"{time_near(expires, env.now, env.zone)}, expired {ago(expires, env.now)}", Tone.BAD)
     return piece(f"{time_near(expires, env.now, env.zone)}, in {duration(expires - env.now)}")
+
+
+def _stats_owner(entry: ProfileFacts, env: Env) -> Line:
+    """Where its statistics are, if not beside the credential."""
+    whose = entry.profile.stats_owner
+    if whose is None or whose == entry.profile.owner_agent:
+        return EMPTY
+    name = "the store that all agents share" if whose == SHARED else f"the store of agent {env.facts.agent_name(whose)}"
+    return piece(f"in {name}")
 
 
 def _owner(entry: ProfileFacts, env: Env) -> Line:

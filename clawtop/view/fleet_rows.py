@@ -192,8 +192,11 @@ def about(host: Host, now: int) -> str:
         return f"{why}{told}{drift}".removeprefix("; ")
     since = f", for {duration(max(0, now - host.since))}" if host.since else ""
     heard = f"; last heard {duration(now - host.heard_at)} ago" if host.heard_at is not None else ""
+    again = (
+        f"; next try in {countdown(host.retry_at, now)}" if host.retry_at is not None and host.retry_at > now else ""
+    )
     hint = f" → {safe(host.hint, 120)}" if host.hint else ""
-    return f"{safe(host.why, 200) or str(host.link)}{since}{heard}{hint}"
+    return f"{safe(host.why, 200) or str(host.link)}{since}{heard}{again}{hint}"
 
 
 def _not_before(until: int | None, now: int) -> str:
@@ -325,6 +328,7 @@ def _host(host: Host) -> dict[str, Any]:
         "hint": host.hint,
         "since": host.since,
         "heard_at": host.heard_at,
+        "retry_at": host.retry_at,
         "skew_ms": host.skew,
         "lag_ms": host.lag,
         "clawtop": host.clawtop,

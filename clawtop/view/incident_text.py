@@ -26,15 +26,13 @@ ROWS = (200, 100, 60, 40, 25, 15, 8, 4)
 """Rows of each table, fewer until the text is short enough; the longest tables lose first."""
 
 
-def incident_text(
-    snapshot: Snapshot, now: int, versions: Iterable[tuple[str, str]], most: int = MOST_CHARACTERS
-) -> str:
-    """Markdown of about `most` characters, a section for each screen. Times are UTC. `versions`: what ran, by name."""
+def incident_text(snapshot: Snapshot, now: int, versions: Iterable[tuple[str, str]]) -> str:
+    """Markdown of about `MOST_CHARACTERS`, a section for each screen. Times are UTC. `versions`: what ran, by name."""
     ran = tuple(versions)
     text = ""
     for rows in ROWS:
         text = "\n".join(_lines(snapshot, now, ran, rows))
-        if len(text) <= most:
+        if len(text) <= MOST_CHARACTERS:
             break
     return text
 

@@ -9,7 +9,19 @@ from clawtop.redaction import masked
 
 EXACT = frozenset(
     {
-        *("id", "key", "agent", "agents", "owner_agent", "provider", "profile", "model", "lane", "run_id"),
+        *(
+            "id",
+            "key",
+            "agent",
+            "agents",
+            "owner_agent",
+            "stats_owner",
+            "provider",
+            "profile",
+            "model",
+            "lane",
+            "run_id",
+        ),
         *("session", "sessions", "session_id", "session_key", "session_file"),
         *("file", "path", "paths", "state_dir", "on_disk", "where"),
         *("target", "drain", "fresh", "plan_id", "fingerprint", "undo", "undoes"),

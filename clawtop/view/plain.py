@@ -16,7 +16,7 @@ from clawtop.view.facts import NO_LABELS, Facts
 from clawtop.view.fitting import cut
 from clawtop.view.headline import first_line, headline
 from clawtop.view.humanize import duration
-from clawtop.view.line import Line, Tone, ascii_only, text_of
+from clawtop.view.line import Line, Tone, text_of
 from clawtop.view.provider_times import provider_time_words
 from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
 from clawtop.view.words import log_words
@@ -34,9 +34,7 @@ def plain_lines(
     *,
     agent: str | None = None,
     zone: tzinfo | None = None,
-    arming: Arming = Arming.READ_ONLY,
     most_rows: int = MOST_ROWS,
-    ascii_glyphs: bool = False,
     wide: bool = False,
     labels: Mapping[str, str] = NO_LABELS,
     health: Health | None = None,
@@ -49,21 +47,20 @@ def plain_lines(
         labels: session key -> the operator's label.
         health: if all agents were already judged.
         zone: of the clock times; None is this machine's.
-        ascii_glyphs: glyphs and foreign characters become ASCII.
     """
     env = Env(Facts(snapshot, now, agent, labels=labels, health=health), now, zone, grouped=not wide)
     tables: list[Table[Any]] = [profile_table(env), session_table(env), lock_table(env)]
     warnings = warning_table(env)
     if warnings.rows:
         tables.append(warnings)
-    lines: list[Line] = [first_line(env, width, arming), *headline(env, None if wide else width)]
+    lines: list[Line] = [first_line(env, width, Arming.READ_ONLY), *headline(env, None if wide else width)]
     for table in tables:
         lines.extend([(), *_table(table, None if wide else width, most_rows)])
     lines.extend(_provider_times(env))
     if snapshot.log_how:
         lines.extend([(), ((f" {log_words(snapshot.log_paths, snapshot.log_how)}", Tone.DIM),)])
     texts = (text_of(line if wide else cut(line, width)).rstrip() for line in lines)
-    return [ascii_only(text) if ascii_glyphs else text for text in texts]
+    return list(texts)
 
 
 def _provider_times(env: Env) -> list[Line]:

@@ -245,6 +245,7 @@ def _profile(
         "provider": profile.provider,
         "type": profile.credential.type,
         "owner_agent": profile.owner_agent,
+        "stats_owner": profile.stats_owner,
         "state": state,
         "shown_state": profile_state_words(state, in_order=in_order, has_windows=bool(active))[1],
         "until": until,

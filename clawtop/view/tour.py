@@ -60,14 +60,13 @@ TOUR: tuple[Step, ...] = (
 class Tour:
     """The progress; 0 before the first key. It only watches keys: everything else works as usual."""
 
-    def __init__(self, steps: tuple[Step, ...] = TOUR) -> None:
-        self._steps = steps
+    def __init__(self) -> None:
         self.done = 0
 
     @property
     def awaited(self) -> Step | None:
         """The step whose key is next; None at the end."""
-        return self._steps[self.done] if self.done < len(self._steps) else None
+        return TOUR[self.done] if self.done < len(TOUR) else None
 
     def took(self, command_id: str) -> bool:
         """A command was run; returns whether it was the expected one."""
@@ -80,7 +79,7 @@ class Tour:
         """The answer to the last question, and the next question with its key; three lines of this width."""
         step = self.awaited
         if self.done:
-            answered = self._steps[self.done - 1]
+            answered = TOUR[self.done - 1]
             text: Line = ((f" {answered.question} ", Tone.STRONG), (answered.answer, Tone.PLAIN))
         else:
             text = ((" Something is wrong on the reef. ", Tone.STRONG), ("Seven questions, one key each.", Tone.PLAIN))
@@ -89,7 +88,7 @@ class Tour:
             ask = ((" That was the tour. ", Tone.ACCENT), ("Stay if you like; q leaves the reef.", Tone.PLAIN))
         else:
             key = key_label(command(step.command_id).keys[0])
-            place = f" {self.done + 1} of {len(self._steps)}  "
+            place = f" {self.done + 1} of {len(TOUR)}  "
             ask = ((place, Tone.DIM), (f"{step.question}  press ", Tone.ACCENT), (key, Tone.KEY))
         answer = [cut(line, width) for line in wrapped(text, width - 1, 1)[:2]]
         return (*answer, *[()] * (2 - len(answer)), fitted(ask, width))

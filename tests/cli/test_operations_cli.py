@@ -16,7 +16,7 @@ import pytest
 
 from clawtop.cli.main import run
 from clawtop.core.model import Generation
-from clawtop.store.locks.openclaw import publish
+from tests.support.lock_files import publish
 from tests.support.samples import unpacked
 from tests.support.stores import COOLING, VERSIONS, auth_state, credentials, make_state_dir, state, tree, write_store
 

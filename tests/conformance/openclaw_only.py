@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
+from clawtop.core.cooldown.stats import unusable_until
 from clawtop.core.failover.candidate import FallbackSummary
 from clawtop.core.failure import as_8_2, as_9_6
 from clawtop.core.failure.dialect import DIALECTS, Dialect
 from clawtop.core.javascript import is_finite, to_number
 from clawtop.core.locks.limits import ACQUIRE, MAX_HOLD, STALE, resolve
-from clawtop.core.model import FailureReason
-from clawtop.core.rules import ErrorDialect, WriteLockSettings
+from clawtop.core.model import FailureReason, UsageStats
+from clawtop.core.rules import ErrorDialect, Schedule, WriteLockSettings
 from clawtop.core.session.lane_queue import LaneState
 from clawtop.core.session.lanes import CRON, CRON_NESTED, NESTED
 from clawtop.core.session.recovery import RecoveryAction, RecoveryOutcome, RecoveryStatus, StuckSession
@@ -188,6 +189,34 @@ def failure_message(reason: FailureReason | None, answer: str | None, *, timed_o
     if answer:
         return _SPOKEN.get(reason, answer) if reason else answer
     return _SPOKEN[FailureReason.TIMEOUT] if timed_out else "LLM request failed."
+
+
+# --- its statistics, tidied in memory ------------------------------------------------------------------------------
+
+
+def expired(stats: UsageStats, now: int, schedule: Schedule) -> UsageStats:
+    """The statistics without expired windows: each is removed individually, the counters with the last one.
+
+    OpenClaw does this whenever it resolves an order, and it reaches the disk with its next write.
+    """
+    gone: dict[str, None] = {}
+    for ends, names in _WINDOWS.items():
+        until = getattr(stats, ends)
+        if until is not None and 0 < until <= now:
+            gone |= dict.fromkeys((ends, *names))
+    left = replace(stats, **gone)  # type: ignore[arg-type]
+    if not gone or unusable_until(left, schedule) is not None:
+        return left
+    counts = {reason: count for reason, count in left.failure_counts.items() if reason in schedule.surviving_counts}
+    return replace(left, error_count=0, failure_counts=counts)
+
+
+_WINDOWS = {
+    "cooldown_until": ("cooldown_reason", "cooldown_model", "cooldown_classification"),
+    "blocked_until": ("blocked_reason", "blocked_source", "blocked_model", "blocked_scope"),
+    "disabled_until": ("disabled_reason",),
+}
+"""When a window ends -> what else is stored of it."""
 
 
 # --- timeouts around a compaction ----------------------------------------------------------------------------------

@@ -14,8 +14,6 @@ from typing import Any
 from clawtop.core.cooldown.stats import (
     Schedule,
     cleared,
-    expired,
-    is_cooling,
     on_failure,
     on_success,
     schedule_for,
@@ -25,6 +23,8 @@ from clawtop.core.cooldown.stats import (
 )
 from clawtop.core.model import UsageStats
 from tests.conformance.harness import Row, replay
+from tests.conformance.openclaw_only import expired
+from tests.support.cooldowns import is_cooling
 from tests.support.openclaw_json import cooldown_config_from, stats_from, stats_to
 from tests.support.rules import semantics
 

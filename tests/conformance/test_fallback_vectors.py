@@ -36,7 +36,7 @@ LANE = "main"
 
 def models(names: list[str]) -> tuple[ModelRef, ...]:
     first, *others = (ModelRef(*name.split("/", 1)) for name in names)
-    return candidates(first, override=others)
+    return candidates(first, fallbacks=others)
 
 
 class Replay:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from clawtop.core.cooldown.stats import expired, schedule_for
+from clawtop.core.cooldown.stats import schedule_for
 from clawtop.core.rotation.eligibility import order_query
 from clawtop.core.rotation.order import order_ids, resolve_order
 from tests.conformance.harness import Row, replay
+from tests.conformance.openclaw_only import expired
 from tests.support.openclaw_json import auth_config_from, order_from, profiles_from, stats_from, stats_to
 from tests.support.rules import semantics
 

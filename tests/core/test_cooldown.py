@@ -11,13 +11,10 @@ from clawtop.core.cooldown.stats import (
     ProfileState,
     Schedule,
     active_windows,
-    blocked,
     bypasses_cooldown,
     cleared,
     counters_reset_at,
     credential_state,
-    expired,
-    is_cooling,
     next_failure_cost,
     on_failure,
     on_success,
@@ -37,6 +34,7 @@ from clawtop.core.model import (
     UsageStats,
     WindowKind,
 )
+from tests.support.cooldowns import is_cooling
 from tests.support.profile_strategies import NOW, models, reasons, schedules, usage_stats
 from tests.support.rules import OLD, B, C, D, semantics
 
@@ -110,7 +108,7 @@ def test_timeouts_are_scoped_to_their_model_from_2026_6_on() -> None:
 
 
 def test_2026_9_leaves_a_block_that_the_provider_announced() -> None:
-    stats = blocked(UsageStats(), NOW + HOUR, NOW, source="wham")
+    stats = UsageStats(blocked_until=NOW + HOUR, blocked_reason="subscription_limit", blocked_source="wham")
     assert on_failure(stats, "rate_limit", NOW + 1, D) is stats
     assert on_failure(stats, "overloaded", NOW + 1, D).cooldown_until == NOW + 1 + 30_000
     assert on_failure(stats, "rate_limit", NOW + 1, B).cooldown_until is not None
@@ -124,16 +122,6 @@ def test_a_block_for_one_model_does_not_cover_failures_of_another_in_2026_9() ->
     assert on_failure(stats, "rate_limit", NOW, D, model="m2").cooldown_model == "m2"
     assert not is_cooling(stats, "anthropic", NOW, D, "m2")
     assert is_cooling(stats, "anthropic", NOW, B, "m2")
-
-
-def test_an_announced_block_replaces_the_cooldown_and_is_never_shortened() -> None:
-    stats = on_failure(UsageStats(), "rate_limit", NOW, B, model="m1")
-    stats = blocked(stats, NOW + HOUR, NOW + 1, source="codex_rate_limits", model="m1")
-    assert windows(stats)[0].kind is WindowKind.BLOCKED
-    assert stats.cooldown_until is None
-    assert stats.failure_counts == {"rate_limit": 2}
-    assert blocked(stats, NOW + MINUTE, NOW + 2).blocked_until == NOW + HOUR
-    assert blocked(stats, NOW, NOW + 2) is stats
 
 
 @given(usage_stats(), reasons, schedules, st.none() | models)
@@ -169,12 +157,10 @@ def test_a_failure_after_a_clear_is_the_first(
     assert on_failure(cleared(stats), reason, NOW, schedule, model=model) == first
 
 
-@given(usage_stats(), reasons, schedules, st.none() | models)
-def test_the_cost_of_a_failure_is_what_it_then_costs(
-    stats: UsageStats, reason: str, schedule: Schedule, model: str | None
-) -> None:
-    cost = next_failure_cost(stats, reason, NOW, schedule, model)
-    after = {window.kind: window.until for window in windows(on_failure(stats, reason, NOW, schedule, model=model))}
+@given(usage_stats(), reasons, schedules)
+def test_the_cost_of_a_failure_is_what_it_then_costs(stats: UsageStats, reason: str, schedule: Schedule) -> None:
+    cost = next_failure_cost(stats, reason, NOW, schedule)
+    after = {window.kind: window.until for window in windows(on_failure(stats, reason, NOW, schedule))}
     before = {window.kind: window.until for window in windows(stats)}
     assert after[cost.kind] == cost.until == NOW + cost.duration_ms
     assert cost.keeps_window == (before.get(cost.kind) == cost.until)
@@ -223,22 +209,8 @@ def test_a_window_ends_at_its_very_millisecond() -> None:
     stats = UsageStats(cooldown_until=NOW, cooldown_reason="overloaded", error_count=1)
     assert is_cooling(stats, "anthropic", NOW - 1, B)
     assert not is_cooling(stats, "anthropic", NOW, B)
-    assert expired(stats, NOW - 1, B) is stats
-    assert expired(stats, NOW, B) == UsageStats(error_count=0)
-
-
-@given(usage_stats(), schedules)
-def test_expiry_takes_ended_windows_only(stats: UsageStats, schedule: Schedule) -> None:
-    after = expired(stats, NOW, schedule)
-    assert active_windows(after, NOW, schedule) == active_windows(stats, NOW, schedule)
-    assert not [window for window in windows(after) if 0 < window.until <= NOW]
-    assert expired(after, NOW, schedule) == after
-
-
-def test_rate_limit_counts_survive_their_window_in_2026_9() -> None:
-    stats = on_failure(on_failure(UsageStats(), "auth", NOW, D), "rate_limit", NOW, D)
-    assert expired(stats, NOW + HOUR, D).failure_counts == {"rate_limit": 1}
-    assert expired(stats, NOW + HOUR, C).failure_counts == {}
+    assert [window.until for window in active_windows(stats, NOW - 1, B)] == [NOW]
+    assert active_windows(stats, NOW, B) == ()
 
 
 @given(usage_stats(), schedules)

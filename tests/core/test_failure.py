@@ -25,7 +25,7 @@ from clawtop.core.failure.explanation import explain_error
 from clawtop.core.failure.failover_error import CoercionContext, coerced
 from clawtop.core.failure.marked import marked_reason
 from clawtop.core.failure.phrases import Phrases, compiled
-from clawtop.core.failure.record import ErrorFacts, ErrorRecord, ErrorValue, from_exception, from_mapping, walk
+from clawtop.core.failure.record import ErrorRecord, ErrorValue, from_exception, from_mapping, walk
 from clawtop.core.failure.rules import Classification, Kind
 from clawtop.core.failure.signal import signal_of
 from clawtop.core.failure.status import CODES, DEFAULT_STATUS, STATUS_RULES
@@ -176,16 +176,6 @@ def test_the_context_of_an_exception_counts_unless_suppressed() -> None:
 
     assert classify_failure(fail(suppress=False)).reason is Reason.RATE_LIMIT
     assert classify_failure(fail(suppress=True)).reason is None
-
-
-def test_a_library_is_read_through_an_extractor() -> None:
-    def extract(error: BaseException) -> ErrorFacts | None:
-        return ErrorFacts(name="TimeoutError", message="") if isinstance(error, FetchError) else None
-
-    error = raised(RuntimeError("call failed"), FetchError("gone"))
-    assert classify_failure(error).reason is None
-    assert not is_timeout_error(from_exception(error, [extract]))
-    assert classify_failure(from_exception(error, [extract])).reason is Reason.TIMEOUT
 
 
 def test_an_exception_that_knows_its_reason_keeps_it() -> None:

@@ -80,11 +80,6 @@ def test_the_requested_model_comes_first_and_the_primary_last() -> None:
     assert candidates(A, fallbacks=[A, C, C], primary=A) == (A, C)
 
 
-def test_an_override_replaces_the_fallbacks_and_leaves_the_primary_out() -> None:
-    assert candidates(B, fallbacks=[C], primary=A, override=[]) == (B,)
-    assert candidates(B, fallbacks=[C], primary=A, override=[C]) == (B, C)
-
-
 def test_the_same_model_is_asked_once_however_it_is_written() -> None:
     assert candidates(ModelRef("alpha", "m1"), fallbacks=[ModelRef("alpha", "alpha/m1")]) == (A,)
     assert candidates(ModelRef("", "m1"), fallbacks=[A]) == (A,)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.cooldown.stats import ProfileState, is_cooling
+from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.model import (
     AgentInfo,
     AuthConfig,
@@ -30,6 +30,7 @@ from clawtop.core.rotation.forecast import (
     schedule_of,
     stranded_sessions,
 )
+from tests.support.cooldowns import is_cooling
 from tests.support.profile_strategies import NOW, models, profile_lists
 
 CHAIN = (ModelRef("anthropic", "m1"), ModelRef("backup", "m9"))

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clawtop.core.cooldown.marking import Mark, merge
-from clawtop.core.cooldown.stats import is_cooling, on_failure, on_success
+from clawtop.core.cooldown.stats import on_failure, on_success
 from clawtop.core.model import UsageStats
+from tests.support.cooldowns import is_cooling
 from tests.support.rules import B
 
 T = 1_700_000_000_000

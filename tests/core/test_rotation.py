@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from clawtop.core.cooldown.profile_state import credential_fault
-from clawtop.core.cooldown.stats import Schedule, is_cooling
+from clawtop.core.cooldown.stats import Schedule
 from clawtop.core.model import AuthConfig, ConfigProfile, Credential, Profile, UsageStats
 from clawtop.core.rotation.eligibility import REJECTIONS, order_query
 from clawtop.core.rotation.order import (
@@ -19,6 +19,7 @@ from clawtop.core.rotation.order import (
     order_ids,
     resolve_order,
 )
+from tests.support.cooldowns import is_cooling
 from tests.support.profile_strategies import NOW, models, profile_lists, schedules
 from tests.support.rules import OLD, B, C, D
 

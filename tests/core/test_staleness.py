@@ -269,13 +269,6 @@ def test_a_signal_across_users_fails_and_counts_as_death() -> None:
     assert openclaw_verdict(lock(TAKEN), roots, NOW, B, LIMITS, gateway_uid=0).would_remove is False
 
 
-def test_an_orphan_of_the_process_that_wants_the_lock() -> None:
-    assert openclaw_verdict(lock(TAKEN), living(900), NOW, B, LIMITS, own_pid=PID).reasons == ("orphan-self-pid",)
-    assert openclaw_verdict(lock(TAKEN), living(900), NOW, A, LIMITS, own_pid=PID).reasons == ()
-    bare = openclaw_verdict(lock(WITHOUT_START), living(), NOW, A, LIMITS, own_pid=PID)
-    assert bare.reasons == ("orphan-self-pid",)
-
-
 def test_a_short_wait_has_little_patience_with_empty_locks() -> None:
     hasty = LockLimits(10_000, 1_800_000, 300_000)
     assert openclaw_verdict(lock(None, age=6_000), None, NOW, C, LIMITS).would_remove is False

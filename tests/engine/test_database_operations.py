@@ -26,7 +26,7 @@ from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedEr
 from clawtop.store.auth import sqlite_update
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import Machine
-from clawtop.store.auth.port import AuthPlace, update
+from clawtop.store.auth.port import AuthPlace
 from clawtop.store.own.journal import Journal
 from clawtop.store.sqlite import writing
 from clawtop.store.sqlite.pool import Databases
@@ -48,6 +48,7 @@ from tests.support.databases import (
     text_of,
 )
 from tests.support.samples import Sample, unpacked
+from tests.support.store_update import update
 
 pytestmark = pytest.mark.anyio
 

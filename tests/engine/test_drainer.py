@@ -195,15 +195,25 @@ async def test_a_run_in_another_process_is_asked_to_stop_and_new_ones_are_kept_o
 async def test_a_run_that_does_not_stop_is_not_released(state: Path) -> None:
     async with PromptRegistry(state, clock=SystemClock()) as registry:
         asked: list[str] = []
-        holder = await registry.acquire(
-            transcript(state), lane="main", run_id="deaf", on_stop=lambda: asked.append("stop")
-        )
+        holding = asyncio.get_running_loop().create_future()
+
+        async def deaf() -> None:
+            holding.set_result(await registry.acquire(transcript(state), lane="main", run_id="deaf"))
+            while not asked:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    asked.append("stop")
+
+        run = asyncio.create_task(deaf())
+        holder = await holding
         outcome = await drainer(state, DrainWishes(deadline_s=0.8, still_s=0.1, stop_after_s=0.2)).drain()
         assert not outcome.released
         assert "run deaf" in outcome.words[0]
         assert outcome.steps[-1].stage is DrainStage.NOT_RELEASED
         assert "run deaf" in outcome.steps[-1].text
         assert asked == ["stop"]
+        await run
         await holder.release()
         async with await registry.acquire(
             transcript(state), lane="main", run_id="next", on_contention=OnContention.RAISE

@@ -9,7 +9,6 @@ import pytest
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind
-from clawtop.core.session.lane_queue import Priority
 from clawtop.engine.prompt.lane_scheduler import LaneScheduler, LaneUnavailableError
 
 pytestmark = pytest.mark.anyio
@@ -29,17 +28,16 @@ class Floor:
         name: str,
         session: str = "session:s",
         lane: str = "main",
-        priority: Priority = Priority.NORMAL,
         deadline: float | None = None,
     ) -> None:
         self.gates[name] = asyncio.Event()
-        turn = self._turn(name, session, lane, priority, deadline)
+        turn = self._turn(name, session, lane, deadline)
         self.tasks[name] = asyncio.create_task(turn)
         await settle()
 
-    async def _turn(self, name: str, session: str, lane: str, priority: Priority, deadline: float | None) -> None:
+    async def _turn(self, name: str, session: str, lane: str, deadline: float | None) -> None:
         try:
-            async with self.scheduler.slot(session, lane, priority=priority, deadline=deadline):
+            async with self.scheduler.slot(session, lane, deadline=deadline):
                 self.log.append(f"start:{name}")
                 await self.gates[name].wait()
                 self.log.append(f"end:{name}")
@@ -62,19 +60,12 @@ def floor() -> Floor:
     return Floor(LaneScheduler(clock=SystemClock(), limits={"main": 2}))
 
 
-async def test_a_session_is_served_in_the_order_of_arrival_and_priority(floor: Floor) -> None:
-    await floor.start("a")
-    await floor.start("background", priority=Priority.BACKGROUND)
-    await floor.start("b")
-    await floor.start("urgent", priority=Priority.FOREGROUND)
-    for name in ("a", "urgent", "b", "background"):
+async def test_a_session_is_served_in_the_order_of_arrival(floor: Floor) -> None:
+    for name in ("a", "b", "c"):
+        await floor.start(name)
+    for name in ("a", "b", "c"):
         await floor.end(name)
-    assert [entry for entry in floor.log if entry.startswith("start")] == [
-        "start:a",
-        "start:urgent",
-        "start:b",
-        "start:background",
-    ]
+    assert [entry for entry in floor.log if entry.startswith("start")] == ["start:a", "start:b", "start:c"]
 
 
 async def test_a_turn_that_waits_for_its_session_takes_no_global_place(floor: Floor) -> None:

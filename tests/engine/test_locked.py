@@ -17,8 +17,9 @@ from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.lock import AuthStoreLock
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import Updated
-from clawtop.store.locks.openclaw import publish, release
+from clawtop.store.locks.openclaw import release
 from tests.support.auth_changes import profile_change
+from tests.support.lock_files import publish
 
 pytestmark = pytest.mark.anyio
 

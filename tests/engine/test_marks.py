@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.cooldown.marking import Mark
-from clawtop.core.cooldown.stats import is_cooling
 from clawtop.core.model import Event, EventKind, Generation, UsageStats
 from clawtop.core.operations.edit import AuthState
 from clawtop.engine.drive.marks import DISK_TRIES, FIRST_WAIT_S, Marks
@@ -19,6 +18,7 @@ from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.port import AuthPlace, Change
 from clawtop.store.own.mark_spool import MarkSpool, spool_dir
 from tests.support.clocks import ManualClock, settle
+from tests.support.cooldowns import is_cooling
 from tests.support.rules import B
 
 pytestmark = pytest.mark.anyio

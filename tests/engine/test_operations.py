@@ -28,12 +28,13 @@ from clawtop.engine.operations.execute import OperationRequest, Operations, mach
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth.machine import Machine
-from clawtop.store.locks.openclaw import publish, release
+from clawtop.store.locks.openclaw import release
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.own.journal import Journal
 from clawtop.store.place.layout import Layout
 from clawtop.store.place.locating import locate
 from clawtop.store.snapshot import SnapshotReader
+from tests.support.lock_files import publish
 from tests.support.stores import COOLING, auth_state, make_state_dir, tree
 
 pytestmark = pytest.mark.anyio

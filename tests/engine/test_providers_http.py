@@ -175,8 +175,8 @@ async def test_html_bodies_of_a_proxy_are_kept_as_words(api: str) -> None:
     ("header", "low", "high"),
     [
         (rate_limited(2.5), 2500, 2500),
-        (rate_limited(date=formatdate(time.time() + 3600, usegmt=True)), 2_000_000, 3_600_000),
-        (rate_limited(date=formatdate(0, usegmt=True)), 0, 0),
+        (rate_limited(formatdate(time.time() + 3600, usegmt=True)), 2_000_000, 3_600_000),
+        (rate_limited(formatdate(0, usegmt=True)), 0, 0),
         (Refuse(429, "x", "y", headers={"retry-after-ms": "1234", "retry-after": "9"}), 1234, 1234),
     ],
 )
@@ -188,7 +188,7 @@ async def test_retry_after_is_read_in_seconds_dates_and_milliseconds(header: Ref
 
 @pytest.mark.parametrize("value", ["soon", "nan", "inf", "1e400", "Wed, 99 Foo 2026"])
 async def test_an_unreadable_retry_after_is_no_retry_after(value: str) -> None:
-    error, _ = await failure(rate_limited(date=value), APIS[1])
+    error, _ = await failure(rate_limited(value), APIS[1])
     assert error.retry_after_ms is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import threading
@@ -242,9 +243,8 @@ async def test_cancelling_right_after_the_wake_up_passes_the_turn_on(registry: P
 async def test_phase_and_profile_are_seen_by_others_and_end_with_the_hold(
     registry: PromptRegistry, session: Path
 ) -> None:
-    holder = await take(registry, session)
+    holder = await take(registry, session, profile="anthropic:two")
     holder.set_phase("streaming")
-    holder.set_phase("streaming", "anthropic:two")
     (seen,) = read_holders(session.parent.parent)
     assert (seen.phase, seen.profile) == ("streaming", "anthropic:two")
     await holder.release()
@@ -291,10 +291,9 @@ async def test_a_busy_record_does_not_hold_up_the_loop(
     monkeypatch.setattr(holder_records(registry), "apply", sometimes)
     for phase in ("prompting", "streaming"):
         holder.set_phase(phase)
-    holder.set_phase("streaming", "anthropic:two")
     while (seen := read_holders(session.parent.parent)[0]).phase == "locking":
         await asyncio.sleep(0.001)
-    assert (seen.phase, seen.profile) == ("streaming", "anthropic:two")
+    assert seen.phase == "streaming"
     busy[0] = 3
     await holder.release()
     assert read_holders(session.parent.parent) == ()
@@ -423,14 +422,19 @@ async def test_a_run_that_is_asked_to_stop_is_cancelled(registry: PromptRegistry
     tell(holder_records(registry).directory, holding.who, Word.STOP)
 
 
-async def test_a_run_may_stop_in_its_own_way_once(registry: PromptRegistry, session: Path) -> None:
-    asked: list[str] = []
-    async with await take(registry, session, on_stop=lambda: asked.append("stop")) as holder:
+async def test_a_run_is_asked_to_stop_once(registry: PromptRegistry, session: Path) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    async with await take(registry, session) as holder:
         holder.ask_to_stop()
         holder.ask_to_stop()
         assert holder.stop_asked
+        assert task.cancelling() == 1
+        task.uncancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
     holder.ask_to_stop()
-    assert asked == ["stop"]
+    assert task.cancelling() == 0
 
 
 async def test_a_release_that_the_disk_refuses_does_not_spin(

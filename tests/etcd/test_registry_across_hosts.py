@@ -114,8 +114,8 @@ async def test_waiters_are_served_in_order_and_woken_at_once(shared_server: Etcd
 
 async def test_phases_and_profiles_are_seen_from_the_other_host(shared_server: EtcdServer, tmp_path: Path) -> None:
     async with engine(shared_server, "a", tmp_path) as a, engine(shared_server, "b", tmp_path) as b:
-        holder = await take(a, session(tmp_path, "a"), "run-a")
-        holder.set_phase("prompting", "acme:one")
+        holder = await a.acquire(session(tmp_path, "a"), lane="main", run_id="run-a", profile="acme:one")
+        holder.set_phase("prompting")
         holder.set_phase("streaming")
         async with asyncio.timeout(30):
             while (seen := await b.holder_of(session(tmp_path, "b"))) is None or seen.phase != "streaming":

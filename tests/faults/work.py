@@ -22,7 +22,7 @@ from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.lock import AuthStoreLock
 from clawtop.store.auth.machine import Machine
-from clawtop.store.auth.port import AuthPlace, update
+from clawtop.store.auth.port import AuthPlace
 from clawtop.store.own import holder_record
 from clawtop.store.own.holder_record import record_key
 from clawtop.store.own.holders import HolderRecords
@@ -36,6 +36,7 @@ from clawtop.store.sessions.transcript_write import append, header
 from clawtop.store.sqlite.pool import Databases
 from tests.support.auth_changes import profile_change
 from tests.support.samples import unpacked
+from tests.support.store_update import update
 from tests.support.stores import make_state_dir
 
 TRANSCRIPT = "agents/main/sessions/s.jsonl"

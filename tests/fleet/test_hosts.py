@@ -298,6 +298,13 @@ def test_what_a_provider_says_of_the_next_account_is_told_with_its_host() -> Non
     assert about(found, NOW + 3_600_000) == "as told; its clock is 1m00s ahead"
 
 
+def test_a_host_that_is_away_says_when_it_is_tried_again() -> None:
+    away = Host("a", HostLink.UNREACHABLE, since=NOW - 60_000, why="refused", hint="ssh a", retry_at=NOW + 12_000)
+    assert about(away, NOW) == "refused, for 1m00s; next try in 12s → ssh a"
+    assert about(away, NOW + 12_000) == "refused, for 1m12s → ssh a"
+    assert report([away], NOW)["hosts"][0]["retry_at"] == NOW + 12_000
+
+
 def test_hosts_that_share_an_account_share_what_its_provider_said() -> None:
     late = replace(_account("cooling", NOW + 30_000), provider_until=NOW + 3_660_000)
     listed = [host("a", accounts=(_account(),)), host("b", skew=60_000, accounts=(late,))]

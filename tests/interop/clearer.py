@@ -15,12 +15,12 @@ from clawtop.core.operations.clear import clear_profile
 from clawtop.engine.operations.execute import OperationRequest, Operations
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import Machine
-from clawtop.store.auth.port import update
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.own.journal import Journal
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.store.sqlite.pool import Databases
 from tests.support.auth_changes import profile_change
+from tests.support.store_update import update
 
 HOUR_MS = 3_600_000
 

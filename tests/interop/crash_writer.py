@@ -14,8 +14,8 @@ from dataclasses import replace
 from clawtop.core.model import Generation, UsageStats
 from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.machine import Machine
-from clawtop.store.auth.port import update
 from tests.support.auth_changes import profile_change
+from tests.support.store_update import update
 
 
 def count(stats: UsageStats) -> UsageStats:

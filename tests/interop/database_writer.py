@@ -12,10 +12,10 @@ from clawtop.core.model import UsageStats
 from clawtop.errors import LockNotObtainedError
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import Machine
-from clawtop.store.auth.port import update
 from clawtop.store.place.locating import locate
 from clawtop.store.sqlite.pool import Databases
 from tests.support.auth_changes import profile_change
+from tests.support.store_update import update
 
 
 def counted(stats: UsageStats) -> UsageStats:

@@ -67,7 +67,8 @@ def test_while_we_hold_openclaw_waits(node: Talker, agent: Path) -> None:
 
 def test_openclaw_breaks_the_lock_of_a_clawtop_that_was_killed(node: Talker, agent: Path) -> None:
     code = (
-        "import os, sys; from clawtop.store.locks.openclaw import publish, timestamp;"
+        "import os, sys; from clawtop.store.locks.openclaw import timestamp;"
+        "from tests.support.lock_files import publish;"
         "publish(sys.argv[1], {'pid': os.getpid(), 'createdAt': timestamp(1795214064388)}); os.kill(os.getpid(), 9)"
     )
     lock = agent / "auth-profiles.json.lock"

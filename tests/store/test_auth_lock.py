@@ -23,9 +23,10 @@ from clawtop.store.auth import lock as auth_lock
 from clawtop.store.auth.lock import MAX_HOLD_S, AuthStoreLock, Hold, LockHolder
 from clawtop.store.auth.machine import Machine
 from clawtop.store.locks.lockfile import UNTRACED, read_lock
-from clawtop.store.locks.openclaw import publish, timestamp
+from clawtop.store.locks.openclaw import timestamp
 from clawtop.text import safe
 from tests.support.clocks import ManualClock
+from tests.support.lock_files import publish
 from tests.support.waiting import until
 
 NOW = 1_700_000_000_000

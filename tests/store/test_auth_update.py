@@ -25,8 +25,9 @@ from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.json_edit import dump, parse
 from clawtop.store.auth.lock import AuthStoreLock
 from clawtop.store.auth.machine import Machine
-from clawtop.store.auth.port import Landing, update
+from clawtop.store.auth.port import Landing
 from tests.support.auth_changes import profile_change
+from tests.support.store_update import update
 
 CREDENTIALS = """{
   "version": 1,

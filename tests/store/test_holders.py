@@ -69,8 +69,8 @@ def record_files(records: HolderRecords) -> list[Path]:
 
 
 def test_a_record_says_who_lane_run_profile_since_phase_and_who_waits(records: HolderRecords, tmp_path: Path) -> None:
-    records.apply(FILE, Ask(claimant(records, "a")), 2_000)
-    records.apply(FILE, Describe("a", phase="streaming", profile="anthropic:one"), 2_100)
+    records.apply(FILE, Ask(claimant(records, "a"), profile="anthropic:one"), 2_000)
+    records.apply(FILE, Describe("a", phase="streaming"), 2_100)
     records.apply(FILE, Ask(claimant(records, "b")), 2_200)
     (path,) = record_files(records)
     record = json.loads(path.read_text())
@@ -149,8 +149,7 @@ def test_who_enters_leaves_the_pipes_of_the_living(records: HolderRecords) -> No
 
 
 def test_a_processs_own_turns_are_not_in_flight_elsewhere(records: HolderRecords) -> None:
-    records.apply(FILE, Ask(claimant(records, "a")), 1)
-    records.apply(FILE, Describe("a", "prompting", "anthropic:max"), 2)
+    records.apply(FILE, Ask(claimant(records, "a"), profile="anthropic:max"), 1)
     assert profiles_in_flight(records.directory) == {}
     records.presence.held.clear()  # as another process sees it
     assert profiles_in_flight(records.directory) == {"anthropic:max": 1}
@@ -163,7 +162,7 @@ def test_a_killed_process_holds_nothing(records: HolderRecords, tmp_path: Path) 
         member = other.stdout.readline().strip()
         assert is_alive(records.directory, member)
         assert records.apply(FILE, Ask(claimant(records, "a")), 5) == (
-            ClaimQueued(read_admissions(tmp_path)[0].waiters[0], ahead=0),
+            ClaimQueued(read_admissions(tmp_path)[0].waiters[0]),
         )
         other.send_signal(signal.SIGKILL)
         other.wait()

@@ -24,11 +24,11 @@ from clawtop.store.locks.openclaw import (
     all_released,
     break_stale,
     lock_content,
-    publish,
     release,
     still_ours,
 )
 from clawtop.store.own.mark_spool import MarkSpool
+from tests.support.lock_files import publish
 
 PAYLOAD = {"pid": 4242, "createdAt": "2026-05-20T12:00:00.000Z"}
 STALE = Verdict(VerdictKind.STALE, ("pid 4242 is gone",))

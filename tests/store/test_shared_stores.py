@@ -17,10 +17,10 @@ from clawtop.core.operations.clear import clear_profile
 from clawtop.core.operations.unlock import oauth_lock_name
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import Machine
-from clawtop.store.auth.port import update
 from clawtop.store.sqlite.pool import Databases
 from tests.support.auth_changes import profile_change
 from tests.support.states_made import StateDir, write_json
+from tests.support.store_update import update
 
 LOGIN = {"type": "oauth", "provider": "codex", "access": "at-1", "refresh": "rt-fake-1", "accountId": "acct-1"}
 KEY = {"type": "api_key", "provider": "fakeai", "key": "sk-fake-same"}

@@ -29,7 +29,7 @@ from clawtop.core.operations.edit import FieldChange
 from clawtop.core.operations.loaded import with_unloaded
 from clawtop.core.session.disk_witness import CommandLine, TrajectoryRun, status_witness, trajectory_witnesses
 from clawtop.core.session.log_runs import LogRuns
-from clawtop.core.session.openclaw_runs import heard
+from clawtop.core.session.openclaw_runs import heard, heard_sessions
 from clawtop.store.gateway.log import LogTail
 from clawtop.store.gateway.log_lines import Names, parse_line
 from tests.support.worlds import (
@@ -196,7 +196,8 @@ def _told(of: Snapshot, lines: Iterable[str], witnesses: Mapping[str, Iterable[W
     for key, others in witnesses.items():
         heard_of.setdefault(key, []).extend(witness for witness in others if witness is not None)
     turns = {key: [turn for whose, turn in runs.turns if whose == key] for key in runs.runs}
-    return heard(replace(of, events=events), heard_of, turns)
+    told = replace(of, events=events)
+    return heard(replace(told, sessions=heard_sessions(told, {}, turns)), heard_of)
 
 
 def _diagnostic(time: str, text: str) -> str:

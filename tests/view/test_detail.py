@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from clawtop.cells import cells
 from clawtop.commands import Target, TargetKind
-from clawtop.core.model import ProviderTime, Snapshot
+from clawtop.core.model import SHARED, ProviderTime, Snapshot
 from clawtop.view.columns import Env
 from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts
@@ -77,6 +78,28 @@ def test_a_profile_in_the_shared_store_names_no_agent(tmp_path: Path) -> None:
     target = Target(TargetKind.PROFILE, "fakeai:one", "main")
     lines = detail_lines(target, Env(facts, here.captured_at, UTC), 200)
     assert "owner      the store that all agents share; changes are made there" in [text_of(line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("owner", "stats_owner", "told"),
+    [
+        ("ops", "_", "statistics in the store that all agents share"),
+        ("_", "ops", "statistics in the store of agent ops"),
+        ("ops", "ops", None),
+        ("ops", None, None),
+    ],
+)
+def test_statistics_that_are_in_another_store_than_the_credential(
+    owner: str, stats_owner: str | None, told: str | None
+) -> None:
+    owner, stats_owner = (SHARED if one == "_" else one for one in (owner, stats_owner))  # type: ignore[assignment]
+    store = INCIDENT.agents[0].store
+    assert store is not None
+    first = replace(store.profiles[0], owner_agent=owner, stats_owner=stats_owner)
+    agent = replace(INCIDENT.agents[0], store=replace(store, profiles=(first, *store.profiles[1:])))
+    env = Env(Facts(replace(INCIDENT, agents=(agent, *INCIDENT.agents[1:])), NOW), NOW, UTC)
+    lines = [text_of(line).rstrip() for line in detail_lines(Target(TargetKind.PROFILE, first.id, "main"), env, 200)]
+    assert [line for line in lines if line.startswith("statistics")] == ([] if told is None else [told])
 
 
 def test_a_provider() -> None:

@@ -332,9 +332,10 @@ def test_an_incident_tells_everything_and_no_byte_of_it_is_hidden() -> None:
     assert text.count("~~~~") % 2 == 0
 
 
-def test_a_long_incident_loses_rows_of_its_longest_tables_and_says_so() -> None:
+def test_a_long_incident_loses_rows_of_its_longest_tables_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clawtop.view.incident_text.MOST_CHARACTERS", 20_000)
     events = tuple(replace(TAKEOVER, at=NOW - n, text=f"event {n}") for n in range(900, 0, -1))
-    text = incident_text(replace(INCIDENT, events=events), NOW, (), most=20_000)
+    text = incident_text(replace(INCIDENT, events=events), NOW, ())
     assert len(text) <= 20_000
     assert "more" in text.partition("## Timeline")[2]
     assert "## Warnings" in text

@@ -32,12 +32,6 @@ def test_golden_where_a_provider_itself_said_when() -> None:
     assert not any("its provider" in line for line in plain_lines(saying(told), told.until, 120, zone=UTC))
 
 
-def test_golden_ascii() -> None:
-    lines = plain_lines(INCIDENT, NOW, 80, zone=UTC, ascii_glyphs=True)
-    assert_golden(GOLDEN / "incident-80-ascii.txt", "\n".join(lines) + "\n")
-    assert all(line.isascii() for line in lines)
-
-
 @pytest.mark.parametrize("width", [20, 40, 79, 133, 250])
 @pytest.mark.parametrize("snapshot", WORLDS.values(), ids=WORLDS)
 def test_no_line_is_wider_than_asked_and_none_moves_the_cursor(snapshot: Snapshot, width: int) -> None:

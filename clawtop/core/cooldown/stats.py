@@ -17,7 +17,6 @@ from clawtop.core.cooldown.windows import (
     back_at,
     cooling_until,
     is_active,
-    is_cooling,
     soonest_expiry,
     unavailable_reason,
     unusable_until,
@@ -36,15 +35,12 @@ __all__ = [
     "Window",
     "active_windows",
     "back_at",
-    "blocked",
     "bypasses_cooldown",
     "cleared",
     "cooling_until",
     "counters_reset_at",
     "credential_state",
-    "expired",
     "is_active",
-    "is_cooling",
     "next_failure_cost",
     "on_failure",
     "on_success",
@@ -121,27 +117,6 @@ def on_success(stats: UsageStats, now: int, schedule: Schedule) -> UsageStats:
     return replace(_reset(stats), last_used=now, last_probe_at=probed)
 
 
-def blocked(
-    stats: UsageStats, until: int, now: int, *, source: str | None = None, model: str | None = None
-) -> UsageStats:
-    """The statistics after the provider said that its limit lasts until `until` (2026.5 and later).
-
-    The block replaces the cooldown; an open block that ends later stays. A time that has passed changes nothing.
-    """
-    if until <= now:
-        return stats
-    counts = {**stats.failure_counts, "rate_limit": stats.failure_counts.get("rate_limit", 0) + 1}
-    return replace(
-        _without_cooldown(stats),
-        blocked_until=max(until, _kept(stats.blocked_until, now) or 0),
-        blocked_reason=PROVIDER_BLOCK,
-        blocked_source=source,
-        blocked_model=model,
-        last_failure_at=now,
-        failure_counts=counts,
-    )
-
-
 def cleared(stats: UsageStats, *, model: str | None = None) -> UsageStats:
     """The statistics after a manual clear, as OpenClaw resets them: `last_used` and `last_failure_at` stay.
 
@@ -162,28 +137,9 @@ def cleared(stats: UsageStats, *, model: str | None = None) -> UsageStats:
     return left
 
 
-def expired(stats: UsageStats, now: int, schedule: Schedule) -> UsageStats:
-    """The statistics without expired windows: each is removed individually, the counters with the last one.
-
-    OpenClaw does this in memory whenever it resolves an order, and it reaches the disk with its next write.
-    """
-    left = stats
-    if _has_ended(stats.cooldown_until, now):
-        left = _without_cooldown(left)
-    if _has_ended(stats.blocked_until, now):
-        left = _without_block(left)
-    if _has_ended(stats.disabled_until, now):
-        left = replace(left, disabled_until=None, disabled_reason=None)
-    if left is stats or unusable_until(left, schedule) is not None:
-        return left
-    return replace(left, error_count=0, failure_counts=_surviving(left.failure_counts, schedule))
-
-
-def next_failure_cost(
-    stats: UsageStats, reason: str, now: int, schedule: Schedule, model: str | None = None
-) -> FailureCost:
+def next_failure_cost(stats: UsageStats, reason: str, now: int, schedule: Schedule) -> FailureCost:
     """What a failure for `reason` at `now` would cost. Only for profiles whose provider does not bypass cooldowns."""
-    after = on_failure(stats, reason, now, schedule, model=model)
+    after = on_failure(stats, reason, now, schedule)
     if after is stats:
         until = stats.blocked_until or now
         return FailureCost(WindowKind.BLOCKED, until, until - now, keeps_window=True)
@@ -253,10 +209,6 @@ def _in_provider_block(stats: UsageStats, now: int, schedule: Schedule, model: s
 def _kept(until: int | None, now: int) -> int | None:
     """The end of an open window; None if a new one is to begin."""
     return until if until is not None and until > now else None
-
-
-def _has_ended(until: int | None, now: int) -> bool:
-    return until is not None and 0 < until <= now
 
 
 def _without_cooldown(stats: UsageStats) -> UsageStats:

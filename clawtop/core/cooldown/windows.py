@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clawtop.core.model import Profile, UsageStats, WindowKind
+from clawtop.core.model import UsageStats, WindowKind
 from clawtop.core.provider_ids import bypasses_cooldown
 from clawtop.core.rules import Schedule
 from clawtop.values import dataclass
@@ -53,7 +53,7 @@ def unusable_until(stats: UsageStats, schedule: Schedule, *, for_model: str | No
     """The end of the last window, which may have passed; None where nothing is recorded.
 
     With `for_model`, a block of another model does not count (2026.9); cooldowns of other models do, as in OpenClaw:
-    callers that ask about a model must call `is_cooling` first.
+    callers that ask about a model must call `cooling_until` first.
     """
     latest = 0
     if stats.cooldown_until is not None and stats.cooldown_until <= schedule.latest_ms:
@@ -68,24 +68,6 @@ def unusable_until(stats: UsageStats, schedule: Schedule, *, for_model: str | No
     ):
         latest = blocked
     return latest if latest > 0 else None
-
-
-def is_cooling(
-    profile_or_stats: Profile | UsageStats,
-    provider: str | None,
-    now: int,
-    schedule: Schedule,
-    for_model: str | None = None,
-) -> bool:
-    """Whether the profile must not be used now (for this model, if one is named).
-
-    Args:
-        provider: whose profile it is; None takes it from the profile. Bypassing providers never cool.
-    """
-    stats = profile_or_stats.stats if isinstance(profile_or_stats, Profile) else profile_or_stats
-    if provider is None and isinstance(profile_or_stats, Profile):
-        provider = profile_or_stats.provider
-    return cooling_until(stats, provider, now, schedule, for_model) is not None
 
 
 def cooling_until(

@@ -186,8 +186,6 @@ def merge_retry_reason(
     return reason or (FailureReason.TIMEOUT if timed_out else previous)
 
 
-def run_iteration_limit(
-    profiles: int, *, base: int = 24, per_profile: int = 8, minimum: int = 32, maximum: int = 160
-) -> int:
-    """How many attempts one run may make: grows with the number of profiles, within bounds (all versions)."""
-    return min(maximum, max(minimum, base + per_profile * max(1, profiles)))
+def run_iteration_limit(profiles: int) -> int:
+    """How many attempts one run may make: 24 and 8 for each profile, within 32 and 160 (all versions)."""
+    return min(160, max(32, 24 + 8 * max(1, profiles)))

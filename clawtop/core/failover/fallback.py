@@ -33,18 +33,14 @@ def candidates(
     *,
     fallbacks: Sequence[ModelRef] = (),
     primary: ModelRef | None = None,
-    override: Sequence[ModelRef] | None = None,
 ) -> tuple[ModelRef, ...]:
     """The models of a run, in order, each once.
 
     Args:
         requested: the model asked for; the primary one when there is none.
         fallbacks, primary: what the config names; the primary model comes last.
-        override: replaces the configured fallbacks, and then the primary model is not added.
     """
-    wanted = [requested or primary, *(fallbacks if override is None else override)]
-    if override is None:
-        wanted.append(primary)
+    wanted = [requested or primary, *fallbacks, primary]
     unique = {_key(model): model for model in reversed(wanted) if model and model.provider and model.model}
     order = dict.fromkeys(_key(model) for model in wanted if model and model.provider and model.model)
     return tuple(unique[key] for key in order)

@@ -7,7 +7,7 @@ two and a half minutes in which nothing is written and no answer is sent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from clawtop.core.javascript import is_finite
@@ -59,13 +59,10 @@ def after_failure(
     rules: SameAccountRetries,
     *,
     fallback_configured: bool,
-    jitter: Callable[[], float] = lambda: 1.0,
 ) -> tuple[RetryState, Retried | None]:
-    """Whether the same account is retried; None: the run moves on to rotation or to the next model.
+    """Whether the same account is retried at `now` (ms); None: the run moves on to rotation or to the next model.
 
-    Args:
-        now: ms.
-        jitter: the factor of this delay, 0.5 to 1.5.
+    The delay is the middle of OpenClaw's, which varies it by a factor of 0.5 to 1.5.
     """
     limited = failed.reason == "rate_limit"
     if failed.reason not in rules.reasons or (limited and _is_long(failed.message)):
@@ -82,7 +79,7 @@ def after_failure(
         return state, None
     since = now if state.since is None else state.since
     state = replace(state, since=since)
-    delay = _delay(state.count + 1, failed.wait_ms, None if limited else now - since, rules, jitter())
+    delay = _delay(state.count + 1, failed.wait_ms, None if limited else now - since, rules)
     if delay is None:
         return state, None
     return replace(state, count=state.count + 1), Retried(state.count + 1, int(most), delay)
@@ -96,14 +93,12 @@ def _is_long(message: str) -> bool:
     return speaks_of_a_long_limit(message)
 
 
-def _delay(
-    number: int, wait_ms: float | None, elapsed: float | None, rules: SameAccountRetries, factor: float
-) -> float | None:
+def _delay(number: int, wait_ms: float | None, elapsed: float | None, rules: SameAccountRetries) -> float | None:
     left = math.inf if elapsed is None else rules.within_ms - max(0.0, elapsed)
     if left <= 0 or wait_ms == math.inf:
         return None
     grown = rules.first_ms * (2 ** max(0, number - 1) if rules.doubling else number)
-    delay = min(rules.longest_ms, float(round(min(rules.longest_ms, grown) * factor)))
+    delay = min(rules.longest_ms, float(round(min(rules.longest_ms, grown))))
     delay = max(delay, math.ceil(max(0.0, wait_ms or 0)))
     return delay if delay <= left else None
 
@@ -122,13 +117,12 @@ def retries_before_rotation(
     rules: SameAccountRetries,
     *,
     wait_ms: float | None = None,
-    fallback_configured: bool = True,
 ) -> Retries:
-    """What follows when an account keeps failing in the same way, immediately each time."""
+    """What follows when an account keeps failing alike, immediately each time, and a fallback is configured."""
     state, now = RetryState(), 0.0
     failed = AccountFailure(reason, message, wait_ms)
     while True:
-        state, again = after_failure(state, failed, now, rules, fallback_configured=fallback_configured)
+        state, again = after_failure(state, failed, now, rules, fallback_configured=True)
         if again is None:
             return Retries(state.count, now)
         now += again.delay_ms

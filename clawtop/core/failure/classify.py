@@ -7,14 +7,14 @@ deep causes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from clawtop.core.failure.dialect import CLAWTOP, TAKEOVER, Dialect
 from clawtop.core.failure.local_9_6 import Local
 from clawtop.core.failure.phrase_tables import ABORTED_REQUEST
-from clawtop.core.failure.record import ErrorRecord, ErrorValue, Extractor, from_exception, from_mapping, nested, walk
+from clawtop.core.failure.record import ErrorRecord, ErrorValue, from_exception, from_mapping, nested, walk
 from clawtop.core.failure.rules import NOTHING, Classification, Kind, normalized
 from clawtop.core.failure.signal import direct_signal, holds_code, holds_name, signal_of
 from clawtop.core.failure.status import Signal, inferred_status, says_nothing
@@ -28,10 +28,10 @@ INNER_NO_BODY = Classification(Kind.NONE, None, "inner-no-body", "an inner 400 o
 AnyError = ErrorValue | BaseException | Mapping[str, Any]
 
 
-def recorded(error: AnyError, extractors: Sequence[Extractor] = ()) -> ErrorValue:
+def recorded(error: AnyError) -> ErrorValue:
     """`error` as a value that the functions of this module read; records and plain values pass through."""
     if isinstance(error, BaseException):
-        return from_exception(error, extractors)
+        return from_exception(error)
     if isinstance(error, Mapping):
         return from_mapping(error)
     return error

@@ -52,8 +52,6 @@ def explain_error(
     provider_hint: str | None,
     marking: Marking,
     dialect: Dialect = CLAWTOP,
-    *,
-    policy: str | None = None,
 ) -> ErrorExplanation:
     """Everything that classification says of `error`."""
     value = recorded(error)
@@ -68,5 +66,5 @@ def explain_error(
         status=status if status is not None else status_for_reason(answer.reason, dialect),
         coordination=is_non_provider_runtime_coordination_error(value, dialect),
         timeout=is_timeout_error(value, dialect),
-        marked=marked_reason(answer.reason, marking, policy),
+        marked=marked_reason(answer.reason, marking),
     )

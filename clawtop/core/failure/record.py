@@ -6,7 +6,7 @@ Cycles and any depth of nesting are allowed; nothing here recurses. Messages may
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from types import MappingProxyType
 from typing import Any
@@ -108,46 +108,31 @@ def walk(
 # --- from Python exceptions --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorFacts:
-    """What an extractor knows about an exception of its library; None means the generic reading applies."""
-
-    name: str | None = None
-    message: str | None = field(default=None, repr=False)
-    status: int | None = None
-    code: str | None = None
-    provider: str | None = None
-
-
-Extractor = Callable[[BaseException], ErrorFacts | None]
-"""The seam through which a library's exceptions (httpx) are read without being imported here."""
-
 _NAMES: Mapping[str, str] = MappingProxyType({"CancelledError": "AbortError"})
 _DETAILS = ("model", "profile_id", "session_id", "lane", "raw_error", "suspend")
 
 
-def from_exception(error: BaseException, extractors: Sequence[Extractor] = ()) -> ErrorRecord:
+def from_exception(error: BaseException) -> ErrorRecord:
     """`error` with its causes, contexts and group members.
 
     An exception may carry `status`, `code` and `provider`, and a `reason` that is a `FailureReason`: it then counts as
     classified. An `OSError` has its errno's name as code.
     """
-    return _linked(error, lambda current: _read_exception(current, extractors), _exception_links)
+    return _linked(error, _read_exception, _exception_links)
 
 
-def _read_exception(error: BaseException, extractors: Sequence[Extractor]) -> ErrorRecord:
-    facts = next((found for extract in extractors if (found := extract(error)) is not None), ErrorFacts())
+def _read_exception(error: BaseException) -> ErrorRecord:
     kind = type(error).__name__
     reason = getattr(error, "reason", None)
     decided = isinstance(reason, FailureReason)
     grouped = isinstance(error, BaseExceptionGroup)
     return ErrorRecord(
-        name=FAILOVER_NAME if decided else facts.name or _NAMES.get(kind, kind),
-        message=facts.message if facts.message is not None else None if grouped else _text(error),
-        status=facts.status if facts.status is not None else _plain(error, "status"),
+        name=FAILOVER_NAME if decided else _NAMES.get(kind, kind),
+        message=None if grouped else _text(error),
+        status=_plain(error, "status"),
         status_code=_plain(error, "status_code"),
-        code=facts.code if facts.code is not None else _code(error),
-        provider=facts.provider if facts.provider is not None else _plain(error, "provider"),
+        code=_code(error),
+        provider=_plain(error, "provider"),
         reason=reason if decided or isinstance(reason, str) else None,
         is_exception=True,
         details={name: value for name in _DETAILS if (value := _plain(error, name)) is not None},

@@ -13,8 +13,6 @@ from clawtop.core.fleet.summary import EventBrief, HostSummary
 from clawtop.values import dataclass
 
 UNREADABLE = 3
-STALE_MS = 15_000
-"""After this long without a line (heartbeats come every 5 s) a host's data is stale."""
 
 
 class HostLink(StrEnum):

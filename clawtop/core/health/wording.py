@@ -9,12 +9,13 @@ from clawtop.text import safe
 
 GATEWAY_NOT_SEEN = "whether the gateway was running is not known"
 """A copy or a past time has no process table."""
+NAME_CELLS = 40
 SHOWN = 3
 """How many items of a list are named."""
 
 
-def some_names(names: Iterable[str], room: int = 40) -> str:
-    """The first few names, each in at most `room` cells with both its ends, and how many others there are."""
+def some_names(names: Iterable[str]) -> str:
+    """The first few names, each in at most `NAME_CELLS` cells with both its ends, and how many others there are."""
     listed = list(dict.fromkeys(names))
-    some = ", ".join(elided_middle(safe(name), room) for name in listed[:SHOWN])
+    some = ", ".join(elided_middle(safe(name), NAME_CELLS) for name in listed[:SHOWN])
     return f"{some} and {len(listed) - SHOWN} more" if len(listed) > SHOWN else some

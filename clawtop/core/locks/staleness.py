@@ -189,7 +189,6 @@ class _Case:
     now: int
     storage: Storage
     limits: LockLimits
-    own_pid: int | None
 
 
 def openclaw_verdict(
@@ -199,7 +198,6 @@ def openclaw_verdict(
     storage: Storage,
     limits: LockLimits,
     *,
-    own_pid: int | None = None,
     gateway_uid: int | None = None,
 ) -> OpenClawVerdict:
     """What an OpenClaw of this generation does with the lock the next time it wants it.
@@ -207,22 +205,22 @@ def openclaw_verdict(
     If the owner cannot be seen, both possibilities are tried: `would_remove` is None if they differ.
 
     Args:
-        own_pid: the process that wants the lock; a lock in its name that it does not hold is an orphan.
-        gateway_uid: that process's user. Its signal to another user's process fails, which 2026.3.28's auth lock and
-            every session lock treat as death (docs/formats.md 3); None or 0: it may signal any.
+        gateway_uid: the user of the process that wants the lock. Its signal to another user's process fails, which
+            2026.3.28's auth lock and every session lock treat as death (docs/formats.md 3); None or 0: it may signal
+            any.
     """
     judge = _JUDGES[file.kind]
     if owner is None or owner.alive is None:
         pid = owner_pid(file) or 0
-        dead = judge(_Case(file, ProcessEvidence(pid, alive=False), now, storage, limits, own_pid))
+        dead = judge(_Case(file, ProcessEvidence(pid, alive=False), now, storage, limits))
         living = ProcessEvidence(pid, alive=True, start_ticks=owner_start_ticks(file))
-        alive = judge(_Case(file, living, now, storage, limits, own_pid))
+        alive = judge(_Case(file, living, now, storage, limits))
         if dead.would_remove == alive.would_remove:
             return alive
         return OpenClawVerdict(alive.stale, alive.reasons or ("owner-unknown",), None)
     if gateway_uid and owner.uid not in {None, gateway_uid} and _trusts_signal(file.kind, storage):
         owner = ProcessEvidence(owner.pid, alive=False)
-    return judge(_Case(file, owner, now, storage, limits, own_pid))
+    return judge(_Case(file, owner, now, storage, limits))
 
 
 def _trusts_signal(kind: LockKind, storage: Storage) -> bool:
@@ -238,7 +236,6 @@ def _judge_session(case: _Case) -> OpenClawVerdict:
         case.now,
         stale_ms,
         rules,
-        own_pid=case.own_pid,
         respect_max_hold=rules.respects_max_hold,
     )
     mtime_age = max(0, case.now - case.file.mtime)

@@ -141,8 +141,7 @@ class Describe:
     """The holder reports the phase of its run."""
 
     token: str
-    phase: str | None = None
-    profile: str | None = None
+    phase: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +178,9 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class ClaimQueued:
-    """The claimant waits; `ahead` others come first."""
+    """The claimant waits."""
 
     who: Claimant
-    ahead: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,10 +280,10 @@ def _ask(state: Admission, request: Ask, now: int) -> AdmissionStep:
     if request.on_contention is not OnContention.WAIT:
         return state, (ClaimRefused(who, state.holder, state.closing),)
     if place is not None:
-        return state, (ClaimQueued(state.waiters[place], ahead),)
+        return state, (ClaimQueued(state.waiters[place]),)
     who = replace(who, ticket=state.next_ticket)
     state = replace(state, waiters=(*state.waiters, who), next_ticket=state.next_ticket + 1)
-    return state, (ClaimQueued(who, ahead),)
+    return state, (ClaimQueued(who),)
 
 
 def _opened(state: Admission, now: int) -> Admission:
@@ -321,9 +319,7 @@ def _describe(state: Admission, request: Describe) -> AdmissionStep:
     holding = state.holder
     if holding is None or holding.who.token != request.token:
         return state, ()
-    profile = holding.profile if request.profile is None else request.profile
-    holding = replace(holding, phase=request.phase or holding.phase, profile=profile)
-    return replace(state, holder=holding), ()
+    return replace(state, holder=replace(holding, phase=request.phase)), ()
 
 
 def _reap(state: Admission, request: Reap, now: int) -> AdmissionStep:

@@ -99,18 +99,11 @@ def turn_attempts(session: Session, sign: Witness) -> int:
     return sum(turn.run_id == sign.run_id for turn in session.turns) if sign.run_id is not None else 0
 
 
-def heard(
-    snapshot: Snapshot,
-    told: Mapping[str, Sequence[Witness]],
-    turns: Mapping[str, Sequence[EndedTurn]] | None = None,
-) -> Snapshot:
-    """The snapshot with more witnesses, its sessions and OpenClaw's holders judged again.
-
-    Args:
-        told: by session key. A witness replaces earlier ones of its kind.
-        turns: further finished turns, by session key.
+def heard(snapshot: Snapshot, told: Mapping[str, Sequence[Witness]]) -> Snapshot:
+    """The snapshot with more witnesses, its sessions and OpenClaw's holders judged again; `told` as in
+    `heard_sessions`.
     """
-    after = replace(snapshot, sessions=heard_sessions(snapshot, told, turns))
+    after = replace(snapshot, sessions=heard_sessions(snapshot, told))
     if after.sessions is snapshot.sessions:
         return snapshot
     ours = [holder for holder in snapshot.holders if holder.source == OURS]
@@ -126,7 +119,12 @@ def heard_sessions(
     told: Mapping[str, Sequence[Witness]],
     turns: Mapping[str, Sequence[EndedTurn]] | None = None,
 ) -> tuple[Session, ...]:
-    """The sessions of a snapshot with more witnesses, judged again; like `heard`."""
+    """The sessions of a snapshot with more witnesses, judged again.
+
+    Args:
+        told: by session key. A witness replaces earlier ones of its kind.
+        turns: further finished turns, by session key.
+    """
     turns = turns or {}
     command_line = CommandLine(snapshot.command_line, snapshot.as_of - CENSUS_EVERY_MS)
     concerned = key_places(snapshot.sessions, {*told, *turns})

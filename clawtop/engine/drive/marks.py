@@ -28,7 +28,7 @@ from clawtop.store.own.spool_writer import SpooledMark, SpoolWriter
 from clawtop.text import safe
 
 Land = Callable[[AuthPlace, Change, float], Awaitable[object]]
-"""Apply a change to a store under its lock, waiting for it up to this many seconds; raises like `port.update`."""
+"""Apply a change to a store under its lock, waiting for it up to this many seconds; raises like `update_store`."""
 
 FIRST_WAIT_S = 0.25
 """A mark that waits longer than this for the lock is written to the spool."""

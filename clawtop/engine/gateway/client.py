@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -35,9 +35,6 @@ MAX_EVENTS = 10_000
 TRY_AGAIN_LATER = 1013
 TOO_BIG = 1009
 SERVICE_UNAVAILABLE = 503
-
-Belongs = Callable[[int, int, int], bool]
-"""Whether a process has the other end of a connection: pid, its port, our port."""
 
 
 class _Socket(ClientConnection):
@@ -111,10 +108,9 @@ async def connected(
     *,
     clock: Clock,
     seconds: float = CONNECT_SECONDS,
-    belongs: Belongs = answers_to,
 ) -> AsyncIterator[GatewayConnection]:
     """A connection as from `open_connection`, closed at the end of the block."""
-    link = await open_connection(door, leave, scopes, clock=clock, seconds=seconds, belongs=belongs)
+    link = await open_connection(door, leave, scopes, clock=clock, seconds=seconds)
     try:
         yield link
     finally:
@@ -128,7 +124,6 @@ async def open_connection(
     *,
     clock: Clock,
     seconds: float = CONNECT_SECONDS,
-    belongs: Belongs = answers_to,
 ) -> GatewayConnection:
     """A connection to the listener of `leave` with these scopes.
 
@@ -141,7 +136,7 @@ async def open_connection(
     starting: GatewayCallError | None = None
     while True:
         try:
-            socket, hello = await _enter(leave, scopes, clock, max(0.1, until - clock.monotonic()), belongs)
+            socket, hello = await _enter(leave, scopes, clock, max(0.1, until - clock.monotonic()))
             return GatewayConnection(socket, hello, clock)
         except GatewayCallError as error:
             if error.trouble is Trouble.TOKEN:
@@ -154,9 +149,7 @@ async def open_connection(
         await clock.sleep(STARTING_PAUSE_SECONDS)
 
 
-async def _enter(
-    leave: Pass, scopes: Sequence[str], clock: Clock, seconds: float, belongs: Belongs
-) -> tuple[ClientConnection, Hello]:
+async def _enter(leave: Pass, scopes: Sequence[str], clock: Clock, seconds: float) -> tuple[ClientConnection, Hello]:
     with _named("connect"):
         async with clock.timeout(seconds):
             socket = await _LoopbackConnect(
@@ -171,18 +164,18 @@ async def _enter(
                 user_agent_header=f"clawtop/{clawtop.__version__}",
             )
             try:
-                return socket, await _introduced(socket, leave, scopes, belongs)
+                return socket, await _introduced(socket, leave, scopes)
             except BaseException:
                 socket.transport.abort()
                 raise
 
 
-async def _introduced(socket: ClientConnection, leave: Pass, scopes: Sequence[str], belongs: Belongs) -> Hello:
+async def _introduced(socket: ClientConnection, leave: Pass, scopes: Sequence[str]) -> Hello:
     challenge = parsed(await socket.recv())
     if challenge.get("event") != "connect.challenge":
         raise GatewayCallError(Trouble.NONSENSE, "what listens on the gateway's port is not a gateway")
     listener, our_port = leave.listener, socket.local_address[1]
-    if not await asyncio.to_thread(belongs, listener.pid, listener.port, our_port):
+    if not await asyncio.to_thread(answers_to, listener.pid, listener.port, our_port):
         raise GatewayCallError(
             Trouble.FOREIGN,
             f"port {listener.port} was not answered by process {listener.pid} of the gateway's lock: no token was sent",

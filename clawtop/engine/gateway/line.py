@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from clawtop.clock import Clock
-from clawtop.engine.gateway.client import Belongs, GatewayConnection, open_connection
+from clawtop.engine.gateway.client import GatewayConnection, open_connection
 from clawtop.engine.gateway.door import Door, Pass
 from clawtop.engine.gateway.wire import READ
-from clawtop.store.locks.processes import answers_to
 
 MOST_PUSHED = 200
 """Frames that a gateway may send unasked between two rounds. Dropping more of them costs more than a new connection, so
@@ -28,10 +27,9 @@ class KeptLine:
     touched only on the event loop.
     """
 
-    def __init__(self, door: Door, clock: Clock, belongs: Belongs = answers_to) -> None:
+    def __init__(self, door: Door, clock: Clock) -> None:
         self._door = door
         self._clock = clock
-        self._belongs = belongs
         self._leave: Pass | None = None
         self._link: GatewayConnection | None = None
         self._resting: asyncio.Task[None] | None = None
@@ -43,7 +41,7 @@ class KeptLine:
         link = self._link
         if link is None or not link.is_open or leave != self._leave:
             await self.close()
-            link = await open_connection(self._door, leave, (READ,), clock=self._clock, belongs=self._belongs)
+            link = await open_connection(self._door, leave, (READ,), clock=self._clock)
             self._link, self._leave = link, leave
         try:
             yield link

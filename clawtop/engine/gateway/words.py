@@ -8,10 +8,9 @@ from typing import Any
 from clawtop.clock import Clock
 from clawtop.core.model import GatewayWords, LaneStats, TaskSight
 from clawtop.engine.gateway.answers import lanes_said, sessions_said, tasks_said, waits_said
-from clawtop.engine.gateway.client import Belongs, GatewayConnection, connected
+from clawtop.engine.gateway.client import GatewayConnection, connected
 from clawtop.engine.gateway.door import Door, Pass
 from clawtop.engine.gateway.wire import READ
-from clawtop.store.locks.processes import answers_to
 from clawtop.values import dataclass
 
 SESSIONS = "sessions.list"
@@ -54,9 +53,7 @@ class TasksSaid:
         return self.pages > 0 and self.cursor is None
 
 
-async def ask_words(
-    door: Door, leave: Pass, clock: Clock, *, only: str | None = None, belongs: Belongs = answers_to
-) -> GatewayWords:
+async def ask_words(door: Door, leave: Pass, clock: Clock, *, only: str | None = None) -> GatewayWords:
     """Ask, over a connection of its own, which sessions have runs, and what waits.
 
     Args:
@@ -65,7 +62,7 @@ async def ask_words(
     Raises:
         GatewayCallError: there was no usable answer.
     """
-    async with connected(door, leave, (READ,), clock=clock, belongs=belongs) as link:
+    async with connected(door, leave, (READ,), clock=clock) as link:
         words = await sessions_over(link, clock, only=only)
         if not link.knows(TASKS):
             return words

@@ -28,7 +28,7 @@ async def update_store(
     on_wait: OnWait = lambda _: None,
     on_written: Callable[[Updated], None] = lambda _: None,
 ) -> Updated:
-    """`clawtop.store.auth.port.update` for a task: same result, same errors.
+    """Apply `change` to a place under its lock.
 
     Tries in a worker thread, pauses in the loop. A try that gets the lock makes the change and releases it in the same
     thread. If the task is cancelled during a try, the try is waited for (it lasts milliseconds) and the cancellation
@@ -36,6 +36,11 @@ async def update_store(
 
     `on_wait` is called in the loop. `on_written` is called in a worker thread, under the lock, as soon as the change
     is on the disk: a caller that is cancelled at that moment learns of it only this way.
+
+    Raises:
+        RefusedError: the store may not be written, because of its generation, owner or content.
+        LockNotObtainedError: its lock was never free for `wait` seconds.
+        OperationFailedError: the disk refused, or the store is gone; nothing was changed.
     """
     loop = asyncio.get_running_loop()
 

@@ -67,7 +67,7 @@ class HeldPrompt:
         self.stop_asked = False
         self.lost = False
         self._stop = stop
-        self._said = Describe(holding.who.token)
+        self._said = Describe(holding.who.token, holding.phase)
         self._speaking = False
 
     @property
@@ -78,12 +78,9 @@ class HeldPrompt:
     def run_id(self) -> str:
         return self._holding.who.run_id
 
-    def set_phase(self, phase: str, profile: str | None = None) -> None:
-        """Publish the run's phase, and its auth profile if that is new; others see it within milliseconds.
-
-        Never waits, never fails.
-        """
-        self._say(Describe(self.token, phase, profile or self._said.profile))
+    def set_phase(self, phase: str) -> None:
+        """Publish the run's phase; others see it within milliseconds. Never waits, never fails."""
+        self._say(Describe(self.token, phase))
 
     def _say(self, request: Describe) -> None:
         self._said = request
@@ -159,6 +156,6 @@ def how_of(error: BaseException | None) -> str:
 
 
 def cancels_current_task() -> Callable[[], object]:
-    """How a run without its own callback is stopped."""
+    """How a run is stopped: the task that is current now is cancelled."""
     task = asyncio.current_task()
     return (lambda: None) if task is None else task.cancel

@@ -26,7 +26,6 @@ from clawtop.core.session.lane_queue import (
     LaneEffect,
     LaneEvent,
     LaneState,
-    Priority,
     Reset,
     StartTask,
     TaskEnded,
@@ -83,7 +82,6 @@ class LaneScheduler:
         session_lane: str,
         global_lane: str,
         *,
-        priority: Priority = Priority.NORMAL,
         deadline: float | None = None,
     ) -> AsyncIterator[int]:
         """A place in both lanes for the length of the context; yields the ms that it was waited for.
@@ -97,7 +95,7 @@ class LaneScheduler:
         async with contextlib.AsyncExitStack() as places:
             waited = 0
             for lane in dict.fromkeys((lane_name(session_lane), lane_name(global_lane))):
-                waited += await places.enter_async_context(self._place(lane, priority, deadline))
+                waited += await places.enter_async_context(self._place(lane, deadline))
             yield waited
 
     # --- what operators do ---------------------------------------------------------------------------------------
@@ -137,13 +135,13 @@ class LaneScheduler:
     # --- one place -----------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def _place(self, name: str, priority: Priority, deadline: float | None) -> AsyncIterator[int]:
+    async def _place(self, name: str, deadline: float | None) -> AsyncIterator[int]:
         lane = self._lane(name)
         task = f"turn-{next(self._serial)}"
         began = self._clock.monotonic()
         granted = lane.waiting[task] = asyncio.get_running_loop().create_future()
         try:
-            self._feed(lane, Enqueue(task, priority))
+            self._feed(lane, Enqueue(task))
             lane.collisions += not granted.done()
             if not granted.done():
                 await self._granted(lane, granted, deadline)

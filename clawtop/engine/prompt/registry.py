@@ -142,14 +142,12 @@ class PromptRegistry:
         on_contention: OnContention = OnContention.WAIT,
         deadline: float | None = None,
         foreign: Foreign | None = None,
-        on_stop: Callable[[], object] | None = None,
         profile: str | None = None,
     ) -> HeldPrompt:
-        """Take the prompt of a session.
+        """Take the prompt of a session. When a drain asks the run to stop, the task that acquired it is cancelled.
 
         Args:
             profile: the account that the run will use, which others see as in use from the grant on.
-            on_stop: called when a drain asks the run to stop; None: the task that acquires is cancelled.
             deadline: monotonic seconds (of the clock) at which waiting ends.
             foreign: says which OpenClaw run, if any, holds the session; asked again and again while waiting.
 
@@ -161,9 +159,7 @@ class PromptRegistry:
         began = self._clock.monotonic()
         if deadline is None and self._max_wait_s is not None:
             deadline = began + self._max_wait_s
-        wish = _Wish(
-            lane, run_id, session_key, agent, on_contention, began, deadline, on_stop or cancels_current_task(), profile
-        )
+        wish = _Wish(lane, run_id, session_key, agent, on_contention, began, deadline, cancels_current_task(), profile)
         try:
             return await self._take(session_file, wish, foreign)
         except SessionContendedError:

@@ -97,7 +97,6 @@ class SessionLockController:
         clock: Clock,
         processes: ProcessTable,
         environment: NamespaceEvidence = HERE,
-        accepts: Accepts | None = None,
         start_ticks: int | None = None,
         on_break: Callable[[LockFile, BreakResult], None] | None = None,
     ) -> None:
@@ -106,7 +105,6 @@ class SessionLockController:
         Args:
             limits: how long to wait for the lock and how long one hold may last (`core.locks.limits`).
             environment: why pids may prove nothing here; a lock is then never removed.
-            accepts: which foreign changes are not a takeover; None: what the generation's OpenClaw accepts.
             start_ticks: what `own_start` said, where it was asked before; None: it is asked.
             on_break: called with each stale lock that was to be removed, and the outcome.
 
@@ -123,7 +121,7 @@ class SessionLockController:
         self._clock = clock
         self._processes = processes
         self._environment = environment
-        self._accepts = storage.fence if accepts is None else accepts
+        self._accepts = storage.fence
         self._on_break = on_break
         self._held: Published | None = None
         self._fence: _ReleasedFile | None = None

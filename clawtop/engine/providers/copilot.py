@@ -19,7 +19,6 @@ from clawtop.patterns import regex
 from clawtop.store.provider.secrets import Secret
 from clawtop.values import dataclass
 
-PROVIDER = "github-copilot"
 EXCHANGE_URL = "https://api.github.com/copilot_internal/v2/token"
 USER_URL = "https://api.github.com/copilot_internal/user"
 DEFAULT_HOST = "api.individual.githubcopilot.com"

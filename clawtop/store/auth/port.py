@@ -224,40 +224,6 @@ def _with_stats(row: Profile, own: OwnAuth, base: OwnAuth) -> Profile:
     return replace(row, stats=found[0], stats_owner=place.owner, problems=(*row.problems, *found[1]))
 
 
-def update(
-    place: AuthPlace,
-    change: Change,
-    machine: Machine,
-    *,
-    wait: float,
-    on_wait: OnWait = lambda _: None,
-) -> Updated:
-    """Apply `change` to a place under its lock. In a task use `clawtop.engine.operations.locked.update_store`.
-
-    Raises:
-        RefusedError: the store may not be written, because of its generation, owner or content.
-        LockNotObtainedError: its lock was never free for `wait` seconds.
-        OperationFailedError: the disk refused, or the store is gone; nothing was changed.
-    """
-    job = place.change(change, machine, on_wait, lambda _: None)
-    updated = _driven(job, machine, wait)
-    landing = job.look_back(updated)
-    if landing is Landing.LOST:
-        updated = replace(_driven(job, machine, wait), tries=2)
-        landing = job.look_back(updated)
-    return replace(updated, landing=landing)
-
-
-def _driven(job: PlaceUpdate, machine: Machine, wait: float) -> Updated:
-    job.begin(wait)
-    try:
-        while not isinstance(result := job.once(), Updated):
-            machine.clock.pause(result)
-    finally:
-        job.end()
-    return result
-
-
 def lost_or_landed(updated: Updated, now: AuthState) -> Landing:
     """LOST where a value that the update changed is what it was before."""
     pairs = (

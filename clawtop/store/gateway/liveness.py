@@ -167,9 +167,7 @@ def _is_ours(lock: LockFile, name: str, layout: Layout) -> bool:
     return os.path.realpath(stored) == os.path.realpath(layout.config_path)
 
 
-def judge_gateway(
-    locks: tuple[Lock, ...], port: int | None, probe: PortProbe | None, *, listener_is_ours: bool = False
-) -> Gateway:
+def judge_gateway(locks: tuple[Lock, ...], port: int | None, probe: PortProbe | None) -> Gateway:
     """What the locks and the port prove.
 
     LIVE needs the lock's owner alive with its recorded start, or an answer on the port; DEAD a lock whose owner is
@@ -179,8 +177,6 @@ def judge_gateway(
         locks: the gateway locks, judged.
         port: the configured port; a lock's own wins (2026.9.6 writes it).
         probe: None: the port is not tried.
-        listener_is_ours: a gateway of this configuration was seen on this port, so silence there means that this
-            gateway does not answer.
     """
     stale: Lock | None = None
     for lock in locks:
@@ -195,7 +191,7 @@ def judge_gateway(
     if found is True or found is Serving.ANSWERS:
         how = "its port answers, but no visible process owns it"
         return Gateway(GatewayState.LIVE, None, port, None, how, serving=Serving.ANSWERS)
-    if found is Serving.SILENT and (first is not None or listener_is_ours):
+    if found is Serving.SILENT and first is not None:
         how = "its port accepts connections, but nothing is answered"
         return Gateway(GatewayState.LIVE, None, port, None, how, serving=Serving.SILENT)
     if stale is not None:

@@ -161,19 +161,6 @@ def timestamp(now: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{milliseconds:03}Z"
 
 
-def publish(path: str, payload: Mapping[str, Any], *, newline: bool = True, durable: bool = True) -> Published | None:
-    """Create the lock at `path` with `payload`; None if there is one already. `durable`: see `Proposal`.
-
-    Raises:
-        OSError: the directory is missing, read-only, full or another user's; nothing is left behind.
-    """
-    proposal = Proposal(path, payload, newline=newline, durable=durable)
-    try:
-        return proposal.publish()
-    finally:
-        proposal.withdraw()
-
-
 def still_ours(published: Published) -> bool:
     """Whether the lock on disk is exactly the file that this process published, content included. OSError if that
     cannot be determined now.

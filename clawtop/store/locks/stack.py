@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from clawtop.store.locks.processes import ProcessTable, SystemProcesses, psutil_module
+from clawtop.store.locks.processes import SystemProcesses, psutil_module
 
 if TYPE_CHECKING:
     import psutil
@@ -64,15 +64,14 @@ class ProcessStack:
                 self._processes.append(process)
 
 
-def stack_below(ancestor: int, pid: int, since: int | None, table: ProcessTable | None = None) -> ProcessStack | None:
+def stack_below(ancestor: int, pid: int, since: int | None) -> ProcessStack | None:
     """The stack of `pid`, if that is a descendant of `ancestor` that began at `since`. This process is never in it.
 
     Args:
         since: ms since the epoch, as a process table tells it. None: not known, so nothing is found.
-        table: None: the machine's own.
     """
     psutil = psutil_module()
-    started = (table or SystemProcesses()).look(pid).started_at
+    started = SystemProcesses().look(pid).started_at
     if since is None or started is None or abs(started - since) > START_SLACK_MS:
         return None
     try:

@@ -6,7 +6,6 @@ Creates nothing. Entries of dead processes count as gone (`store.own.holders` sa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from clawtop.core.model import PromptHolder, Waiter
@@ -17,7 +16,7 @@ from clawtop.store.own.holder_record import record_key
 from clawtop.store.own.presence import Presence, holders_dir, is_alive
 
 
-def read_admissions(state_dir: str | Path, alive: Callable[[Path, str], bool] = is_alive) -> tuple[Admission, ...]:
+def read_admissions(state_dir: str | Path) -> tuple[Admission, ...]:
     """Every session with a living holder, waiter or closing. Creates nothing; damaged records are left out."""
     directory = holders_dir(state_dir)
     try:
@@ -26,13 +25,13 @@ def read_admissions(state_dir: str | Path, alive: Callable[[Path, str], bool] = 
     except OSError:
         return ()
     living = dict[str, bool]()
-    found = (_living_part(directory, path, alive, living) for path in paths)
+    found = (_living_part(directory, path, living) for path in paths)
     return tuple(state for state in found if state is not None)
 
 
 def read_admission(directory: Path, session_file: str) -> Admission | None:
     """The same for one canonical session file in a holders directory; None if nobody holds or awaits it."""
-    return _living_part(directory, directory / f"{record_key(session_file)}.json", is_alive, {})
+    return _living_part(directory, directory / f"{record_key(session_file)}.json", {})
 
 
 def read_holder(directory: Path, session_file: str) -> PromptHolder | None:
@@ -41,15 +40,13 @@ def read_holder(directory: Path, session_file: str) -> PromptHolder | None:
     return None if state is None or state.holder is None else prompt_holder(state)
 
 
-def _living_part(
-    directory: Path, path: Path, alive: Callable[[Path, str], bool], living: dict[str, bool]
-) -> Admission | None:
+def _living_part(directory: Path, path: Path, living: dict[str, bool]) -> Admission | None:
     try:
         state = holder_record.load(path)
     except (OSError, ValueError):
         return None
     for member in state.members - living.keys():
-        living[member] = alive(directory, member)
+        living[member] = is_alive(directory, member)
     dead = frozenset(member for member in state.members if not living[member])
     state, _ = step(state, Reap(dead), 0) if dead else (state, ())
     return None if state.idle else state
@@ -66,7 +63,7 @@ def profiles_in_flight(directory: Path) -> dict[str, int]:
     except OSError:
         return found
     for name in names:
-        state = _living_part(directory, directory / name, is_alive, living)
+        state = _living_part(directory, directory / name, living)
         holding = state.holder if state is not None else None
         if holding is not None and holding.profile is not None:
             found[holding.profile] = found.get(holding.profile, 0) + 1

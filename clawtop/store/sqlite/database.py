@@ -397,7 +397,7 @@ class Database:
                 raise UnreadableError(Problem(EMPTY, self._name, "is empty: it has no tables yet"))
             raise UnreadableError(Problem("foreign-database", self._name, "is a database, but not OpenClaw's"))
         known = {str(row[0]) for row in self._rows("SELECT name FROM pragma_table_info('schema_meta')")}
-        wanted = [name if name in known else "NULL" for name in ("role", "agent_id", "app_version")]
+        wanted = [name if name in known else "NULL" for name in ("role", "app_version")]
         rows = (
             self._rows(f"SELECT meta_key, {', '.join(wanted)} FROM schema_meta LIMIT 100")  # noqa: S608 - names above
             if {"role", "meta_key"} <= known
@@ -406,14 +406,14 @@ class Database:
         said = {row[0]: tuple(item if isinstance(item, str) else None for item in row[1:]) for row in rows}
         if "primary" not in said:
             raise UnreadableError(Problem("foreign-database", self._name, "is a database, but not OpenClaw's"))
-        role, agent_id, app_version = said["primary"]
+        role, app_version = said["primary"]
         if app_version is None:
             # 2026.6 and 2026.7 note their version with what they migrated at their start, in its first line.
-            app_version = (said.get("startup-migrations", (None,) * 3)[2] or "").partition("\n")[0] or None
+            app_version = (said.get("startup-migrations", (None,) * 2)[1] or "").partition("\n")[0] or None
         if role != self.role.value:
             what = f"is OpenClaw's, but of another kind ({shown(role or 'none', 20)} instead of {self.role.value})"
             raise UnreadableError(Problem("foreign-database", self._name, what))
-        found = DatabaseIdentity(self.role, user_version if isinstance(user_version, int) else 0, agent_id, app_version)
+        found = DatabaseIdentity(self.role, user_version if isinstance(user_version, int) else 0, app_version)
         if found.why_not_read:
             raise UnreadableError(Problem("unreleased-schema", self._name, found.why_not_read))
         return found

@@ -41,7 +41,6 @@ class DatabaseIdentity:
 
     role: DatabaseRole
     user_version: int
-    agent_id: str | None = None
     app_version: str | None = None
 
     @property

@@ -69,6 +69,7 @@ from tests.sim.whole.loop import PROCESS, SimLoop
 from tests.sim.whole.process import FULL, WRITES, Host, HostClock, Process, SystemCalls, Table
 from tests.sim.whole.provider import MOODS, PARTITION, Client, Provider
 from tests.sim.whole.standins import Journals, Lines, Spool, Unreleased, Uses, asked_at_once
+from tests.support.lock_files import publish
 
 SPAN_S = 20.0
 """In which the acts happen; then the world is left alone."""
@@ -625,7 +626,7 @@ class History:
         if with_start:
             payload["starttime"] = process.ticks
         for _ in range(60):
-            lock = openclaw.publish(path, payload, durable=False)
+            lock = publish(path, payload, durable=False)
             if lock is not None:
                 return lock
             await asyncio.sleep(0.1)
