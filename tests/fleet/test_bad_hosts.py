@@ -102,8 +102,9 @@ async def test_two_fleets_watch_the_same_hosts(tmp_path: Path) -> None:
         await until(lambda: all(fleet.hosts[0].summary is not None for fleet in (first, second)))
 
 
-async def test_a_command_whose_pipes_outlive_it_is_ended_in_time() -> None:
+async def test_a_command_whose_pipes_outlive_it_is_ended_in_time_and_none_stays_open_here() -> None:
     """As with ssh's shared connection: another process has the pipes, and keeps them open."""
+    ours = _descriptors()
     pipe = await CommandTransport(None, SystemClock())(
         HostSpec("h", ("sh", "-c", "setsid sleep 1000 & echo $!; exec sleep 1000", "sh")), ("stream",)
     )
@@ -113,8 +114,13 @@ async def test_a_command_whose_pipes_outlive_it_is_ended_in_time() -> None:
         async with asyncio.timeout(30):
             code, _said = await pipe.close()
         assert code is None
+        await until(lambda: _descriptors() <= ours, 30)
     finally:
         os.kill(survivor, 9)
+
+
+def _descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 async def test_a_host_that_never_stops_talking_is_heard_slowly_and_leaves_the_loop_to_others() -> None:

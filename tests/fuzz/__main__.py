@@ -85,7 +85,7 @@ def main() -> int:
             seed = first + count
             count += 1
             wrong = _one(seed_dirs[seed % 2], Path(folder) / "case", Random(seed), kinds)
-            wrong += _streams(Random(seed), kinds)
+            wrong += _streams(Random(seed), seed, kinds)
             _close_presences(kept)
             bad += [f"seed {seed}: {why}" for why in wrong]
             if len(bad) >= 20:
@@ -208,15 +208,15 @@ def _columns(database: sqlite3.Connection, table: str) -> list[str]:
     return [f'"{row[1].decode()}"' for row in database.execute(f"PRAGMA table_info({table})").fetchall()]
 
 
-def _streams(random: Random, kinds: Counter[str]) -> list[str]:
-    """Some cases of every reader, and one of them at two sizes."""
+def _streams(random: Random, seed: int, kinds: Counter[str]) -> list[str]:
+    """Some cases of every reader, and one of them, in turn, at two sizes."""
     wrong: list[str] = []
-    for name in READERS:
-        for _ in range(20):
+    for name, reader in READERS.items():
+        for _ in range(reader.cases):
             wrong += tried(name, random)
             kinds["streams"] += 1
     kinds["sizes"] += 1
-    return wrong + stretched(random.choice(list(READERS)), random)
+    return wrong + stretched(list(READERS)[seed % len(READERS)], random)
 
 
 def _readers(state: Path) -> dict[str, Callable[[], list[str]]]:

@@ -62,6 +62,7 @@ from clawtop.store.sessions.conversation import read_conversation
 from clawtop.view.explain_error_lines import error_lines
 from tests.fuzz.far_verbs import FarPipe, far_verbs
 from tests.fuzz.mutate import grown, mutated
+from tests.fuzz.state_files import AGENT, CELLS, LOCKS, SESSIONS, in_cell, in_file, incident_file
 from tests.support.clocks import ManualClock
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -81,6 +82,8 @@ class Reader:
     seeds: tuple[str, ...]
     read: Callable[[bytes, Random], Sequence[str]]
     promised: tuple[type[Exception], ...] = (ClawtopError,)
+    cases: int = 20
+    """How many a seed tries; a whole reading of a directory takes longer than a stream."""
 
 
 def pieces(content: bytes, random: Random) -> list[bytes]:
@@ -369,6 +372,16 @@ READERS: dict[str, Reader] = {
         partial(on_disk, "s.jsonl", lambda state: read_conversation(state / "s.jsonl")),
         (ClawtopError, OSError),
     ),
+    "auth store": Reader(("auth-profiles.json",), in_file(f"{AGENT}/auth-profiles.json"), cases=3),
+    "auth state": Reader(("auth-state.json",), in_file(f"{AGENT}/auth-state.json"), cases=3),
+    "session list": Reader(("sessions.json",), in_file(f"{SESSIONS}/sessions.json"), cases=3),
+    "lock": Reader(("lock.json",), in_file(*LOCKS), cases=3),
+    "config": Reader(("state-config.json",), in_file("openclaw.json"), cases=3),
+    "gateway log": Reader(("gateway.log",), in_file("gateway.log"), cases=3),
+    "trajectory": Reader(("trajectory.jsonl",), in_file(f"{SESSIONS}/main.trajectory.jsonl"), cases=3),
+    "auth cells": Reader(("auth-profiles.json", "auth-state.json"), in_cell(*CELLS[:2]), cases=3),
+    "session cells": Reader(("session-entry.json", "event.json"), in_cell(*CELLS[2:]), cases=3),
+    "incident file": Reader(("recording.jsonl",), incident_file, cases=3),
 }
 
 
