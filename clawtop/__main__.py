@@ -27,6 +27,10 @@ def main() -> NoReturn:
 
 
 def _run() -> int:
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a KeyboardInterrupt in a callback of the import system is lost
     from clawtop.cli import process
 
     refused = process.prepared()

@@ -238,6 +238,24 @@ def test_nothing_of_it_is_imported_where_control_c_ends_in_a_traceback() -> None
     assert set(done.stdout.split()) <= {"__future__", "clawtop", "clawtop.__main__", "gc"}
 
 
+def test_an_interrupt_in_a_callback_of_the_import_system_is_not_lost() -> None:
+    """Python drops what a weak reference's callback raises, and imports make such callbacks for their locks."""
+    code = (
+        "import os, runpy, signal, sys, weakref\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'clawtop.cli.process':\n"
+        "            lock = type('Lock', (), {})()\n"
+        "            kept = weakref.ref(lock, lambda _: os.kill(os.getpid(), signal.SIGINT))\n"
+        "            del lock\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "sys.argv = ['clawtop', 'man']\n"
+        "runpy.run_module('clawtop', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, b"")
+
+
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("after_ms", [0, 20, 40, 60, 80, 100, 150, 250, 400])
 def test_a_signal_in_the_first_moments_ends_it_and_gives_the_terminal_back(
