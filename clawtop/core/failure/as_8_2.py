@@ -23,6 +23,9 @@ CODES_8: Mapping[str, FailureReason] = MappingProxyType(
 _PASSING = frozenset({499, 500, 502, 503, 504, 521, 522, 523, 524})
 """Statuses at the beginning of a text that mean a timeout."""
 
+_AS_9_6 = frozenset({400, 401, 402, 403, 404, 408, 410, 422, 429})
+"""The statuses of requests that it lists. Any other says nothing, so that a code goes before words of an overflow."""
+
 _WORDS_WIN: Mapping[int | float, FailureReason] = MappingProxyType(
     {
         499: Reason.OVERLOADED,
@@ -65,7 +68,7 @@ def by_status(
     """What the status says; None where it says nothing. `own`: the provider's plugin gave the words."""
     if status == 529:
         return because(Reason.OVERLOADED, "status-529", "529")
-    if status != 499 and not 500 <= status < 600:
+    if status in _AS_9_6:
         return as_9_6.by_status(signal, status, provider, words, own=own)
     wins = _WORDS_WIN.get(status)
     if wins is None:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from clawtop.core.failure import as_3_28, as_6_11, as_8_2, as_9_6
 from clawtop.core.failure import rules as common
-from clawtop.core.failure.local_9_6 import Local, aborted_9_6, lacks_tool_result, local_8_2, local_9_6
+from clawtop.core.failure.local_9_6 import Local, aborted_7_1, aborted_9_6, lacks_tool_result, local_8_2, local_9_6
 from clawtop.core.failure.provider_plugins import plugin_of, plugin_of_8_2
 from clawtop.core.failure.record import ErrorValue
 from clawtop.core.failure.rules import Classification
@@ -83,6 +83,7 @@ _7_1 = replace(
     of_signal=as_6_11.read_signal_7_1,
     default_status=as_6_11.DEFAULTS_7_1,
     local_unclassified=lacks_tool_result,
+    aborted=aborted_7_1,
 )
 _3_28 = Dialect(
     as_3_28.read_signal,
@@ -105,7 +106,7 @@ _9_6 = Dialect(
     local=local_9_6,
     aborted=aborted_9_6,
 )
-_8_2 = replace(_9_6, of_signal=_with_plugin_8_2, code_reason=as_8_2.code_reason, local=local_8_2)
+_8_2 = replace(_9_6, of_signal=_with_plugin_8_2, code_reason=as_8_2.code_reason, local=local_8_2, aborted=aborted_7_1)
 
 CLAWTOP = replace(
     _5_20,

@@ -1,6 +1,6 @@
 """Which errors OpenClaw 2026.8 and 2026.9 treat as local trouble of a run: claims and workers, not session locks.
 
-And which mean that somebody ended the run: the name AbortError alone no longer does.
+And which mean that somebody ended the run: from 2026.7 on the name AbortError alone no longer does.
 """
 
 from __future__ import annotations
@@ -68,8 +68,12 @@ _REPLACED = frozenset({"AGENT_RUN_SUPERSEDED_ABORT", "SESSION_PLACEMENT_TURN_SET
 
 def aborted_9_6(value: ErrorValue) -> bool:
     """Whether the run was ended: by its user, for a restart, or because another run took its place."""
-    if any(_has_code(each, _REPLACED) for each in walk(value, reasons=True, aside=True, suppressed=True)):
-        return True
+    replaced = (_has_code(each, _REPLACED) for each in walk(value, reasons=True, aside=True, suppressed=True))
+    return any(replaced) or aborted_7_1(value)
+
+
+def aborted_7_1(value: ErrorValue) -> bool:
+    """The same in 2026.7 and 2026.8, in which a run that another one replaced goes on with the next model."""
     if not isinstance(value, ErrorRecord):
         return False
     wrapped = value.cause if value.is_exception and value.name == "AbortError" else None
