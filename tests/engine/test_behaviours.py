@@ -1,4 +1,4 @@
-"""About 270 provider behaviours over real sockets, each with its class, whom the engine asks next, whom it marks, and
+"""About 380 provider behaviours over real sockets, each with its class, whom the engine asks next, whom it marks, and
 what the user reads."""
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from clawtop.demo.world import PRIMARY, SECONDARY, World, build_world
 from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.errors import ClawtopError
 from tests.engine.behaviours import COMPLETIONS, MESSAGES, STATUSES, Row
+from tests.engine.behaviours_by_provider import BY_PROVIDER
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +27,7 @@ FIRST_BY_API = {"anthropic-messages": PRIMARY, "openai-completions": SECONDARY}
 SETTINGS = EngineSettings(pause_s=0.001)
 ROWS = [
     *(("anthropic-messages", row) for row in (*STATUSES, *MESSAGES)),
-    *(("openai-completions", row) for row in (*STATUSES, *COMPLETIONS)),
+    *(("openai-completions", row) for row in (*STATUSES, *COMPLETIONS, *BY_PROVIDER)),
 ]
 
 

@@ -26,6 +26,7 @@ CODES: Mapping[str, FailureReason] = MappingProxyType(
             (FailureReason.RATE_LIMIT, "usage_limit_reached rate_limit_exceeded freeusagelimiterror"),
             (FailureReason.RATE_LIMIT, "throttling.ratequota throttling.burstrate appidqpsoverflow"),
             (FailureReason.RATE_LIMIT, "throttlingexception toomanyrequestsexception"),
+            (FailureReason.OVERLOADED, "capacity_exceeded"),
             (FailureReason.AUTH, "invalid_api_key api_key_invalid unauthenticated unrecognizedclientexception"),
             (FailureReason.AUTH_PERMANENT, "account_deactivated account_suspended organization_restricted"),
             (FailureReason.SERVER_ERROR, "server_error internal_error internal_server_error api_error internal"),
@@ -78,13 +79,14 @@ WORDS: tuple[tuple[FailureReason, re.Pattern[str]], ...] = tuple(
             r"|insufficient[_ ](?:quota|balance|funds|credits?)|(?:out of|not enough) (?:credits?|funds)\b"
             r"|account is not active|prepa(?:id|yment)[^.\n]{0,40}(?:depleted|exhausted)"
             r"|credits?[^.\n]{0,30}(?:depleted|exhausted)"
-            r"|spend(?:ing)?[ _-](?:limit|block)|(?:plan|subscription) (?:does not|doesn't) include|arrears"
+            r"|key limit exceeded|spend(?:ing)?[ _-](?:limit|block)"
+            r"|(?:plan|subscription) (?:does not|doesn't) include|arrears"
             r"|free tier[^.\n]{0,40}exhausted|余额不足|欠费",
         ),
         (
             FailureReason.AUTH,
             r"api key not valid|api_key_invalid|(?:invalid|incorrect|missing) api[_ -]?key|login fail"
-            r"|\binvalid_grant\b",
+            r"|\binvalid_grant\b|credential is only authorized for",
         ),
         (
             FailureReason.RATE_LIMIT,
@@ -98,7 +100,8 @@ WORDS: tuple[tuple[FailureReason, re.Pattern[str]], ...] = tuple(
             FailureReason.MODEL_NOT_FOUND,
             _MODEL + r"(?:not found|not exist|not supported|is not available|retired|decommissioned|deprecated)"
             r"|(?:unknown|unsupported|invalid) model\b|no such model|unexpected endpoint or method"
-            r"|model identifier is invalid|access to the model\b|on-demand throughput isn.t supported",
+            r"|model identifier is invalid|must be verified to use the model"
+            r"|access to the model\b|on-demand throughput isn.t supported",
         ),
         (FailureReason.FORMAT, r"extra_forbidden|extra inputs are not permitted|\binvalid params\b"),
         (
