@@ -47,8 +47,8 @@ core/  Decisions: pure functions over immutable values. Standard library only; n
                     retry_evidence: what an error says in its JSON, about when an account is usable again, about
                     retries; pasted: an error as an operator pastes it
     cooldown/       How long a profile must not be used: stats (what failures and successes change), schedules, windows,
-                    marking (merging what runs learned), noted (what processes tell each other), profile_state (one word
-                    for it), mending (failures that only the operator can end)
+                    marking (merging what runs learned), provider_times (what processes report to each other),
+                    profile_state (one word for it), fixes (failures that only the operator can end)
     locks/          staleness (what OpenClaw will do with a lock, and what clawtop may do), session_rules and limits (by
                     version and configuration), leaks (locks that a restarted gateway forgot), clocks (is the gateway's
                     wrong?), removal (why a lock stays), sharing (when an auth store's lock is left to OpenClaw)
@@ -117,8 +117,7 @@ store/  The disk: one module for each format. Nothing else knows paths or format
 engine/  Owns every task, on asyncio, and is the only writer of OpenClaw's store. No terminal library.
     providers/      A call to a provider. base (what a call is made of), http (one request), limits (of its time) with
                     lateness (of the event loop), pools of connections, network (TLS), encoding and framing (bytes to
-                    events), mending (of JSON), spoken (in which API it answered), reading and reply (decoding),
-                    errors.
+                    events), json_repair, reply_api (in which API it answered), reading and reply (decoding), errors.
                     APIs: anthropic, openai (with openai_hosts), responses, google, ollama, bedrock, plain (completions
                     without choices); copilot has its own token
     gateway/        What a live gateway reports. door (who may get its token), client with wire, answers and errors (its

@@ -17,7 +17,7 @@ from clawtop.text import safe
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
-    from clawtop.engine.gateway.turn import TurnTold
+    from clawtop.engine.gateway.turn import TurnEvent
     from clawtop.store.snapshot import SnapshotReader
 
 SCHEMA = 1
@@ -129,7 +129,7 @@ class _GatewayOutput:
         self._run_id = run_id
         self._words = Words()
 
-    def told(self, told: TurnTold) -> None:
+    def told(self, told: TurnEvent) -> None:
         from clawtop.engine.gateway.turn import TurnPhase
 
         if self._as_json:
@@ -147,7 +147,7 @@ class _GatewayOutput:
                 show_text(rest + ("\n" if rest else ""))
                 print(f"clawtop: {told.kind}: {safe(told.text, 400)}", file=sys.stderr)
 
-    def _tell(self, told: TurnTold) -> None:
+    def _tell(self, told: TurnEvent) -> None:
         from clawtop.engine.gateway.turn import ENDS, TurnPhase
 
         if told.kind is TurnPhase.DELTA:

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 from clawtop import __version__
-from clawtop.core.cooldown.noted import open_provider_time
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.cooldown.provider_times import open_provider_time
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.judgement import Health, judge

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from clawtop.clock import SystemClock
 from clawtop.core.carried import others_than
-from clawtop.core.cooldown.noted import with_provider_times
+from clawtop.core.cooldown.provider_times import with_provider_times
 from clawtop.core.incident.happenings import happenings
 from clawtop.core.incident.lane_stats import lanes_of, lanes_of_engines
 from clawtop.core.incident.timeline import ACTS, KEPT_ACTS, Timeline, newest

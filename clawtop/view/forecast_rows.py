@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.cooldown.noted import open_provider_time
+from clawtop.core.cooldown.provider_times import open_provider_time
 from clawtop.core.cooldown.stats import bypasses_cooldown, next_failure_cost
 from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.model import GatewayState, counted

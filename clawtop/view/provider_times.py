@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import tzinfo
 
-from clawtop.core.cooldown.noted import open_provider_time
+from clawtop.core.cooldown.provider_times import open_provider_time
 from clawtop.core.model import Profile
 from clawtop.text import safe, shown
 from clawtop.view.humanize import countdown, time_near

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from clawtop.core.cooldown.noted import open_provider_time
 from clawtop.core.cooldown.profile_state import configured_models, state_for_models
+from clawtop.core.cooldown.provider_times import open_provider_time
 from clawtop.core.cooldown.stats import Schedules, active_windows, stat_problems
 from clawtop.core.failover.same_account import retries_by_reason
 from clawtop.core.health.judgement import Health, Next, TurnCounts, judge

@@ -11,7 +11,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.engine.gateway.errors import GatewayCallError
-from clawtop.engine.gateway.turn import WITHOUT_A_RUN, TurnPhase, TurnTold, send_turn
+from clawtop.engine.gateway.turn import WITHOUT_A_RUN, TurnEvent, TurnPhase, send_turn
 from clawtop.engine.gateway.wire import WRITE
 from tests.engine.test_gateway_client import KEY, door, live
 from tests.support.gateways import FakeGateway, RefusingError, serving
@@ -29,7 +29,7 @@ def message(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": [{"type": "text", "text": text}, {"type": "image"}, 7]}
 
 
-async def told(tmp_path: Path, *frames: str, refusal: str | None = None) -> list[TurnTold]:
+async def told(tmp_path: Path, *frames: str, refusal: str | None = None) -> list[TurnEvent]:
     """What is told of a turn whose gateway sends these frames after its answer."""
 
     def answer(params: Mapping[str, Any]) -> Any:
@@ -69,7 +69,7 @@ async def test_a_reply_is_streamed_to_its_end(tmp_path: Path) -> None:
 
 async def test_an_end_without_its_text_has_what_was_streamed(tmp_path: Path) -> None:
     found = await told(tmp_path, chat("delta", deltaText="pong"), chat("final"))
-    assert found[-1] == TurnTold(TurnPhase.FINAL, "pong", RUN)
+    assert found[-1] == TurnEvent(TurnPhase.FINAL, "pong", RUN)
 
 
 BEHIND = {"sessionKey": KEY, "agentId": "main"}
@@ -117,16 +117,16 @@ async def test_events_that_are_no_words_are_passed_over(tmp_path: Path) -> None:
         {"type": "event", "event": "chat", "payload": {"runId": "r2", "state": {"a": []}, "sessionKey": KEY}}
     )
     (_, *rest) = await told(tmp_path, odd, other, chat("status", phase="x"), chat("final", message=message("hi")))
-    assert rest[-1] == TurnTold(TurnPhase.FINAL, "hi", RUN)
+    assert rest[-1] == TurnEvent(TurnPhase.FINAL, "hi", RUN)
     (*_, phase, end) = await told(tmp_path, other, chat("final"), chat("final", "r2", message=message("there")))
-    assert (phase.kind, end) == (TurnPhase.PHASE, TurnTold(TurnPhase.FINAL, "there", RUN))
+    assert (phase.kind, end) == (TurnPhase.PHASE, TurnEvent(TurnPhase.FINAL, "there", RUN))
 
 
 @pytest.mark.parametrize(
     "frames", [(chat("status", phase="starting_model"), chat("final")), (chat("final", message=message("")),)]
 )
 async def test_a_turn_that_ran_and_says_nothing_has_an_empty_reply(tmp_path: Path, frames: tuple[str, ...]) -> None:
-    assert (await told(tmp_path, *frames))[-1] == TurnTold(TurnPhase.FINAL, "", RUN)
+    assert (await told(tmp_path, *frames))[-1] == TurnEvent(TurnPhase.FINAL, "", RUN)
 
 
 def fallback_step(outcome: str, run_id: str = RUN) -> str:
@@ -160,7 +160,7 @@ async def test_a_turn_whose_models_all_failed_ends_though_no_chat_event_says_so(
     ],
 )
 async def test_other_ends_are_told(tmp_path: Path, frame: str, kind: TurnPhase, text: str) -> None:
-    assert (await told(tmp_path, frame))[-1] == TurnTold(kind, text, RUN)
+    assert (await told(tmp_path, frame))[-1] == TurnEvent(kind, text, RUN)
 
 
 async def test_a_refusal_is_an_error(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clawtop.core.cooldown.noted import with_provider_times
+from clawtop.core.cooldown.provider_times import with_provider_times
 from clawtop.core.model import (
     AgentInfo,
     AuthPart,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clawtop.core.cooldown.noted import open_provider_time
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.cooldown.provider_times import open_provider_time
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.health.judgement import judge
 from clawtop.core.model import Event, EventKind, Profile, Snapshot, VerdictKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-from clawtop.core.cooldown.mending import NO_SUCH_MODEL, Mending, mended_by
+from clawtop.core.cooldown.fixes import NO_SUCH_MODEL, NeededFix, needed_fix
 from clawtop.core.cooldown.profile_state import CLOCK_SKEW, ProfileState, is_usable, profile_state, stat_problems
 from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.advice import advice
@@ -192,13 +192,13 @@ def _hint(scene: HealthScene, chains: Sequence[ChainRecovery], until: int | None
 def _mend(scene: HealthScene, agents: Iterable[str], providers: Set[str]) -> str | None:
     """What to do if neither waiting nor clearing helps: every cooling account needs something else first."""
     snapshot, chosen = scene.view.snapshot, set(agents)
-    needs: dict[str, Mending] = {}
+    needs: dict[str, NeededFix] = {}
     for agent in snapshot.agents:
         for profile in agent.store.profiles if agent.id in chosen and agent.store is not None else ():
             schedule = schedule_of(snapshot, profile.provider)
             if profile.provider not in providers or not active_windows(profile.stats, scene.now, schedule):
                 continue
-            first = mended_by(profile.stats, scene.now, schedule)
+            first = needed_fix(profile.stats, scene.now, schedule)
             if first is None:
                 return None
             needs[profile.id] = first
@@ -296,7 +296,7 @@ def _all_out(scene: HealthScene) -> bool:
     return bool(agents) and not any(answers)
 
 
-def resting_profiles(scene: HealthScene) -> Iterator[Cause]:
+def cooling_profiles(scene: HealthScene) -> Iterator[Cause]:
     """Profiles that are cooling while others are usable, and credentials that do not recover by themselves."""
     resting: dict[str, int | None] = {}
     limited: dict[str, dict[str, int | None]] = defaultdict(dict)

@@ -7,10 +7,10 @@ from typing import Final
 
 from clawtop.cells import elided_middle
 from clawtop.core.health.account_causes import (
+    cooling_profiles,
     jammed_stores,
     models_out,
     not_loaded,
-    resting_profiles,
     unimported_stores,
     unreadable_stores,
 )
@@ -22,10 +22,10 @@ from clawtop.core.health.turn_causes import (
     dropped_turns,
     failing_turns,
     hung_runs,
-    messages_to_nobody,
+    messages_to_missing_agents,
     retrying_runs,
+    unanswered_group_messages,
     unanswered_messages,
-    untold_messages,
 )
 from clawtop.core.health.wording import SHOWN, some_names
 from clawtop.core.model import (
@@ -206,8 +206,8 @@ FINDERS: Final[tuple[Finder, ...]] = (
     not_loaded,
     failing_turns,
     unanswered_messages,
-    messages_to_nobody,
-    untold_messages,
+    messages_to_missing_agents,
+    unanswered_group_messages,
     hung_runs,
     retrying_runs,
     jammed_stores,
@@ -215,7 +215,7 @@ FINDERS: Final[tuple[Finder, ...]] = (
     _blocked,
     _queues,
     _locks,
-    resting_profiles,
+    cooling_profiles,
     _reverted,
     _problems,
 )

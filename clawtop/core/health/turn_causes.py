@@ -124,7 +124,7 @@ def unanswered_messages(scene: HealthScene) -> Iterator[Cause]:
         )
 
 
-def messages_to_nobody(scene: HealthScene) -> Iterator[Cause]:
+def messages_to_missing_agents(scene: HealthScene) -> Iterator[Cause]:
     """Messages to agents that were deleted or renamed: no gateway answers them, whatever it can do."""
     left_over = _left_over(scene)
     lost = [one for one in _overdue(scene) if one.agent in left_over]
@@ -158,7 +158,7 @@ def _left_over(scene: HealthScene) -> frozenset[str]:
     return frozenset(agent.id for agent in scene.snapshot.agents if not agent.configured)
 
 
-def untold_messages(scene: HealthScene) -> Iterator[Cause]:
+def unanswered_group_messages(scene: HealthScene) -> Iterator[Cause]:
     """Messages in groups that nobody answered and that may not have been meant for the bot."""
     found = [one for one in scene.waiting.untold if one.doubt is Doubt.GROUP and scene.now - one.since > UNANSWERED_MS]
     if found:

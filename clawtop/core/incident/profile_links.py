@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clawtop.core.cooldown.mending import mended_by
+from clawtop.core.cooldown.fixes import needed_fix
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.incident.node import Node, NodeKind, Severity
 from clawtop.core.model import AgentInfo, Profile, joined
@@ -43,7 +43,7 @@ class ProfileLinks:
         state, until = self._state(profile, model)
         if state is ProfileState.USABLE:
             return None
-        mending = mended_by(profile.stats, self._now, self._schedules[profile.provider])
+        mending = needed_fix(profile.stats, self._now, self._schedules[profile.provider])
         reason = profile.stats.disabled_reason if state is ProfileState.DISABLED else profile.stats.cooldown_reason
         pending = self._view.concerning(profile)
         advice = mending.advice if mending is not None else None

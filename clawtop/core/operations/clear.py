@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from clawtop.core.cooldown.mending import mended_by
+from clawtop.core.cooldown.fixes import needed_fix
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.cooldown.stats import unusable_until
 from clawtop.core.model import Moment, Profile, Sentence, Snapshot
@@ -83,7 +83,7 @@ def _clear_effect(profile: Profile, changes: Iterable[FieldChange], now: int, sc
         return f"{safe(profile.id)} was usable already; its expired window is removed"
     if becomes is not None and becomes > now:
         return f"{safe(profile.id)} stays unusable until ", Moment(becomes), ", because of another window"
-    first = mended_by(profile.stats, now, schedule)
+    first = needed_fix(profile.stats, now, schedule)
     if first is not None:
         return (
             f"{safe(profile.id)} is tried again at once instead of from ",

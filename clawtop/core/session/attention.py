@@ -237,7 +237,7 @@ def next_warning_age(last_warned_at_age_ms: int | None, warn_ms: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionStanding:
+class SessionCondition:
     """The state of a session: `age_ms` since its last change, `queue_depth` waiting for it."""
 
     activity: SessionActivity
@@ -245,9 +245,9 @@ class SessionStanding:
     queue_depth: int
 
 
-def standing_of(
+def condition_of(
     session: Session | None, holder: PromptHolder | None, now: int, *, stale_lock: bool
-) -> SessionStanding | None:
+) -> SessionCondition | None:
     """The activity in a session, seen from outside; None if there is none.
 
     A run that is not known to have ended counts as active. Its last sign of life is that of the latest witness.
@@ -260,7 +260,7 @@ def standing_of(
     began = began or (session.updated_at if session is not None else None)
     age = max(0, now - began) if began is not None else 0
     if holder is None and not running:
-        return SessionStanding(SessionActivity(), age, 0)
+        return SessionCondition(SessionActivity(), age, 0)
     waiting = len(holder.waiters) if holder is not None else 0
     witnesses = session.witnesses if session is not None else ()
     signs = [witness.at for witness in witnesses if witness.running and witness.at is not None]
@@ -269,7 +269,7 @@ def standing_of(
     retry = retry_of(session) if session is not None else None
     left = retry.due - now if retry is not None else None
     activity = SessionActivity(WorkKind.EMBEDDED_RUN, progress_age_ms=silent, has_run=True, retry_left_ms=left)
-    return SessionStanding(activity, age, waiting)
+    return SessionCondition(activity, age, waiting)
 
 
 def retry_of(session: Session) -> AccountRetry | None:
@@ -288,7 +288,7 @@ def attention_of(
     stale_lock: bool = False,
 ) -> AttentionReport | None:
     """What is wrong with a session; None if nothing: it is idle, or working within its limits."""
-    standing = standing_of(session, holder, now, stale_lock=stale_lock)
+    standing = condition_of(session, holder, now, stale_lock=stale_lock)
     if standing is None or not (stale_lock or standing.age_ms > limits.warn_ms):
         return None
     return classify_attention(standing.activity, standing.queue_depth, standing.age_ms, rules, limits)

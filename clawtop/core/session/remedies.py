@@ -105,7 +105,7 @@ def _remedies(run: HeldRun, remote: Remote, gateway: GatewayState, access: Acces
     if not reachable or (lane in _UNREACHED and not remote.aborts_all and run.task is None and not run.answers):
         yield Remedy(Means.RESTART, f"this version cannot abort {_whose(lane)}; restarting the gateway ends it")
     if remote.aborts_stuck:
-        yield Remedy(Means.WAIT, itself(run.quiet_ms, abort_ms))
+        yield Remedy(Means.WAIT, gateway_abort(run.quiet_ms, abort_ms))
 
 
 _UNREACHED = frozenset({LaneClass.CRON, LaneClass.HEARTBEAT})
@@ -119,7 +119,7 @@ def _whose(lane: LaneClass) -> str:
     return "a run that was not asked for over the gateway's API (a channel's, a heartbeat's)"
 
 
-def itself(quiet_ms: int | None, abort_ms: int) -> str:
+def gateway_abort(quiet_ms: int | None, abort_ms: int) -> str:
     """When the gateway gives up a run that makes no progress (it checks every 30 s)."""
     rule = f"the gateway itself aborts a run that makes no progress for {_span(abort_ms)}"
     if quiet_ms is None:

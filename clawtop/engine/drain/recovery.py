@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from clawtop.clock import Clock
 from clawtop.core.model import Event, LockKind, PromptHolder, Session, Snapshot, VerdictKind
-from clawtop.core.session.attention import AttentionReport, SessionStanding, attention_of, standing_of
+from clawtop.core.session.attention import AttentionReport, SessionCondition, attention_of, condition_of
 from clawtop.core.session.drain import DrainListener, DrainStep, DrainWishes, Wait
 from clawtop.core.session.recovery import (
     AbortRun,
@@ -101,7 +101,7 @@ async def recover(
     return SessionRecovery(done.plan.plan, done.plan.why, free=outcome.released, words=outcome.words)
 
 
-def _work(target: DrainTarget, standing: SessionStanding) -> SessionWork:
+def _work(target: DrainTarget, standing: SessionCondition) -> SessionWork:
     return SessionWork(
         session_file=target.file,
         run_id=f"recover-{uuid.uuid4().hex[:8]}",
@@ -141,9 +141,11 @@ def openclaw_would(snapshot: Snapshot, target: DrainTarget) -> RecoveryOutcome |
     return openclaw_recovery(stuck, snapshot.semantics.attention, snapshot.config.attention.abort_ms)
 
 
-def _standing(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None) -> SessionStanding | None:
+def _standing(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None) -> SessionCondition | None:
     stale = _stale_lock(snapshot, target)
-    return standing_of(_row(snapshot, target), holder or _holder(snapshot, target), snapshot.taken_at, stale_lock=stale)
+    return condition_of(
+        _row(snapshot, target), holder or _holder(snapshot, target), snapshot.taken_at, stale_lock=stale
+    )
 
 
 def _holder(snapshot: Snapshot, target: DrainTarget) -> PromptHolder | None:

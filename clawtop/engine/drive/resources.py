@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from clawtop.clock import Clock
 from clawtop.core.cooldown.marking import Mark
-from clawtop.core.cooldown.noted import is_settled
+from clawtop.core.cooldown.provider_times import is_settled
 from clawtop.core.cooldown.stats import Schedule, bypasses_cooldown, schedule_for
 from clawtop.core.cooldown.windows import cooling_until
 from clawtop.core.failover.decision import Action

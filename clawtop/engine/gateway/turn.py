@@ -42,7 +42,7 @@ ENDS = frozenset({TurnPhase.FINAL, TurnPhase.FAILED, TurnPhase.ABORTED})
 
 
 @dataclass(frozen=True, slots=True)
-class TurnTold:
+class TurnEvent:
     """One event of the turn. `text` of DELTA and FINAL is the model's own text: not yet safe."""
 
     kind: TurnPhase
@@ -52,7 +52,7 @@ class TurnTold:
 
 async def send_turn(
     door: Door, gateway: Gateway, key: str, message: str, *, run_id: str, clock: Clock
-) -> AsyncGenerator[TurnTold, None]:
+) -> AsyncGenerator[TurnEvent, None]:
     """Send a message to a session and report its progress until the turn has ended.
 
     Args:
@@ -100,7 +100,7 @@ class _TurnCourse:
         self._so_far = ""
         self._others: dict[str, str | None] = {}
 
-    def told(self, frame: Mapping[str, Any]) -> TurnTold | None:
+    def told(self, frame: Mapping[str, Any]) -> TurnEvent | None:
         """The event of the turn in a frame, if there is one."""
         payload = part(frame, "payload")
         kind, run = text(frame.get("event")), payload.get("runId")
@@ -118,50 +118,50 @@ class _TurnCourse:
     def _is_bare_end(self, payload: Mapping[str, Any]) -> bool:
         return not self._began and payload.get("state") == "final" and "message" not in payload
 
-    def _without_a_reply(self) -> TurnTold:
+    def _without_a_reply(self) -> TurnEvent:
         """The outcome of a message that no run of its own answered."""
         running = [run for run, state in self._others.items() if state not in _OVER]
         if running:
             self._followed = running[-1]
-            return TurnTold(
+            return TurnEvent(
                 TurnPhase.PHASE, f"taken into run {shown(self._followed, 60)}, which answers it", self._run_id
             )
         if "aborted" in self._others.values():
-            return TurnTold(TurnPhase.ABORTED, "dropped because the run it waited behind was aborted", self._run_id)
-        return TurnTold(TurnPhase.FAILED, WITHOUT_A_RUN, self._run_id)
+            return TurnEvent(TurnPhase.ABORTED, "dropped because the run it waited behind was aborted", self._run_id)
+        return TurnEvent(TurnPhase.FAILED, WITHOUT_A_RUN, self._run_id)
 
-    def _chat(self, payload: Mapping[str, Any]) -> TurnTold | None:
+    def _chat(self, payload: Mapping[str, Any]) -> TurnEvent | None:
         match payload.get("state"):
             case "status":
-                return TurnTold(TurnPhase.PHASE, text(payload.get("phase")) or "", self._run_id)
+                return TurnEvent(TurnPhase.PHASE, text(payload.get("phase")) or "", self._run_id)
             case "delta":
                 delta = payload.get("deltaText")
                 more = delta if isinstance(delta, str) else _message_text(payload).removeprefix(self._so_far)
                 self._so_far = (self._so_far + more)[:LONGEST_TEXT]
-                return TurnTold(TurnPhase.DELTA, more[:LONGEST_TEXT], self._run_id)
+                return TurnEvent(TurnPhase.DELTA, more[:LONGEST_TEXT], self._run_id)
             case "final":
-                return TurnTold(TurnPhase.FINAL, _message_text(payload) or self._so_far, self._run_id)
+                return TurnEvent(TurnPhase.FINAL, _message_text(payload) or self._so_far, self._run_id)
             case "error":
                 why = payload.get("errorMessage") or "it does not say why"
-                return TurnTold(TurnPhase.FAILED, shown(why, 400), self._run_id)
+                return TurnEvent(TurnPhase.FAILED, shown(why, 400), self._run_id)
             case "aborted":
-                return TurnTold(TurnPhase.ABORTED, shown(payload.get("stopReason") or "aborted", 100), self._run_id)
+                return TurnEvent(TurnPhase.ABORTED, shown(payload.get("stopReason") or "aborted", 100), self._run_id)
         return None
 
 
-def _answer(frame: Mapping[str, Any], run_id: str) -> TurnTold:
+def _answer(frame: Mapping[str, Any], run_id: str) -> TurnEvent:
     if frame.get("ok") is not True:
         error = part(frame, "error")
         raise GatewayCallError(Trouble.REFUSED, f"chat.send: {shown(error.get('message') or error.get('code'), 200)}")
-    return TurnTold(TurnPhase.STARTED, text(part(frame, "payload").get("status")) or "started", run_id)
+    return TurnEvent(TurnPhase.STARTED, text(part(frame, "payload").get("status")) or "started", run_id)
 
 
-def _exhausted(data: Mapping[str, Any], run_id: str) -> TurnTold | None:
+def _exhausted(data: Mapping[str, Any], run_id: str) -> TurnEvent | None:
     """The end of a turn whose models all failed: 2026.5.20 sends no `chat` event for it."""
     if data.get("phase") != "fallback_step" or data.get("fallbackStepFinalOutcome") != "chain_exhausted":
         return None
     why = data.get("fallbackStepFromFailureDetail") or data.get("fallbackStepFromFailureReason")
-    return TurnTold(TurnPhase.FAILED, shown(f"all models failed: {why or 'it does not say why'}", 400), run_id)
+    return TurnEvent(TurnPhase.FAILED, shown(f"all models failed: {why or 'it does not say why'}", 400), run_id)
 
 
 def _message_text(payload: Mapping[str, Any]) -> str:

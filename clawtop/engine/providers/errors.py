@@ -225,6 +225,6 @@ def not_the_protocol(provider: str, what: str, body: str = "") -> ProviderError:
     return ProviderError(ErrorKind.PROTOCOL, what, provider=provider, body=body)
 
 
-def not_spoken(provider: str, what: str) -> ProviderError:
+def unusable_endpoint(provider: str, what: str) -> ProviderError:
     """clawtop cannot call this model at all, but perhaps another one."""
     return ProviderError(ErrorKind.PROTOCOL, what, provider=provider, reason=FailureReason.MODEL_NOT_FOUND)

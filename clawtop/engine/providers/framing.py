@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from clawtop.engine.providers import mending
+from clawtop.engine.providers import json_repair
 from clawtop.engine.providers.encoding import Utf8
 
 EVENT_LIMIT = 4 * 1024 * 1024
@@ -30,7 +30,7 @@ _FIELDS = frozenset({"data", "event", "error", "id", "retry"})
 def _events_in(data: list[str]) -> list[str]:
     """The events that a server did not divide by blank lines; empty if the lines are one event."""
     try:
-        mending.loads("\n".join(data))
+        json_repair.loads("\n".join(data))
     except ValueError:
         pass
     else:
@@ -41,7 +41,7 @@ def _events_in(data: list[str]) -> list[str]:
 
 def _is_object(line: str) -> bool:
     try:
-        return isinstance(mending.loads(line), dict)
+        return isinstance(json_repair.loads(line), dict)
     except ValueError:
         return False
 
@@ -136,7 +136,7 @@ class Frames:
     def _json_line(self, line: str) -> Iterator[SseFrame]:
         """A line of JSON lines; one that is not whole begins a document over many lines."""
         try:
-            mending.loads(line)
+            json_repair.loads(line)
         except ValueError:
             self._document = True
             self._buffer[:0] = line.encode() + b"\n"
@@ -172,9 +172,9 @@ class Frames:
     def _documents(self, content: str) -> Iterator[SseFrame]:
         """One JSON document; a list (Gemini without `alt=sse`) counts as its members."""
         try:
-            value = mending.loads(content)
+            value = json_repair.loads(content)
         except ValueError:
-            yield from (("", one) for one in mending.in_a_row(content) or [content])
+            yield from (("", one) for one in json_repair.in_a_row(content) or [content])
             return
         members = value if isinstance(value, list) else (value,)
         self._values += len(members)

@@ -42,8 +42,8 @@ from clawtop.engine.providers.errors import (
     ProviderError,
     broke_off,
     from_status,
-    not_spoken,
     not_the_protocol,
+    unusable_endpoint,
 )
 from clawtop.engine.providers.framing import Frames, FrameTooLargeError
 from clawtop.engine.providers.google import GoogleGenerativeAi, GoogleVertex
@@ -53,8 +53,8 @@ from clawtop.engine.providers.ollama import Ollama
 from clawtop.engine.providers.openai import OpenAiCompletions
 from clawtop.engine.providers.pools import BrokenConnection, core_url, pool_for, proxy_name
 from clawtop.engine.providers.reply import ReplyDecoder
+from clawtop.engine.providers.reply_api import DOCUMENT, DetectingDecoder
 from clawtop.engine.providers.responses import AzureResponses, CodexResponses, OpenAiResponses
-from clawtop.engine.providers.spoken import DOCUMENT, SpokenDecoder
 
 _SPOKEN: tuple[Api, ...] = (
     AnthropicMessages(),
@@ -135,7 +135,7 @@ class ProviderClient:
         """
         api = APIS.get(endpoint.api)
         if api is None:
-            raise not_spoken(endpoint.provider, f"api kind {endpoint.api!r} is not one that clawtop speaks")
+            raise unusable_endpoint(endpoint.provider, f"api kind {endpoint.api!r} is not one that clawtop speaks")
         limits = CallLimits(endpoint.provider, timeouts, self._clock, self._lateness)
         try:
             response = await self._send(api, endpoint, prompt, limits)
@@ -148,7 +148,7 @@ class ProviderClient:
         except BrokenConnection as error:
             raise _broken(endpoint, error) from None
         except (httpx.InvalidURL, ValueError) as error:
-            raise not_spoken(endpoint.provider, f"the base URL or a header cannot be used: {error}") from None
+            raise unusable_endpoint(endpoint.provider, f"the base URL or a header cannot be used: {error}") from None
 
     async def fetch(self, endpoint: Endpoint, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
         """One small GET over the connections of `endpoint`: status, headers, and the beginning of the body.
@@ -179,7 +179,7 @@ class ProviderClient:
             try:
                 known = self._pools[network] = pool_for(network)
             except (httpx.InvalidURL, ValueError) as error:
-                raise not_spoken(endpoint.provider, f"it cannot be reached as configured: {error}") from None
+                raise unusable_endpoint(endpoint.provider, f"it cannot be reached as configured: {error}") from None
         return known
 
     async def _answer(
@@ -272,7 +272,7 @@ def decoder_of(api: Api, endpoint: Endpoint) -> Decoder:
     """What decodes one reply: by the API that was asked for, or the one that the reply turns out to be in."""
     asked = api.decoder(endpoint)
     if isinstance(asked, ReplyDecoder) and api.kind not in FRAMINGS:
-        return SpokenDecoder(asked)
+        return DetectingDecoder(asked)
     return asked
 
 

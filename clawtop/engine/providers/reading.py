@@ -12,7 +12,7 @@ from typing import Any
 
 from clawtop import nested
 from clawtop.core.javascript import is_finite
-from clawtop.engine.providers import mending
+from clawtop.engine.providers import json_repair
 
 Object = Mapping[str, Any]
 
@@ -20,7 +20,7 @@ Object = Mapping[str, Any]
 def parsed(data: str) -> Any:
     """The value of an event's data, JSON or nearly JSON; None if it is neither."""
     try:
-        return mending.loads(data)
+        return json_repair.loads(data)
     except ValueError:
         return None
 

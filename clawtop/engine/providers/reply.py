@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from clawtop.core.model import FailureReason
-from clawtop.engine.providers import mending, reading
+from clawtop.engine.providers import json_repair, reading
 from clawtop.engine.providers.base import Finished, ReplyPart, SilentProgress, TextDelta, Usage
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_event, not_the_protocol
 from clawtop.engine.providers.framing import STRAY_CHARS
@@ -66,7 +66,7 @@ class ReplyDecoder:
     @staticmethod
     def _in_a_row(data: str) -> list[dict[str, Any]]:
         """The objects of an event that should have been several; empty if it is anything else."""
-        found = [reading.parsed(one) for one in mending.in_a_row(data)]
+        found = [reading.parsed(one) for one in json_repair.in_a_row(data)]
         return [one for one in found if isinstance(one, dict)]
 
     def _event(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:

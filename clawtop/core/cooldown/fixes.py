@@ -13,26 +13,26 @@ from clawtop.core.model import FailureReason, UsageStats
 from clawtop.core.rules import Schedule
 
 
-class Mending(NamedTuple):
+class NeededFix(NamedTuple):
     """What must happen first: as the end of `it keeps failing until ...`, and as short advice."""
 
     until: str
     advice: str
 
 
-NO_SUCH_MODEL = Mending("its provider has the model", "choose another model")
+NO_SUCH_MODEL = NeededFix("its provider has the model", "choose another model")
 
-_BY_REASON: Mapping[str, Mending] = MappingProxyType(
+_BY_REASON: Mapping[str, NeededFix] = MappingProxyType(
     {
-        "billing": Mending("its account has credit again", "pay, then clear"),
-        "auth_permanent": Mending("its key or login is renewed", "renew the key"),
-        "auth": Mending("its key or login is valid again", "renew the key"),
+        "billing": NeededFix("its account has credit again", "pay, then clear"),
+        "auth_permanent": NeededFix("its key or login is renewed", "renew the key"),
+        "auth": NeededFix("its key or login is valid again", "renew the key"),
         FailureReason.MODEL_NOT_FOUND: NO_SUCH_MODEL,
     }
 )
 
 
-def mended_by(stats: UsageStats, now: int, schedule: Schedule) -> Mending | None:
+def needed_fix(stats: UsageStats, now: int, schedule: Schedule) -> NeededFix | None:
     """What must happen before the profile works again; None if it works as soon as its windows end.
 
     The reason of the open window that counts most decides: disabled, then blocked, then cooldown.

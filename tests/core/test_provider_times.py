@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clawtop.core.cooldown.noted import LANDING_MS, is_settled, open_provider_time
+from clawtop.core.cooldown.provider_times import LANDING_MS, is_settled, open_provider_time
 from clawtop.core.model import Credential, Profile, ProviderTime, UsageStats
 
 AT = 1_795_144_327_000

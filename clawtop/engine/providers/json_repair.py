@@ -36,10 +36,10 @@ def loads(text: str) -> Any:
     except ValueError:
         if len(text) > LIMIT or text.count("{") + text.count("[") > nested.MAX_DEPTH:
             raise
-        return _python(text) if _PYTHON.match(text) is not None else _mended(text)
+        return _python(text) if _PYTHON.match(text) is not None else _repaired(text)
 
 
-def _mended(text: str) -> Any:
+def _repaired(text: str) -> Any:
     if "/" in text:
         text = _COMMENT_OR_STRING.sub(lambda found: found[0] if found[0][0] == '"' else " ", text)
     without = _COMMA_OR_STRING.sub(lambda found: "" if found[0] == "," else found[0], text)

@@ -45,7 +45,7 @@ def decoder_for(event: str, value: Mapping[str, Any]) -> Callable[[str], ReplyDe
     return PlainDecoder if is_plain(value) or kind in COHERE else None
 
 
-class SpokenDecoder:
+class DetectingDecoder:
     """Decodes one reply by the API that it turns out to be in."""
 
     def __init__(self, asked: ReplyDecoder) -> None:
