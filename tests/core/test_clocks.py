@@ -77,8 +77,8 @@ def test_a_run_is_as_old_as_by_the_gateways_clock(offset: int) -> None:
 @pytest.mark.parametrize(
     ("offset", "words"),
     [
-        (-HOUR + 4, "the gateway's clock is 60 min behind this machine's; times are told by the gateway's"),
-        (HOUR, "the gateway's clock is 60 min ahead of this machine's; times are told by the gateway's"),
+        (-HOUR + 4, "the gateway's clock is 60 min behind this machine's; times here follow the gateway's"),
+        (HOUR, "the gateway's clock is 60 min ahead of this machine's; times here follow the gateway's"),
     ],
 )
 def test_it_is_said_by_how_much(offset: int, words: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from clawtop.core.model import (
     Gateway,
+    GatewayHealth,
     GatewayState,
     OpenClawVerdict,
     Problem,
@@ -114,6 +115,11 @@ INCIDENTS: dict[str, tuple[str, Snapshot]] = {
     ),
     "gateway-frozen": ("FROZEN", replace(CALM, gateway=replace(LIVE, serving=Serving.SILENT))),
     "gateway-paused": ("PAUSED", replace(CALM, gateway=replace(LIVE, usage=PAUSED))),
+    "gateway-an-hour-behind": ("CLOCKS", replace(CALM, gateway=replace(LIVE, clock_offset=-60 * MINUTE))),
+    "gateway-did-not-tell-in-time": (
+        "BUSY",
+        replace(CALM, gateway=replace(LIVE, serving=Serving.ANSWERS, health=GatewayHealth(NOW, live=True, late=True))),
+    ),
     "configuration-half-written": (
         "BLIND",
         replace(CALM, config=replace(CALM.config, path="/claw/openclaw.json", unread=True), warnings=(HALF_WRITTEN,)),

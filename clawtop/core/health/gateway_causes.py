@@ -62,7 +62,7 @@ def _clock(scene: HealthScene) -> Iterator[Cause]:
         differs = f"{span(round(abs(offset), -3))} {'ahead of' if offset > 0 else 'behind'}"
         yield Cause(
             "clocks-disagree",
-            f"the gateway's clock is {differs} this machine's; times are told by the gateway's",
+            f"the gateway's clock is {differs} this machine's; times here follow the gateway's",
             Level.ATTENTION,
             ("its lock names another time than its file has",),
             "set the clock that is wrong",
