@@ -92,7 +92,7 @@ store/  The disk: one module for each format. Nothing else knows paths or format
     config          openclaw.json, with its includes
     interning       equal values stay the same object
     place/          Where a state directory is and what it is: layout, locating, generation, databases, copies,
-                    mounts, environment; temporary: OpenClaw's places outside it
+                    mounts, room, environment; temporary: OpenClaw's places outside it
     config_part     warnings about the configuration, as a part of snapshots
     locks/          lockfile, openclaw (its protocol), line (of clawtop's own writers), reader, owners; processes,
                     procfs, command_line, life and standpoint: who lives, as seen from this process; descendants and

@@ -50,6 +50,7 @@ from clawtop.store.place.environment import other_owners
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.place.locating import expanded, layout_stamps, locate
 from clawtop.store.place.mounts import mount_obstacles
+from clawtop.store.place.room import disk_room
 from clawtop.store.provider.key_watch import KeyWatch
 from clawtop.store.sessions.backends import session_backend
 from clawtop.store.sessions.port import SessionBackend
@@ -234,6 +235,9 @@ class SnapshotReader:
             (),
             warnings,
         )
+        room = None
+        if self._at is None and not layout.is_copy:
+            room = self._last("room", str(layout.state_dir), lambda: disk_room(layout.state_dir), None, warnings)
         self._number += 1
         snapshot = replace(
             accounts,
@@ -248,6 +252,7 @@ class SnapshotReader:
             events=stored.events(),
             warnings=_of_agents(dict.fromkeys(warnings), layout, agents),
             command_line=self._others,
+            room=room,
         )
         snapshot = self._with_backends(layout, snapshot)
         for part in self._extra_parts:

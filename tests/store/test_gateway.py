@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from clawtop.core.locks.staleness import may_be_being_written
 from clawtop.core.model import GatewayState, ProcessEvidence, Serving, VerdictKind
 from clawtop.store.gateway.liveness import ThrottledProbe, ask_healthz
 from clawtop.store.locks.life import LIFE_SECONDS, LifeWatch
@@ -125,12 +126,18 @@ def test_by_a_gateways_clock_its_times_are_judged(state: StateDir, hours: int) -
     row = {"sessionId": "s", "status": "running", "startedAt": since, "updatedAt": since}
     (state.sessions_dir / "sessions.json").write_text(json.dumps({"agent:main:main": row}))
     processes = FixedProcesses({PID: alive(PID, ticks=TICKS, started_at=began - 5_000)})
+    for fresh in (state.sessions_dir / "unlisted.jsonl", state.sessions_dir / "s.jsonl.lock"):
+        fresh.write_text("")
+        os.utime(fresh, ns=(now * 1_000_000, now * 1_000_000))
     found = state.reader(processes, port_probe=ask_healthz, live_probe=lambda _port: Serving.SILENT).read()
     assert found.gateway.clock_offset == offset
     assert found.as_of == now + offset
     assert found.gateway.silent_since == found.as_of
-    (session,) = found.sessions
+    session, unlisted = found.sessions
     assert (session.active, found.as_of - (session.started_at or 0)) == (True, 60_000)
+    assert (unlisted.session_id, unlisted.updated_at) == ("unlisted", found.as_of)
+    (written_now,) = (lock for lock in found.locks if lock.pid is None)
+    assert may_be_being_written(written_now, found.as_of)
 
 
 def test_where_the_gateway_lives_unseen_no_pid_proves_anything(state: StateDir) -> None:

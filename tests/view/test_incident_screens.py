@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import (
+    DiskRoom,
     Gateway,
     GatewayHealth,
     GatewayState,
@@ -116,6 +117,7 @@ INCIDENTS: dict[str, tuple[str, Snapshot]] = {
     "gateway-frozen": ("FROZEN", replace(CALM, gateway=replace(LIVE, serving=Serving.SILENT))),
     "gateway-paused": ("PAUSED", replace(CALM, gateway=replace(LIVE, usage=PAUSED))),
     "gateway-an-hour-behind": ("CLOCKS", replace(CALM, gateway=replace(LIVE, clock_offset=-60 * MINUTE))),
+    "disk-full": ("DISK", replace(CALM, room=DiskRoom(0, full=True))),
     "gateway-did-not-tell-in-time": (
         "BUSY",
         replace(CALM, gateway=replace(LIVE, serving=Serving.ANSWERS, health=GatewayHealth(NOW, live=True, late=True))),

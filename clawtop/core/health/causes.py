@@ -195,9 +195,25 @@ def _reverted(scene: HealthScene) -> Iterator[Cause]:
             yield Cause("not-loaded", shown(event.text, 160), Level.ATTENTION, since=event.at)
 
 
+def _full_disk(scene: HealthScene) -> Iterator[Cause]:
+    """On a full disk OpenClaw can store no message: 2026.9.6 refuses each with an error, and no session shows it."""
+    room = scene.snapshot.room
+    if room is None:
+        return
+    remedy = f"free some room on the disk of {safe(scene.snapshot.state_dir, 80)}"
+    if room.full:
+        what = "is full" if room.files_left else "takes no more files"
+        text = f"the disk of the state directory {what}: no message can be stored"
+        yield Cause("disk-full", text, Level.SILENT, remedy=remedy)
+    else:
+        text = f"the disk of the state directory is almost full: {room.left_mb} MB left"
+        yield Cause("disk-low", text, Level.ATTENTION, remedy=remedy)
+
+
 FINDERS: Final[tuple[Finder, ...]] = (
     unreadable_stores,
     unimported_stores,
+    _full_disk,
     _unread_config,
     _refused_config,
     _unread_sessions,

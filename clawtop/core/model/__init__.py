@@ -86,7 +86,7 @@ from clawtop.core.model.sessions import (
     TurnOutcome,
     session_place,
 )
-from clawtop.core.model.snapshot import Snapshot
+from clawtop.core.model.snapshot import DiskRoom, Snapshot
 from clawtop.core.model.witness import AccountRetry, Witness, WitnessKind
 
 __all__ = [
@@ -111,6 +111,7 @@ __all__ = [
     "CooldownConfig",
     "Credential",
     "CredentialState",
+    "DiskRoom",
     "EndedTurn",
     "Event",
     "EventKind",

@@ -18,6 +18,20 @@ from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class DiskRoom:
+    """That little is left on the disk of a state directory.
+
+    Attributes:
+        left_mb: whole MiB that a user who is not root may write. full: too little for OpenClaw to store anything.
+        files_left: whether another file can be made.
+    """
+
+    left_mb: int
+    full: bool
+    files_left: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that was read, once. `number` rises by one with each read of one hub."""
 
@@ -48,6 +62,8 @@ class Snapshot:
     command_line: tuple[ProcessEvidence, ...] | None = None
     """OpenClaw processes of this state directory other than the gateway; None if there was no need to search for them.
     """
+    room: DiskRoom | None = None
+    """Of its disk, where little is left."""
     judged_at: int | None = None
     """Set when the state is judged as of another time (`--at`); the process table was then not consulted."""
 

@@ -137,6 +137,8 @@ class GatewayReader:
                     gateway, state=GatewayState.UNKNOWN, how="its files grow, but no visible process owns it"
                 )
         locks = tuple(with_leak(lock, gateway, config.lock_limits, layout.storage) for lock in locks)
+        if gateway.clock_offset:
+            locks = tuple(_dated(lock, gateway.clock_offset) for lock in locks)
         return gateway, self._locks.interned((lock.file.path, lock) for lock in locks)
 
     def _proven(
@@ -197,6 +199,11 @@ class GatewayReader:
         files = growing_files()
         files = [*files, config.log_file] if config.log_file is not None else files
         return self._last("life", "files that grow", lambda: self._life.shows(files), False, [])
+
+
+def _dated(lock: Lock, offset: int) -> Lock:
+    """A lock that does not say when it was taken, with the time of its file by the gateway's clock."""
+    return lock if lock.created_at is not None else replace(lock, created_at=lock.file.mtime + offset)
 
 
 def _by_its_clock(kill: MemoryKill | None, offset: int) -> MemoryKill | None:

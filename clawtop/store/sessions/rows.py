@@ -166,12 +166,14 @@ class JsonSessions:
     def _without_entry(self, rows: list[Session], scene: _Beside, by_file: dict[str, Lock]) -> Iterable[Session]:
         """A row for each transcript that was written just now and that no entry names; its lock is taken out."""
         named = self._named_files(rows)
+        offset = scene.gateway.clock_offset
         for directory, agent in self._places.items():
             if agent in self._silent:
                 continue
             unlisted = self._unlisted.setdefault(directory, UnlistedTranscripts())
-            for path, at in unlisted.fresh(directory, named, scene.now).items():
-                row = Session(agent, "", os.path.basename(path).removesuffix(".jsonl"), path, updated_at=at)  # noqa: PTH119
+            for path, at in unlisted.fresh(directory, named, scene.now - offset).items():
+                name = os.path.basename(path).removesuffix(".jsonl")  # noqa: PTH119
+                row = Session(agent, "", name, path, updated_at=at + offset)
                 lock = by_file.pop(path, None)
                 yield scene.told(row, self._trajectory(row), lock)
 
