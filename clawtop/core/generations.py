@@ -435,7 +435,12 @@ _8_X = _7_1._replace(
     config_keys=_KEYS_8,
     attention=_ATTENTION_8,
     retries=SameAccountRetries(
-        frozenset({"rate_limit"}), most_rate_limited=3, first_ms=10_000, longest_ms=60_000, doubling=False
+        frozenset({"rate_limit"}),
+        most_rate_limited=3,
+        first_ms=10_000,
+        longest_ms=60_000,
+        doubling=False,
+        caps_waits=True,
     ),
     remote=_REMOTE_8,
     policy=_7_1.policy._replace(

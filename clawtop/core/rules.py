@@ -308,6 +308,7 @@ class SameAccountRetries(NamedTuple):
         most, most_rate_limited: retries in one run; in runs that hit a rate limit.
         first_ms, longest_ms: the first wait, and the longest.
         doubling: each wait is twice the previous one; else it grows by the first wait each time.
+        caps_waits: a longer wait that the provider asks for is cut to the longest.
         within_ms: no retry later than this after the first failure, rate limits apart.
         reads_words: an error's text is searched for evidence that the same request may succeed.
     """
@@ -318,6 +319,7 @@ class SameAccountRetries(NamedTuple):
     first_ms: float = 1_000
     longest_ms: float = 30_000
     doubling: bool = True
+    caps_waits: bool = False
     within_ms: float = 90_000
     reads_words: bool = False
 

@@ -95,11 +95,14 @@ def _is_long(message: str) -> bool:
 
 def _delay(number: int, wait_ms: float | None, elapsed: float | None, rules: SameAccountRetries) -> float | None:
     left = math.inf if elapsed is None else rules.within_ms - max(0.0, elapsed)
-    if left <= 0 or wait_ms == math.inf:
+    asked = wait_ms or 0
+    if rules.caps_waits:
+        asked = min(rules.longest_ms, asked) if asked != math.inf else 0
+    if left <= 0 or asked == math.inf:
         return None
     grown = rules.first_ms * (2 ** max(0, number - 1) if rules.doubling else number)
     delay = min(rules.longest_ms, float(round(min(rules.longest_ms, grown))))
-    delay = max(delay, math.ceil(max(0.0, wait_ms or 0)))
+    delay = max(delay, math.ceil(max(0.0, asked)))
     return delay if delay <= left else None
 
 
