@@ -25,7 +25,10 @@ class InnerNamespaces:
         """Processes that have this pid in their own namespace and are not known to be dead."""
         if self._pids is None:
             self._pids = self._processes.contained() if isinstance(self._processes, Census) else {}
-        looked = (self._processes.look(outer) for outer in self._pids.get(pid, ()))
+        outside = self._pids.get(pid)
+        if outside is None:
+            return []
+        looked = map(self._processes.look, outside)
         return [evidence for evidence in looked if evidence.alive is not False]
 
 
@@ -53,6 +56,8 @@ def owner_in_container(
     if owner.alive is None:
         return owner
     living = insides.numbered(pid)
+    if not living:
+        return owner
     same = next((e for e in living if recorded is not None and e.start_ticks == recorded), None)
     if same is not None:
         return same

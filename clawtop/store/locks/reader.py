@@ -168,15 +168,15 @@ class LockJudge:
 
     def __call__(self, file: LockFile, environment: NamespaceEvidence) -> Lock:
         """The lock with its owner and both verdicts."""
-        pid = owner_pid(file)
+        pid, ticks = owner_pid(file), owner_start_ticks(file)
         owner = self.owner(pid) if pid is not None else None
         if pid is not None and owner is not None:
-            owner = owner_in_container(pid, owner_start_ticks(file), owner, self._insides)
+            owner = owner_in_container(pid, ticks, owner, self._insides)
         return Lock(
             file=file,
             pid=pid,
             created_at=created_at(file),
-            start_ticks=owner_start_ticks(file),
+            start_ticks=ticks,
             max_hold_ms=max_hold_ms(file),
             owner=owner,
             verdict=judged_from(file, owner, self._processes, self._now, self._seen(environment)),
