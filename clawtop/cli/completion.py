@@ -20,6 +20,7 @@ WORDS: Mapping[str, str] = {
     "profile": "profiles",
     "PROFILE": "profiles",
     "ID": "profiles",
+    "TEXT|-|ID": "profiles",
     "PROVIDER": "providers",
     "P": "providers",
     "SESSION": "sessions",

@@ -74,7 +74,7 @@ class Parser(argparse.ArgumentParser):
 
             near = did_you_mean(str(value), map(str, action.choices))
             if near:
-                what = "verb" if action.dest == "verb" else action.dest.replace("_", " ")
+                what = "command" if action.dest == "what" else action.dest.replace("_", " ")
                 raise argparse.ArgumentError(None, f"there is no {what} {safe(value, 80)}{near}")
         super()._check_value(action, value)
 

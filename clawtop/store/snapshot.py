@@ -56,7 +56,6 @@ from clawtop.store.sessions.backends import session_backend
 from clawtop.store.sessions.port import SessionBackend
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.timed_reads import ANSWER_ONCE_S, ANSWER_S, LastAnswers, NoAnswerError, TimedReads
-from clawtop.text import safe
 
 ExtraPart = Callable[[Layout, Snapshot], Snapshot]
 """Adds what another module knows about the state: holders, lanes, events, config warnings."""
@@ -342,10 +341,7 @@ class SnapshotReader:
             return layout.agents
         agent = layout.agent(self._agent)
         if agent is None:
-            raise StateUnreadableError(
-                f"there is no agent {safe(self._agent, 60)} in {safe(layout.state_dir)}",
-                hint=f"agents: {layout.agent_names}",
-            )
+            raise StateUnreadableError(layout.no_agent(self._agent), hint=f"agents: {layout.agent_names}")
         return (agent,)
 
     def _config(self, layout: Layout) -> ConfigSummary:

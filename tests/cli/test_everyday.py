@@ -239,6 +239,8 @@ def test_a_shell_completes_verbs_and_ids_at_its_prompt(how: str, tmp_path: Path)
         terminal.wait_for("clawtop clear fakeai:two", 60)
         terminal.send("--rea\t")
         terminal.wait_for("clawtop clear fakeai:two --reason", 60)
+        terminal.send("x\x15clawtop explain profile fakeai:tw\t")
+        terminal.wait_for("clawtop explain profile fakeai:two", 60)
         terminal.send("x\x15clawtop --state-dir ~/elsewhere/.openclaw clear otherai:tw\t")
         terminal.wait_for("clear otherai:two", 60)
         for typed in (r"~/else\ where/.openclaw", '~/"else where"/.openclaw', "~/'else where/.openclaw'"):
@@ -297,6 +299,7 @@ def _subparsers() -> list[argparse.ArgumentParser]:
         (["explain", "eror", "x"], "did you mean error?"),
         (["status", "--chekc"], "clawtop status: no such option: --chekc: did you mean --check?"),
         (["clear", "--dyr-run=x", "a:b"], "did you mean --dry-run?"),
+        (["fleet", "statsu"], "there is no command statsu: did you mean status?"),
         (["--raed-only"], "clawtop: no such option: --raed-only: did you mean --read-only?"),
         (["status", "now\x1b[2J", "please"], "clawtop status: unknown: now\\x1b[2J please"),
     ],
@@ -304,6 +307,24 @@ def _subparsers() -> list[argparse.ArgumentParser]:
 def test_a_mistyped_word_names_the_nearest(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(argv) == 64
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["status", "--agent", "mian"], ["drive", "--list", "--agent", "mian"], ["doctor", "--agent", "mian"]),
+        *(["clear", "fakeai:one", "--agent", "mian"], ["drain", "agent:mian:main", "--dry-run"]),
+        *(["drive", "--session", "agent:mian:main", "--message", "x"],),
+    ],
+    ids=" ".join,
+)
+def test_a_mistyped_agent_is_told_which_one_is_near(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "--state-dir", str(make_state_dir(tmp_path, "B"))]) not in {0, 70}
+    told = capsys.readouterr().err
+    assert "there is no agent mian" in told
+    assert ": did you mean main?" in told
 
 
 @pytest.mark.parametrize("option", [["--read-only"], ["--view", "tree"], ["--bell"], ["--blocked-minutes", "7"]])

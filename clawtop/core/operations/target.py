@@ -152,7 +152,8 @@ def refuse_unread(snapshot: Snapshot, what: str, unchanged: str) -> None:
 def _views(snapshot: Snapshot, agent: str | None, wanted: Callable[[Profile], bool]) -> list[AgentView]:
     agents = [info for info in snapshot.agents if agent in {None, info.id}]
     if not agents:
-        raise RefusedError(f"there is no agent {safe(agent or '')}", unchanged=UNTOUCHED)
+        near = did_you_mean(agent or "", [info.id for info in snapshot.agents])
+        raise RefusedError(f"there is no agent {safe(agent or '')}{near}", unchanged=UNTOUCHED)
     return [
         AgentView(info, info.store, tuple(filter(wanted, info.store.profiles)))
         for info in agents

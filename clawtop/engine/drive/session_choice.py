@@ -152,8 +152,7 @@ def _agent(layout: Layout, name: str | None) -> AgentPaths:
     if name is not None:
         found = layout.agent(name)
         if found is None:
-            where = safe(layout.state_dir, 300)
-            raise UsageError(f"there is no agent {safe(name, 60)} in {where}", hint=f"agents: {layout.agent_names}")
+            raise UsageError(layout.no_agent(name), hint=f"agents: {layout.agent_names}")
         return found
     default = next((agent for agent in layout.agents if agent.is_default), None)
     if default is None and len(layout.agents) == 1:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from clawtop.core.generations import Semantics, Storage, semantics_of, storage_of
 from clawtop.core.model import Generation, ModelRef, Problem
+from clawtop.core.nearest import did_you_mean
 from clawtop.errors import RefusedError
 from clawtop.patterns import regex
 from clawtop.store.config import ConfigRead
@@ -83,6 +84,11 @@ class Layout:
     @property
     def is_copy(self) -> bool:
         return bool(self.foreign_roots)
+
+    def no_agent(self, name: str) -> str:
+        """That there is no such agent here, and which one it probably should have been."""
+        near = did_you_mean(name, [agent.id for agent in self.agents])
+        return f"there is no agent {safe(name, 60)} in {safe(self.state_dir, 300)}{near}"
 
     @property
     def agent_names(self) -> str:
