@@ -4,6 +4,7 @@ It is opened so that nothing appears or changes on the disk: read-only, with the
 (`readonly_shm`); a cleanly closed database, which has no write-ahead log, as immutable for as long as it stays so; and
 if a log exists without its shared memory (a copy, a read-only mount), or was only begun, a private copy of both is
 read. No transaction stays open between two statements, so a reader never holds up a checkpoint.
+docs/hardening.md says what SQLite itself does when it opens a database.
 
 Nothing else here opens the files: closing any descriptor of a database drops the locks that this
 process's SQLite has on it. A private copy is made only where no connection to the original exists.
