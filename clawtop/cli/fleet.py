@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -204,6 +203,7 @@ def _asked(specs: tuple[HostSpec, ...], wait_s: float) -> tuple[Host, ...]:
 
 
 def _shown(hosts: tuple[Host, ...], args: argparse.Namespace) -> int:
+    from clawtop.cli.output import columns
     from clawtop.clock import SystemClock
     from clawtop.core.fleet.hosts import exit_code
     from clawtop.view.fitting import cut
@@ -214,7 +214,7 @@ def _shown(hosts: tuple[Host, ...], args: argparse.Namespace) -> int:
     if getattr(args, "json", False):
         sys.stdout.write(json.dumps(report(hosts, now), separators=(",", ":")) + "\n")
     else:
-        width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
+        width = columns(PIPE_WIDTH)
         encoding = sys.stdout.encoding or "ascii"
         for line in plain_lines(hosts, now, width):
             text = text_of(cut(line, width)).rstrip()

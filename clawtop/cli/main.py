@@ -21,7 +21,7 @@ from clawtop.cli.moment import parse_moment
 from clawtop.cli.output import lasting, left_by_its_reader, silence
 from clawtop.cli.process import interruption, said_goodbye, unwind_on_signals
 from clawtop.commands import verbs
-from clawtop.errors import ClawtopError, UsageError
+from clawtop.errors import ClawtopError, OperationFailedError, UsageError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
@@ -116,9 +116,21 @@ def run(argv: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the end of the line
         if (interrupt := interruption(error)) is not None:
             return said_goodbye(interrupt)
+        if isinstance(error, FileNotFoundError) and not _is_somewhere():
+            gone = OperationFailedError("the current directory is gone", hint="change to one that is there")
+            return _failed(gone, args)
         from clawtop.crash import unexpected
 
         return _failed(unexpected(error, f"running {args.verb or 'the dashboard'}"), args)
+
+
+def _is_somewhere() -> bool:
+    """Whether relative paths lead anywhere."""
+    try:
+        os.getcwd()  # noqa: PTH109 - only whether there is one
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _ended(stop: SystemExit | OSError) -> int:

@@ -9,6 +9,16 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+MOST_COLUMNS = 2_000
+"""No terminal is wider. `COLUMNS` may name any number, and lines are filled up to it."""
+
+
+def columns(in_a_pipe: int) -> int:
+    """How wide the printed lines may be: as the terminal is, or as `COLUMNS` says, within reason."""
+    import shutil
+
+    return min(shutil.get_terminal_size((in_a_pipe, 0)).columns, MOST_COLUMNS)
+
 
 class VerbOutput:
     """Standard output of a verb that changes something: write errors are remembered and do not stop it.

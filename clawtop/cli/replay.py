@@ -98,8 +98,7 @@ def _say(text: str) -> None:
 
 def _print(player: Player, args: argparse.Namespace) -> int:
     """The state at `--at`, else at the end, as text."""
-    import shutil
-
+    from clawtop.cli.output import columns
     from clawtop.view.plain import plain_lines
 
     if args.at is None:
@@ -107,6 +106,6 @@ def _print(player: Player, args: argparse.Namespace) -> int:
     player.pause()
     snapshot = player.latest
     encoding = sys.stdout.encoding or "ascii"
-    for line in plain_lines(snapshot, player.now_ms(), shutil.get_terminal_size((120, 0)).columns, agent=args.agent):
+    for line in plain_lines(snapshot, player.now_ms(), columns(120), agent=args.agent):
         print(line.encode(encoding, "replace").decode(encoding))
     return 0

@@ -80,11 +80,10 @@ def _show(snapshot: Snapshot, reader: SnapshotReader, args: argparse.Namespace) 
         facts = report(snapshot, labels, texts, health)
         sys.stdout.write(json.dumps(facts, separators=(",", ":"), check_circular=False) + "\n")
     else:
-        import shutil
-
+        from clawtop.cli.output import columns
         from clawtop.view.plain import message_lines, plain_lines
 
-        width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
+        width = columns(PIPE_WIDTH)
         wide = args.output == "wide" or (args.output is None and not sys.stdout.isatty())
         lines = plain_lines(snapshot, now, width, wide=wide, labels=labels, health=health)
         if args.check:

@@ -20,6 +20,7 @@ import pytest
 
 from clawtop.cli import common
 from clawtop.cli.main import run
+from clawtop.cli.output import MOST_COLUMNS
 from clawtop.clock import SystemClock
 from clawtop.core.model import Gateway, GatewayHealth, GatewayState, Generation, LaneStats, Serving
 from clawtop.engine.gateway import watch
@@ -206,6 +207,24 @@ def test_help_and_version_exit_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     assert run(["status", "--help"]) == 0
     assert "--watch" in capsys.readouterr().out
+
+
+def test_a_current_directory_that_is_gone_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(["status", "--state-dir", "here"]) == 3
+    assert capsys.readouterr().err == "clawtop: the current directory is gone. Change to one that is there\n"
+
+
+def test_lines_are_no_wider_than_terminals_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "99999999")
+    assert run(["status", "--state-dir", str(sample("2026.5.20", "healthy").state_dir)]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= MOST_COLUMNS
 
 
 def test_what_cannot_be_read_is_3_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

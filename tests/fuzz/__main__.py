@@ -7,6 +7,8 @@ python -m tests.fuzz --attacks      60 s of pipes, devices, links, rings, depth 
                                     reads or writes, under every verb (tests/fuzz/attacks.py); --all: all of them, and
                                     each thing before the dashboard; --only WORD: those that have it in their names;
                                     --seed N: the order of one run again; --number N: the first N, the same each time
+python -m tests.fuzz --standpoints  60 s of locks seen from other namespaces and with clocks that were set, under the
+                                    verbs that remove them (tests/fuzz/standpoints.py); --all, --seed, --number as above
 
 A seed is a state directory (in turn one of files and one of databases), some streams of each reader, and one of them
 at 20 kB and at 200 kB.
@@ -49,6 +51,7 @@ from tests.fuzz.attacks import Arena, attacks
 from tests.fuzz.hostile_places import NEEDS_ROOT, THINGS
 from tests.fuzz.made import state_with_everything
 from tests.fuzz.mutate import VALUES, mutated, replaced
+from tests.fuzz.standpoints import possible, sights, wrong
 from tests.fuzz.streams import CONTROL, READERS, stretched, tried
 from tests.support.samples import unpacked
 
@@ -68,12 +71,15 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, help="instead of --seconds")
     parser.add_argument("--seed", type=int, help="one seed again, or one order of attacks")
     parser.add_argument("--attacks", action="store_true", help="hostile things at every place instead")
-    parser.add_argument("--number", type=int, help="how many attacks, instead of a time")
-    parser.add_argument("--all", action="store_true", help="all attacks: some hours")
+    parser.add_argument("--standpoints", action="store_true", help="locks from other namespaces and clocks instead")
+    parser.add_argument("--number", type=int, help="how many attacks or standpoints, instead of a time")
+    parser.add_argument("--all", action="store_true", help="all attacks: some hours; all standpoints: minutes")
     parser.add_argument("--only", default="", metavar="WORD", help="attacks that have it in their names")
     args = parser.parse_args()
     if args.attacks:
         return _attacks(args)
+    if args.standpoints:
+        return _standpoints(args)
     seconds = args.seconds if args.minutes is None else args.minutes * 60
     first = args.seed if args.seed is not None else secrets.randbelow(1 << 32)
     began, kinds, bad = time.monotonic(), Counter[str](), []
@@ -84,10 +90,10 @@ def main() -> int:
         while (args.seed is None and time.monotonic() - began < seconds) or count == 0:
             seed = first + count
             count += 1
-            wrong = _one(seed_dirs[seed % 2], Path(folder) / "case", Random(seed), kinds)
-            wrong += _streams(Random(seed), seed, kinds)
+            found = _one(seed_dirs[seed % 2], Path(folder) / "case", Random(seed), kinds)
+            found += _streams(Random(seed), seed, kinds)
             _close_presences(kept)
-            bad += [f"seed {seed}: {why}" for why in wrong]
+            bad += [f"seed {seed}: {why}" for why in found]
             if len(bad) >= 20:
                 break
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -128,6 +134,25 @@ def _attacks(args: argparse.Namespace) -> int:
     left = "" if root else "; left out, for want of root: " + ", ".join(sorted(NEEDS_ROOT))
     print(f"attacks: {count} of {len(some)} (seed {seed}) in {time.monotonic() - began:.0f} s; wrong: {len(bad)}{left}")
     print("\n".join(bad))
+    return 1 if bad or not count else 0
+
+
+def _standpoints(args: argparse.Namespace) -> int:
+    began, bad, count = time.monotonic(), list[str](), 0
+    seconds = args.seconds if args.minutes is None else args.minutes * 60
+    seed = args.seed if args.seed is not None else 0 if args.number is not None else secrets.randbelow(1 << 32)
+    found = sights(Random(seed))
+    some = [sight for sight in found if possible(sight)]
+    for sight in some[: args.number]:
+        if not args.all and args.number is None and time.monotonic() - began > seconds:
+            break
+        count += 1
+        for why in wrong(sight):
+            print(f"wrong: {why}", flush=True)
+            bad.append(why)
+    left = f"; {len(found) - len(some)} not possible here" if len(some) < len(found) else ""
+    took = time.monotonic() - began
+    print(f"standpoints: {count} of {len(found)} (seed {seed}) in {took:.0f} s; wrong: {len(bad)}{left}")
     return 1 if bad or not count else 0
 
 
