@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import json
+import re
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -458,3 +459,27 @@ async def test_a_release_that_the_disk_refuses_does_not_spin(
         await clock.advance(1.0)
         await leaving
         assert read_holders(tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "confirmed", "title", "unchanged"),
+    [
+        ("", False, "its lease expired$", "none of the reply was written"),
+        ("1a", False, "its lease expired; line 1a of .* was written, perhaps without holding the session", ""),
+        ("1a", True, "its lease expired; line 1a of .* was written before that", ""),
+    ],
+)
+async def test_a_run_that_loses_its_session_says_what_it_wrote(
+    registry: PromptRegistry, tmp_path: Path, written: str, *, confirmed: bool, title: str, unchanged: str
+) -> None:
+    async def run() -> None:
+        session = tmp_path / "s.jsonl"
+        async with await registry.acquire(session, lane="main", run_id="r", on_contention=OnContention.RAISE) as holder:
+            holder.written, holder.confirmed = written, confirmed
+            holder.lose()
+            await asyncio.Event().wait()
+
+    with pytest.raises(SessionTakeoverError) as caught:
+        await asyncio.create_task(run())
+    assert re.search(title, caught.value.title)
+    assert caught.value.unchanged == unchanged

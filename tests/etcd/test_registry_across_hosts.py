@@ -169,7 +169,7 @@ async def test_a_restart_of_etcd_loses_no_holder(server: EtcdServer, tmp_path: P
 async def test_a_write_by_a_holder_that_lost_its_lease_is_never_acknowledged(
     shared_server: EtcdServer, tmp_path: Path
 ) -> None:
-    """The lease ends before, at and after the append: the check that follows says so each time."""
+    """The check says so even while the session has a holder elsewhere; `test_frozen_turns` has whole turns."""
     async with engine(shared_server, "a", tmp_path) as a, engine(shared_server, "b", tmp_path) as b:
         holder = await take(a, session(tmp_path, "a"), "run-a")
         await holder.assert_held()

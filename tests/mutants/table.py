@@ -386,6 +386,13 @@ MUTANTS: tuple[Mutant, ...] = (
         breaks=(1,),
     ),
     Mutant(
+        "a run whose lease ends behind its append says that nothing was written",
+        "        if not self.written:\n            unchanged",
+        "        if not self.confirmed:\n            unchanged",
+        ("tests/engine/test_registry.py::test_a_run_that_loses_its_session_says_what_it_wrote",),
+        breaks=(1,),
+    ),
+    Mutant(
         "a host that hangs keeps its place among those that are being connected",
         "        timer = self._clock.call_later(self.turn_s, look)\n",
         "        timer = self._clock.call_later(LONGEST_TURN_S, look)\n",

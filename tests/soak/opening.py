@@ -221,13 +221,18 @@ class Hand:
         app: Any = self.app
         return self._heard and isinstance(app.screen, self._home) and not app.screen.query("FilterLine")
 
-    async def go(self, way: Way, *, early: bool | None = None) -> None:
-        """Open it and come back. `early`: the keys that close it are typed ahead; None: as it comes."""
+    async def go(self, way: Way, *, early: bool | None = None, look: Callable[[str], None] | None = None) -> None:
+        """Open it and come back. `early`: the keys that close it are typed ahead; None: as it comes.
+
+        `look` is called with the name of the way once it is open.
+        """
         self.press(way.opens)
         if not (self._weather.early() if early is None else early):
             await self.until(
                 lambda: type(self.app.screen).__name__ == way.screen and self._heard, f"opening {way.name}"
             )
+        if look is not None:
+            look(way.name)
         self.press(way.closes)
         await self.until(lambda: self.at_home, f"closing {way.name}")
 
@@ -253,12 +258,12 @@ class Opened:
 
 
 @asynccontextmanager
-async def dashboard(seed: int) -> AsyncIterator[tuple[ClawtopApp, Weather]]:
+async def dashboard(seed: int, state: Snapshot = TOLD) -> AsyncIterator[tuple[ClawtopApp, Weather]]:
     """An app on a made-up incident, armed."""
     clock, resources = ManualClock(NOW), DriverResources()
     jobs = Jobs(JobPorts(drains=resources, engine=lambda: resources, recoveries=resources), clock)  # type: ignore[arg-type]
     app, source, _ = make_app(
-        TOLD, execute=nothing_is_done, clock=clock, save_label=lambda _key, _label: None, jobs=jobs
+        state, execute=nothing_is_done, clock=clock, save_label=lambda _key, _label: None, jobs=jobs
     )
 
     def tick() -> None:
@@ -266,7 +271,7 @@ async def dashboard(seed: int) -> AsyncIterator[tuple[ClawtopApp, Weather]]:
         app._tick()
 
     def news(number: int) -> None:
-        source.tell(replace(TOLD, number=100 + number, warnings=TOLD.warnings[: number % 3]))
+        source.tell(replace(state, number=100 + number, warnings=state.warnings[: number % 3]))
 
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()

@@ -14,6 +14,9 @@ from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.redaction import remember_secrets
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.ports import IncidentPorts
+from clawtop.ui.screens.overview import OverviewScreen
+from tests.soak.opening import ROW, Hand, Way, dashboard
+from tests.soak.opening import WAYS as SCREENS
 from tests.support.hostile import CONTROLS, MARKUP, SECRET, everywhere, gives_away, hidden_in, planted, secret_forms
 from tests.support.live_dashboard import until
 from tests.support.screens import make_app, screen_text
@@ -86,6 +89,22 @@ async def test_no_form_of_a_secret_in_prose_reaches_a_screen(form: str) -> None:
         for key in (*ways, "escape", "2", "enter", "escape", "3", "enter", "escape", "4", "enter", "escape", "5", "w"):
             await pilot.press(key)
             clean(app, (form, key))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "prose", [CONTROLS[0] + MARKUP[0], "".join(CONTROLS[2:9]) + MARKUP[3], *secret_forms().values()]
+)
+async def test_no_dialog_and_no_run_shows_more_than_text_of_prose(prose: str) -> None:
+    """Ids stay what they are: with others most of these screens do not open."""
+    remember_secrets([SECRET])
+    first = Way("a run that goes on", ("D", "h", "i", "enter"), "RunScreen", ("q",), "session")
+    async with dashboard(1, planted(TOLD, f"it says {prose} is no key")) as (app, weather):
+        hand = Hand(app, weather, OverviewScreen)
+        for way in (first, *SCREENS):
+            await hand.until(lambda row=way.row: app.view.select(ROW[row]), f"before {way.name}")  # type: ignore[misc, attr-defined]
+            await hand.go(way, early=False, look=lambda name: clean(app, name))
+    assert hand.seen >= {way.screen for way in SCREENS}
 
 
 OSC = re.compile("\x1b\\](9;clawtop: |52;c;)([^\x07\x1b]*)\x07")

@@ -24,7 +24,6 @@ from clawtop.errors import ClawtopError, SessionTakeoverError
 from clawtop.store.provider.secrets import SecretUnavailableError
 from clawtop.store.sessions.conversation import Conversation, continued, size_of
 from clawtop.store.sessions.transcript_write import EntryChain, TranscriptReply, append, header
-from clawtop.text import safe
 from clawtop.values import dataclass
 
 if TYPE_CHECKING:
@@ -111,9 +110,9 @@ class Attempt:
                         await holder.assert_held()
                     written = self._append(endpoint, text, end, conversation, sent_at)
                     turn.stored = answer = self._answer(text, end)
-                    await self._assert_still_held(holder, written)
+                    await holder.confirm(written)
             except ClawtopError:
-                turn.unstored = text
+                turn.unstored = "" if holder.written else text
                 raise
         return answer
 
@@ -217,16 +216,6 @@ class Attempt:
         stands = append(turn.session_file, entries, after_half_line=conversation.unfinished)
         self.resources.conversations.keep(turn.session_file, continued(conversation, entries), stands)
         return str(entries[-1]["id"])
-
-    async def _assert_still_held(self, holder: HeldPrompt, written: str) -> None:
-        """One system call lies between the check before an append and its end: was the session held throughout?"""
-        try:
-            await holder.assert_held()
-        except SessionTakeoverError as error:
-            raise SessionTakeoverError(
-                f"{error.title}; line {written} of {safe(self.turn.session_file)} was written without it",
-                hint="the turn is not acknowledged: check the transcript before you retry",
-            ) from error
 
     def _cost(self, end: Finished) -> dict[str, float]:
         usage = end.usage

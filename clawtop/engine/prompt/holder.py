@@ -12,6 +12,7 @@ from clawtop.clock import Clock
 from clawtop.core.session.admission import Claimant, Describe, Holding, Leave
 from clawtop.engine.prompt.records import busy_pause
 from clawtop.errors import SessionTakeoverError
+from clawtop.text import safe
 
 
 class Registry(Protocol):
@@ -43,6 +44,8 @@ class HeldPrompt:
         waited_ms: how long the acquisition took.
         stop_asked: a drain asked the run to stop.
         lost: the session may no longer be held; nothing more may be written.
+        written: id of the last line that the run appended; "" before.
+        confirmed: the session was certainly still held after that line.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class HeldPrompt:
         self.released = False
         self.stop_asked = False
         self.lost = False
+        self.written = ""
+        self.confirmed = False
         self._stop = stop
         self._said = Describe(holding.who.token, holding.phase)
         self._speaking = False
@@ -125,13 +130,40 @@ class HeldPrompt:
         self.lost = True
         self.ask_to_stop()
 
-    def takeover(self, unchanged: str) -> SessionTakeoverError:
+    async def confirm(self, written: str) -> None:
+        """One system call lies between the check before an append and its end: was the session held throughout?
+
+        Raises SessionTakeoverError, which names the line.
+        """
+        self.written, self.confirmed = written, False
+        try:
+            await self.assert_held()
+        except SessionTakeoverError as error:
+            raise self._unconfirmed(error.title) from error
+        self.confirmed = True
+
+    def _takeover(self) -> SessionTakeoverError:
         """The error that ends a run which lost its session."""
+        title = f"the registry no longer confirms run {self.run_id}: its lease expired"
+        if not self.written:
+            unchanged = "none of the reply was written"
+            return SessionTakeoverError(title, hint="the turn is not acknowledged; retry it", unchanged=unchanged)
+        if not self.confirmed:
+            return self._unconfirmed(title)
         return SessionTakeoverError(
-            f"the registry no longer confirms run {self.run_id}: its lease expired",
-            hint="the turn is not acknowledged; retry it",
-            unchanged=unchanged,
+            f"{title}; {self._line} was written before that",
+            hint="the reply is in the transcript: there is no need to retry the turn",
         )
+
+    def _unconfirmed(self, title: str) -> SessionTakeoverError:
+        return SessionTakeoverError(
+            f"{title}; {self._line} was written, perhaps without holding the session",
+            hint="the turn is not acknowledged: check the transcript before you retry",
+        )
+
+    @property
+    def _line(self) -> str:
+        return f"line {self.written} of {safe(self.session_file)}"
 
     async def __aenter__(self) -> Self:
         return self
@@ -143,7 +175,7 @@ class HeldPrompt:
         task = asyncio.current_task()
         if self.lost and isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() <= 1:
             task.uncancel()
-            raise self.takeover("none of the reply was written") from error
+            raise self._takeover() from error
 
 
 def how_of(error: BaseException | None) -> str:
