@@ -68,6 +68,18 @@ def test_each_promise_names_tests_and_commands_that_are_there() -> None:
             assert (ROOT / module.replace(".", "/") / "__main__.py").is_file(), f"promise {number} names {module}"
 
 
+def test_each_promise_of_readme_names_a_test_that_is_there() -> None:
+    """And no section of README that promises something is left out."""
+    text = (PACKAGE / "docs/invariants.md").read_text()
+    rows = re.findall(r"^\| (.+) \| .+ \| `(tests/\S+\.py)::(\w+)` \|$", text, re.MULTILINE)
+    headings = re.findall(
+        r"^#{1,2} (.+)$", re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL), re.MULTILINE
+    )
+    assert {heading for heading, _, _ in rows} == set(headings) - {"For engineers", "Appendix: comparison"}
+    for _, path, name in rows:
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path}::{name}"
+
+
 def test_each_command_of_readmes_table_is_there_and_has_a_result() -> None:
     rows = re.findall(
         r"^\| `python -m (\S+)([^|]*?)` ?[^|]*\| .+ \| (.+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE

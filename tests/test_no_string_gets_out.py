@@ -5,7 +5,9 @@ spool, a recording, a bundle, a crash report, a command line. No control byte, n
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC
@@ -35,7 +37,7 @@ from clawtop.redaction import remember_secrets
 from clawtop.store.own.bundle import bundle_text, versions
 from clawtop.store.own.journal import Journal
 from clawtop.store.own.mark_spool import MarkSpool
-from clawtop.store.own.recording import decoded, embedded
+from clawtop.store.own.recording import Encoder, decoded, embedded
 from clawtop.text import shown
 from clawtop.view.incident_text import incident_text
 from clawtop.view.plain import plain_lines
@@ -140,6 +142,25 @@ def test_no_form_of_a_secret_is_written_by_the_engine(form: str, tmp_path: Path)
         for line in content.splitlines():
             if line.startswith("{"):
                 assert not any(gives_away(text) for text in strings(json.loads(line)))
+
+
+@settings(max_examples=25)
+@given(st.lists(TEXTS, min_size=6, max_size=6))
+def test_what_the_engine_writes_is_ascii_and_comes_back_as_it_was(parts: list[str]) -> None:
+    event = Event(NOW, EventKind.FAILURE, parts[0], parts[1], profile=parts[2], data={parts[3]: [parts[4]]})
+    mark = Mark(parts[0], parts[1], parts[2], NOW, parts[3], model=parts[4], run_id=parts[5])
+    with tempfile.TemporaryDirectory() as folder:
+        Journal(folder).append(event)
+        spooled = MarkSpool(folder).put(mark)
+        journal = next(Path(folder).rglob("journal.jsonl"))
+        for content in (journal.read_bytes(), spooled.read_bytes()):
+            assert content.isascii()
+            assert [char for char in content.decode() if char < " " and char != "\n"] == []
+        assert json.loads(spooled.read_bytes())["profile"] == parts[1]
+    stream = Encoder(started_at=NOW, clawtop_version="1")
+    recording = gzip.decompress(stream.add(replace(TOLD, events=(event,))) + stream.finished())
+    assert recording.isascii()
+    assert [char for char in recording.decode() if char < " " and char != "\n"] == []
 
 
 @pytest.mark.anyio
