@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clawtop.store.watch import STEP_MS
 from tests.bench.bare_app import MARK
 from tests.bench.harness import Bench, Figure, Limit, Row, cpu_of, interleaved, percentile, resident_mb
 from tests.support import big_state
@@ -182,7 +183,7 @@ def change_figure(argv: Sequence[str], state: big_state.BigState, rounds: int) -
     took = changes(argv, state.auth_state, rounds)
     note = f"median {statistics.median(took):.0f} ms"
     what = "file replaced -> changed cell, p95"
-    return Figure(what, percentile(took, 0.95), "ms", CHANGE_MS, samples=len(took), note=note)
+    return Figure(what, percentile(took, 0.95), "ms", CHANGE_MS, floor=2.0 * STEP_MS, samples=len(took), note=note)
 
 
 def keys(terminal: Terminal, rounds: int, pause_s: float = 0.137) -> list[float]:
