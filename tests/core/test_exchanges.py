@@ -155,3 +155,16 @@ def test_the_same_words_much_later_are_a_new_message() -> None:
     first = user(timestamp=T0)
     again = user(timestamp=T0 + AGAIN_MS + 1)
     assert outcomes(first, FAILED, again) == [TurnOutcome.FAILED, TurnOutcome.OPEN]
+
+
+def test_the_failure_of_an_attempt_is_known_until_the_next_one_ends() -> None:
+    """Else a turn that goes on failing would look well for a second at each retry (2026.3.28)."""
+    asked = user(timestamp=T0)
+    failed_at = exchanges([asked, FAILED])[0].ended_at
+    (again,) = exchanges([asked, FAILED, asked])
+    assert (again.outcome, again.ended_at, again.error) == (TurnOutcome.OPEN, None, None)
+    assert (again.failed_at, again.failed_with) == (failed_at, "429 too many")
+    (third,) = exchanges([asked, FAILED, asked, asked])
+    assert (third.failed_at, third.failed_with) == (failed_at, "429 too many")
+    (answered,) = exchanges([asked, FAILED, asked, bot()])
+    assert (answered.outcome, answered.failed_at) == (TurnOutcome.ANSWERED, None)

@@ -128,3 +128,23 @@ def test_a_gateway_lock_of_a_dead_process_is_told_unless_the_gateway_itself_is_d
     assert text.startswith("1 gateway lock of a dead process")
     assert told(Gateway(GatewayState.ABSENT), left)
     assert not told(Gateway(GatewayState.DEAD, left.pid), left), "that is said in its own words"
+
+
+def test_two_messages_that_fail_within_seconds_are_two_turns() -> None:
+    """Whatever their distance: else an outage would be of one turn or of two by when each attempt ended."""
+
+    def failed(ended: int) -> Exchange:
+        return Exchange(NOW - 40 * SECOND, 9, "user", TurnOutcome.FAILED, ended, "429")
+
+    for apart in (5 * SECOND, 19 * SECOND, 21 * SECOND):
+        row = Session("main", "agent:main:x", "s", None, "failed", active=False)
+        told = replace(row, exchanges=(failed(NOW - SECOND - apart), failed(NOW - SECOND)))
+        causes = judge(replace(CALM, sessions=(told,)), NOW).causes
+        assert [(cause.code, cause.level) for cause in causes][:1] == [("turns-failing", Level.SILENT)], apart
+
+
+def test_a_message_that_is_tried_again_goes_on_having_failed() -> None:
+    asked = Exchange(NOW - 40 * SECOND, 9, "user", TurnOutcome.OPEN, failed_at=NOW - SECOND, failed_with="429")
+    row = Session("main", "agent:main:x", "s", None, "running", active=True, exchanges=(asked,))
+    (turn,) = recent_turns(replace(CALM, sessions=(row,)), NOW, RECENT_MS, RECENT_MS).turns
+    assert (turn.turn.at, turn.turn.outcome, turn.turn.reason) == (NOW - SECOND, TurnOutcome.FAILED, "429")

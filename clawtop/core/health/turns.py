@@ -94,6 +94,7 @@ class RecentTurns(NamedTuple):
     outcomes: Mapping[TurnOutcome, int]
 
 
+TRANSCRIPT = "transcript"
 _BY_TIME = attrgetter("turn.at", "agent", "session")
 
 
@@ -158,7 +159,17 @@ def _told(session: Session, ours: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
                 exchange.asked_at,
                 exchange.by,
                 exchange.error,
-                "transcript",
+                TRANSCRIPT,
+            )
+        elif exchange.failed_at is not None:
+            yield EndedTurn(
+                exchange.failed_at,
+                TurnOutcome.FAILED,
+                exchange.run_id,
+                exchange.asked_at,
+                exchange.by,
+                exchange.failed_with,
+                TRANSCRIPT,
             )
 
 
@@ -192,13 +203,17 @@ def _once(told: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
             known = None
         runs[turn.run_id] = turn if known is None else _continued(known, turn)
     merged = sorted((*merged, *runs.values()), key=lambda turn: turn.at)
+    asked: set[int] = set()  # those that have a message of their own: another message is another turn
     for turn in others:
-        same = [n for n, known in enumerate(merged) if _is_same(known, turn)]
+        is_message = turn.source == TRANSCRIPT
+        same = [n for n, known in enumerate(merged) if _is_same(known, turn) and not (is_message and n in asked)]
+        nearest = min(same, key=lambda n: abs(merged[n].at - turn.at), default=len(merged))
         if same:
-            nearest = min(same, key=lambda n: abs(merged[n].at - turn.at))
             merged[nearest] = _joined(merged[nearest], turn)
         else:
             merged.append(turn)
+        if is_message:
+            asked.add(nearest)
     yield from merged
 
 

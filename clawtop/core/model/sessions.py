@@ -67,6 +67,7 @@ class Exchange:
             that a group's message may be of a "user".
         ended_at: when the outcome came about.
         error: a short reason of a failure.
+        failed_at, failed_with: of its last attempt, while another one has not ended.
     """
 
     asked_at: int
@@ -76,6 +77,8 @@ class Exchange:
     ended_at: int | None = None
     error: str | None = None
     run_id: str | None = None
+    failed_at: int | None = None
+    failed_with: str | None = None
 
     @property
     def is_of_a_person(self) -> bool:

@@ -88,7 +88,7 @@ def _ask(found: list[Exchange], texts: list[int], at: int, message: Mapping[str,
     if found and _ENVELOPE.sub("", text[:_LOOKED_AT_CHARS]).startswith(_CONTINUES):
         again = at - (found[-1].ended_at or found[-1].asked_at) <= AGAIN_MS
     if again and found[-1].outcome in (TurnOutcome.FAILED, TurnOutcome.OPEN, TurnOutcome.STOPPED):
-        found[-1] = replace(found[-1], outcome=TurnOutcome.OPEN, ended_at=None, error=None)
+        found[-1] = _tried_again(found[-1])
         return
     found.append(Exchange(at, len(text), _sender(text, message), TurnOutcome.OPEN))
     texts.append(mark)
@@ -105,7 +105,20 @@ def _answer(found: list[Exchange], texts: list[int], at: int, message: Mapping[s
             texts.append(0)
         return
     if found:
-        found[-1] = replace(found[-1], outcome=outcome, ended_at=at, error=error)
+        found[-1] = replace(found[-1], outcome=outcome, ended_at=at, error=error, failed_at=None, failed_with=None)
+
+
+def _tried_again(asked: Exchange) -> Exchange:
+    """The next attempt has begun: until it ends, the failure of the last one is what is known."""
+    failed = asked.outcome is TurnOutcome.FAILED
+    return replace(
+        asked,
+        outcome=TurnOutcome.OPEN,
+        ended_at=None,
+        error=None,
+        failed_at=asked.ended_at if failed else asked.failed_at,
+        failed_with=asked.error if failed else asked.failed_with,
+    )
 
 
 def _outcome(message: Mapping[str, Any], by: str) -> tuple[TurnOutcome | None, str | None]:
