@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,21 @@ def test_a_checkout_names_where_it_stands_and_whether_it_changed(package: Path) 
 def test_the_option_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith(f"clawtop {__version__}")
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_wheel_built_from_this_checkout_says_from_which_commit(tmp_path: Path) -> None:
+    """Built as `pipx install .` does, with the build backend from the package index."""
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path), str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    if "No matching distribution found for hatchling" in done.stderr:
+        pytest.skip("the package index cannot be reached")
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("clawtop_tui-*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "installed")
+    assert version_line(tmp_path / "installed" / "clawtop") == version_line()
+    assert "(" in version_line()
+    assert commit_date(tmp_path / "installed" / "clawtop") == commit_date() != ""
