@@ -49,7 +49,7 @@ AGENT_BACK = Metric(
 )
 
 SESSIONS = Metric("sessions", _G, "Sessions by whether a run is going on in them.", ("agent", "active"))
-BLOCKED = Metric("blocked_sessions", _G, "Sessions in which somebody waits.", ("agent",))
+BLOCKED = Metric("blocked_sessions", _G, "Sessions in which a message or a run waits.", ("agent",))
 BLOCKED_AGE = Metric("blocked_oldest_seconds", _G, "How long the oldest of them has been blocked.", ("agent",))
 HOLDERS = Metric("holders", _G, "Runs that hold a session's prompt.", ("source", "phase"))
 HOLDER_AGE = Metric("holder_oldest_seconds", _G, "How long the oldest run has held its prompt.", ("source",))

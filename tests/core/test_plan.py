@@ -42,7 +42,7 @@ from clawtop.core.operations.edit import (
     fingerprint,
     moved_on,
 )
-from clawtop.core.operations.order import reset_order, rotate
+from clawtop.core.operations.order import reset_order, rotate, set_order
 from clawtop.core.operations.plan import Plan, PlanKind
 from clawtop.core.operations.receipt import failure_event, intent_event
 from clawtop.core.operations.undo import undo, undo_record, undoable
@@ -320,6 +320,12 @@ def test_a_listed_profile_that_cannot_be_tried_now_keeps_a_place() -> None:
     assert after == ["p:three", "p:one", "p:two"]
 
 
+def test_an_order_that_names_a_profile_twice_stores_it_once() -> None:
+    plan = set_order(ordered({}, {}), "p", ["p:two", "p:one", "p:two"])
+    assert places(plan) == {"order.p": (None, ["p:two", "p:one"])}
+    assert "paused, no longer tried: p:three" in plan.effects
+
+
 def test_one_profile_cannot_be_rotated() -> None:
     with pytest.raises(RefusedError, match="has one usable profile"):
         rotate(replace(QUIET, agents=(agent("main", (profile("p:one"),)),)), "p")
@@ -347,11 +353,11 @@ def test_a_proven_lock_is_found_by_any_name_and_pinned(target: str) -> None:
     assert plan.target == STALE.file.path
     assert "OpenClaw would remove it itself the next time it needs the lock" in plan.effects
     assert "cannot be undone" in plan.loses[0]
-    assert plan.effects[0] == f"whoever waits for {SESSIONS[2].key} can continue"
+    assert plan.effects[0] == f"runs that wait for {SESSIONS[2].key} can continue"
     unknown = unlock(replace(INCIDENT, sessions=()), STALE.file.path)
     assert (
         unknown.effects[0]
-        == f"whoever waits for {STALE.file.path.rpartition('/')[2].removesuffix('.lock')} can continue"
+        == f"runs that wait for {STALE.file.path.rpartition('/')[2].removesuffix('.lock')} can continue"
     )
     other = replace(STALE.file, identity=replace(STALE.file.identity, ino=1))
     assert unlock(replace(INCIDENT, locks=(replace(STALE, file=other),)), target).fingerprint != plan.fingerprint

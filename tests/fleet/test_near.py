@@ -228,6 +228,7 @@ async def test_retries_wait_longer_each_time_and_start_anew_after_a_steady_while
             await world.clock.advance(2**tries)
             assert len(world.pipes) == tries + 1
         await world.greeted()
+        assert world.host.retry_at is None
         for _ in range(10):
             await world.clock.advance(HEARTBEAT_S)
             world.pipe.say({"beat": 1})

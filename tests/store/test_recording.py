@@ -203,6 +203,19 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         recorder(tmp_path / "x")
 
 
+def test_nothing_is_lost_when_the_disk_takes_a_little_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = disk.write
+    monkeypatch.setattr(disk, "write", lambda descriptor, content: write(descriptor, content[:7]))
+    little = recorder(tmp_path / "x")
+    little.add(world(1))
+    little.close()
+    recording = load_recording(tmp_path / "x")
+    assert [frame.snapshot for frame in recording.frames] == [world(1)]
+    assert recording.problem is None
+
+
 def test_a_recording_never_replaces_a_file(tmp_path: Path) -> None:
     (tmp_path / "openclaw.json").write_text("{}")
     with pytest.raises(OperationFailedError, match="exists"):

@@ -46,7 +46,7 @@ def unlock(
         file.agent,
         file.path,
         f"{file.identity.dev:x}.{file.identity.ino:x}.{file.identity.digest[:16]}",
-        effects=tuple(text for text in (f"whoever waits for {_guarded(snapshot, file)} can continue", effect) if text),
+        effects=tuple(text for text in (f"runs that wait for {_guarded(snapshot, file)} can continue", effect) if text),
         loses=("the lock file; this cannot be undone",),
         lock=file,
         proof=proof,

@@ -126,7 +126,7 @@ class FileRecords:
         if holding is None or holding.who.token != token:
             raise SessionTakeoverError(
                 f"the holder's record of this run is gone: {safe(self._directory / record_key(path))}.json",
-                hint="somebody removed clawtop's registry while it was in use",
+                hint="clawtop's registry was removed while it was in use",
                 unchanged="nothing more was written",
             )
 

@@ -206,7 +206,7 @@ class SessionLockController:
                     self.taken_over = True
                     raise SessionTakeoverError(
                         f"the session's lock was lost during a write: {safe(self.session_file)}",
-                        hint="a write lasted longer than the lock's max hold, or somebody removed the lock",
+                        hint="a write lasted longer than the lock's max hold, or the lock was removed",
                     )
             finally:
                 _windows.reset(reset)
