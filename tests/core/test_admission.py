@@ -106,6 +106,12 @@ def test_a_waiter_that_leaves_wakes_the_next_only_when_the_session_is_free() -> 
     assert [type(effect) for effect in effects] == [Left, Wake]
 
 
+def test_a_waiter_that_leaves_from_the_middle_wakes_nobody() -> None:
+    state, _ = play(Ask(A), Ask(B), Ask(C), Leave("a"))
+    _, effects = play(Leave("c", "cancelled"), state=state)
+    assert [type(effect) for effect in effects] == [Left]
+
+
 def test_only_the_holder_releases_and_describes() -> None:
     state, _ = play(Ask(A), Ask(B))
     same, effects = play(Leave("nobody"), Describe("b", phase="streaming"), state=state)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clawtop.core.health.judgement import judge
+from clawtop.core.health.wording import some_names
 from clawtop.core.incident.notices import FALLBACK_QUIET_MS, NoticeState, next_due, notice_state, notices
 from clawtop.core.model import SHARED, Event, EventKind, GatewayState, Snapshot
 from tests.support.worlds import CALM, INCIDENT, MINUTE, NOW, OUT, SECOND, agent, cooling, profile
@@ -133,3 +134,8 @@ def test_a_session_that_falls_back_is_told_once_until_it_has_been_quiet() -> Non
     assert notices(stands(fell(first, second)), stands(fell(first, second, later), later), LIMIT) == ()
     assert notices(stands(fell(second)), stands(fell(second, later + 1), later + 1), LIMIT) == said
     assert notices(stands(CALM), stands(fell(first, over=True)), LIMIT) == (), "there was no other model left"
+
+
+def test_names_beyond_the_first_three_are_counted() -> None:
+    assert some_names(["a", "b", "c"]) == "a, b, c"
+    assert some_names(["a", "b", "a", "c", "d", "e"]) == "a, b, c and 2 more"
