@@ -56,7 +56,7 @@ KEYS: dict[str, set[str]] = {
     "profiles": {
         "id", "provider", "type", "owner_agent", "state", "shown_state", "until", "windows", "provider_time",
         "error_count", "failure_counts",
-        "last_used", "last_failure_at", "order", "problems", "loaded",
+        "last_used", "last_failure_at", "order", "problems", "loaded", "stats_owner",
     },
     "windows": {"kind", "until", "reason", "model"},
     "sessions": {

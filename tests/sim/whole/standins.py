@@ -26,6 +26,9 @@ class Spool:
     def __init__(self, spool: Any) -> None:
         self._spool = spool
 
+    def start(self) -> None:
+        """There is no thread to start."""
+
     def put(self, mark: Mark) -> SpooledMark:
         note = SpooledMark(self._spool, mark)
         note.write()
