@@ -38,8 +38,9 @@ def literals(path: Path) -> Iterator[tuple[int, str]]:
     tree = tree_of(path)
     described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    passed_over = described | inside
     for node in ast.walk(tree):
-        if id(node) not in described | inside and isinstance(node, ast.Constant | ast.JoinedStr):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in passed_over:
             text = text_of(node)
             if text is not None:
                 yield node.lineno, text
