@@ -29,6 +29,9 @@ DEFAULT_PORT = 9477
 TEXTFILE_SECONDS = 15.0
 """How often the file is written when nothing changes; otherwise its ages and countdowns would not advance."""
 
+INTERVAL_SECONDS = 1.0
+"""Scrapes are seconds apart: one snapshot a second is enough."""
+
 ALARM_SECONDS = 2.0
 """How soon a change of the state reaches the `on_notice` command."""
 
@@ -142,7 +145,7 @@ async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, ad
     alarm = alarm_of(args)
     latest: list[Snapshot] = []
     changed = asyncio.Event()
-    _reader, feed = live_feed(args, clock, seen=exporter.seen)
+    _reader, feed = live_feed(args, clock, seen=exporter.seen, interval=INTERVAL_SECONDS)
 
     def deliver(snapshot: Snapshot) -> None:
         exporter.take(snapshot, _spooled(snapshot))

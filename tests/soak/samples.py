@@ -13,7 +13,7 @@ WARM_UP = 0.4
 
 @dataclass(frozen=True)
 class Sample:
-    """What a process has at one moment. `tasks`: of its event loop, where that is ours to see."""
+    """What a process has at one moment. `tasks`: of its event loop; 0: not counted at that moment."""
 
     rss_kb: int
     descriptors: int
@@ -71,6 +71,7 @@ def judged(samples: Sequence[Sample], rss_kb: float = 4096) -> list[Verdict]:
     allowed = {"rss_kb": rss_kb, "descriptors": 2.0, "threads": 2.0, "tasks": 2.0}
     found = []
     for what, most in allowed.items():
-        values = [float(getattr(one, what)) for one in samples]
+        counted = [one for one in samples if what != "tasks" or one.tasks] or samples[:1]
+        values = [float(getattr(one, what)) for one in counted]
         found.append(Verdict(what, values[0], values[-1], growth(values), most))
     return found

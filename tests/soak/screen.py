@@ -37,6 +37,9 @@ def watch_the_reef(seconds: float, stuck_s: float) -> tuple[list[Sample], bool]:
                 terminal.send(KEYS[number % len(KEYS)])
                 number += 1
                 terminal.drain(1.0)
+                if number % len(KEYS) == 0:  # each screen has its own tasks: they are counted where the keys begin anew
+                    os.kill(pid, signal.SIGUSR1)
+                    terminal.drain(0.5)
                 del terminal.raw[:-4096]
                 samples.append(_look(pid, told))
             del terminal.raw[:]
@@ -44,12 +47,12 @@ def watch_the_reef(seconds: float, stuck_s: float) -> tuple[list[Sample], bool]:
             terminal.drain(3.0)
             draws = len(terminal.raw) > 0
             assert os.path.exists(f"/proc/{pid}")  # noqa: PTH110 - procfs
-    assert samples[-1].tasks, "the dashboard did not say how many tasks it has"
+    assert any(one.tasks for one in samples), "the dashboard did not say how many tasks it has"
     return samples, draws
 
 
 def _look(pid: int, told: Path) -> Sample:
-    """A sample, with the tasks as of the look before."""
+    """A sample, with the tasks if they have just been counted."""
     found = sample(pid, int(told.read_text()) if told.exists() else 0)
-    os.kill(pid, signal.SIGUSR1)
+    told.unlink(missing_ok=True)
     return found
