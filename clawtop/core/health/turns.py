@@ -151,26 +151,11 @@ def _told(session: Session, ours: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
     yield from session.turns
     yield from ours
     for exchange in session.exchanges:
-        if exchange.ended_at is not None:
-            yield EndedTurn(
-                exchange.ended_at,
-                exchange.outcome,
-                exchange.run_id,
-                exchange.asked_at,
-                exchange.by,
-                exchange.error,
-                TRANSCRIPT,
-            )
-        elif exchange.failed_at is not None:
-            yield EndedTurn(
-                exchange.failed_at,
-                TurnOutcome.FAILED,
-                exchange.run_id,
-                exchange.asked_at,
-                exchange.by,
-                exchange.failed_with,
-                TRANSCRIPT,
-            )
+        at, outcome, error = exchange.ended_at, exchange.outcome, exchange.error
+        if at is None:  # still open, but an attempt of it has failed
+            at, outcome, error = exchange.failed_at, TurnOutcome.FAILED, exchange.failed_with
+        if at is not None:
+            yield EndedTurn(at, outcome, exchange.run_id, exchange.asked_at, exchange.by, error, TRANSCRIPT)
 
 
 def _last_run(session: Session) -> EndedTurn | None:
