@@ -176,9 +176,9 @@ ui/  The Textual app, as thin as possible.
     widgets/           live_table, line_bar, line_scroll, filter_line, choice_line, message_editor; drawn, strips
 
 cli/   One module per verb, imported when the verb is used. main parses, common opens the state directory, first_frame
-       draws before the dashboard is imported; alarm runs on_notice where there is none; process, output, output_file
-       and ending handle signals, limits, standard streams and files. Completion, man page and README come from the
-       one parser; options are those of several verbs.
+       draws before the dashboard is imported; alarm runs on_notice where there is none; process, input, output,
+       output_file and ending handle signals, limits, standard streams and files. Completion, man page and README come
+       from the one parser; options are those of several verbs.
 docs/  Documents that comments cite: invariants, formats, decisions, hardening; library (for other programs), changelog.
 demo/  A simulated world on loopback: provider (with scripted faults), world (its state directory), scenarios, story
        (plays one), stage (shows it), lock_process and keep_lock (another process with a lock), child (how the demo's

@@ -51,6 +51,7 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
         yield from _clock(scene)
         yield from _stopping(scene)
         yield from _serving(scene)
+        yield from _reported(scene)
         yield from _memory(scene)
     yield from _memory_kill(scene)
 
@@ -95,7 +96,7 @@ def _gone_since(scene: HealthScene) -> int | None:
 def _serving(scene: HealthScene) -> Iterator[Cause]:
     gateway = scene.snapshot.gateway
     silence = silence_of(gateway, scene.now)
-    evidence = (f"process {gateway.pid} lives" if gateway.pid is not None else "its port is open",)
+    evidence = _of_life(gateway)
     if silence is Silence.PAUSED:
         yield Cause(
             "gateway-paused",
@@ -143,16 +144,26 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
             agents=tuple(dict.fromkeys(one.agent for one in left)),
             sessions=tuple(one.session for one in left),
         )
-    health = gateway.health
-    if health is not None and health.late and silence is None:
+
+
+def _of_life(gateway: Gateway) -> tuple[str]:
+    return (f"process {gateway.pid} lives" if gateway.pid is not None else "its port is open",)
+
+
+def _reported(scene: HealthScene) -> Iterator[Cause]:
+    """What a gateway that answers reports about itself."""
+    gateway, health = scene.snapshot.gateway, scene.snapshot.gateway.health
+    if health is None:
+        return
+    if health.late and silence_of(gateway, scene.now) is None:
         yield Cause(
             "gateway-busy",
             "the gateway did not say in time what it runs: what waits for its lanes is not known",
             Level.ATTENTION,
-            evidence,
+            _of_life(gateway),
             "ask again; the dashboard goes on asking",
         )
-    if health is not None and (health.ready is False or health.degraded):
+    if health.ready is False or health.degraded:
         failing = ", ".join(safe(name, 40) for name in health.failing)
         what = f"not ready: {failing or 'it does not say why'}" if health.ready is False else "its event loop is behind"
         yield Cause("gateway-degraded", f"the gateway reports: {what}", Level.ATTENTION)
